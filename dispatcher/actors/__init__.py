@@ -1,0 +1,1 @@
+"""The coordinator's state, one owner each: pool, agents, history, configuration."""

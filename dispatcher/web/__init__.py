@@ -1,0 +1,1 @@
+"""The coordinator's face: REST for users, WebSockets for agents and monitors."""

@@ -1,0 +1,219 @@
+"""The fields of a wire message: each is declared once with its bounds, and checked by both sides.
+
+Runs on the event loop of either side for every message. Written for `wire/messages.py`: a field's check takes the
+value as JSON gave it and returns the value that the message holds, or raises `WireError` that names what is wrong.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from dispatcher.wire import limits
+
+Check = Callable[[Any], Any]
+E = TypeVar("E", bound=StrEnum)
+
+_ABSENT: Any = dataclasses.MISSING
+
+
+class WireError(Exception):
+    """What came over the link is not a valid message; the text says which field and why."""
+
+
+def _field(check: Check, default: Any = _ABSENT) -> Any:
+    """Declare a dataclass field that carries its check."""
+    if default is _ABSENT:
+        return dataclasses.field(metadata={"check": check})
+    return dataclasses.field(default=default, metadata={"check": check})
+
+
+def text(max_chars: int = limits.MAX_TEXT_CHARS, *, min_chars: int = 0, default: Any = _ABSENT) -> Any:
+    """A string of `min_chars` to `max_chars` characters."""
+
+    def check(value: Any) -> str:
+        if not isinstance(value, str):
+            raise WireError("is not a string")
+        if not min_chars <= len(value) <= max_chars:
+            raise WireError(f"has {len(value)} characters, not {min_chars} to {max_chars}")
+        return value
+
+    return _field(check, default)
+
+
+def integer(low: int, high: int, *, default: Any = _ABSENT) -> Any:
+    """A whole number from `low` to `high`."""
+
+    def check(value: Any) -> int:
+        if type(value) is not int:
+            raise WireError("is not a whole number")
+        if not low <= value <= high:
+            raise WireError(f"is {value}, not {low} to {high}")
+        return value
+
+    return _field(check, default)
+
+
+def _number(value: Any, low: float, high: float) -> float:
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise WireError("is not a number")
+    if not low <= value <= high:
+        raise WireError(f"is {value}, not {low} to {high}")
+    return float(value)
+
+
+def number(low: float, high: float, *, default: Any = _ABSENT) -> Any:
+    """A finite number from `low` to `high`."""
+    return _field(lambda value: _number(value, low, high), default)
+
+
+def flag(*, default: Any = _ABSENT) -> Any:
+    """True or false."""
+
+    def check(value: Any) -> bool:
+        if type(value) is not bool:
+            raise WireError("is neither true nor false")
+        return value
+
+    return _field(check, default)
+
+
+def choice(options: Iterable[E], *, default: Any = _ABSENT) -> Any:
+    """One value of a string enumeration."""
+    members = {str(option): option for option in options}
+
+    def check(value: Any) -> E:
+        member = members.get(value) if isinstance(value, str) else None
+        if member is None:
+            raise WireError(f"is not one of {', '.join(members)}")
+        return member
+
+    return _field(check, default)
+
+
+def _list(value: Any, max_items: int) -> list[Any]:
+    if not isinstance(value, list):
+        raise WireError("is not a list")
+    if len(value) > max_items:
+        raise WireError(f"has {len(value)} items, more than {max_items}")
+    return value
+
+
+def headers(*, default: Any = _ABSENT) -> Any:
+    """Header lines as (name, value) pairs, bounded in number and in all."""
+
+    def check(value: Any) -> tuple[tuple[str, str], ...]:
+        pairs = []
+        size = 0
+        for pair in _list(value, limits.MAX_HEADERS):
+            if type(pair) is not list or len(pair) != 2:
+                raise WireError("has an item that is not a [name, value] pair")
+            name, content = pair
+            if type(name) is not str or type(content) is not str:
+                raise WireError("has a name or a value that is not a string")
+            size += len(name) + len(content)
+            pairs.append((name, content))
+        if size > limits.MAX_HEADER_BYTES:
+            raise WireError(f"has {size} bytes, more than {limits.MAX_HEADER_BYTES}")
+        return tuple(pairs)
+
+    return _field(check, default)
+
+
+def phases(names: Iterable[str]) -> Any:
+    """A number of milliseconds for each of `names`; a missing one is 0."""
+    known = tuple(names)
+    longest = limits.MAX_TIMEOUT_SECONDS * 1000 * 10
+
+    def check(value: Any) -> dict[str, float]:
+        if not isinstance(value, dict):
+            raise WireError("is not an object")
+        return {name: _number(value.get(name, 0.0), 0.0, longest) for name in known}
+
+    return dataclasses.field(default_factory=dict, metadata={"check": check})
+
+
+def strings(max_items: int, max_chars: int, *, default: Any = _ABSENT) -> Any:
+    """A list of strings."""
+
+    def check(value: Any) -> tuple[str, ...]:
+        for item in _list(value, max_items):
+            if type(item) is not str or len(item) > max_chars:
+                raise WireError(f"has an item that is not a string of at most {max_chars} characters")
+        return tuple(value)
+
+    return _field(check, default)
+
+
+def records(cls: type[Any], max_items: int, *, default: Any = _ABSENT) -> Any:
+    """A list of dataclasses whose own fields are declared here too."""
+
+    def check(value: Any) -> tuple[Any, ...]:
+        return tuple(parse(cls, item) for item in _list(value, max_items))
+
+    return _field(check, default)
+
+
+def pair_of_integers(*, default: Any = _ABSENT) -> Any:
+    """Two small whole numbers, such as a version."""
+
+    def check(value: Any) -> tuple[int, int]:
+        items = _list(value, 2)
+        if len(items) != 2 or any(type(item) is not int or not 0 <= item <= 9999 for item in items):
+            raise WireError("is not a pair of whole numbers")
+        return items[0], items[1]
+
+    return _field(check, default)
+
+
+def optional(declared: Any) -> Any:
+    """The same field, or null (its default)."""
+    inner: Check = declared.metadata["check"]
+    return _field(lambda value: None if value is None else inner(value), None)
+
+
+def parse(cls: type[Any], value: Any) -> Any:
+    """Make a `cls` from the object that JSON gave. Unknown members are ignored: a newer peer may send more.
+
+    Raises:
+        WireError: a member is missing or outside its bounds; the text names the class and the member.
+    """
+    if not isinstance(value, dict):
+        raise WireError(f"{cls.__name__} is not an object")
+    found = {}
+    for field in _declared(cls):
+        if field.name in value:
+            try:
+                found[field.name] = field.metadata["check"](value[field.name])
+            except WireError as error:
+                raise WireError(f"{cls.__name__}.{field.name} {error}") from None
+        elif field.default is _ABSENT and field.default_factory is _ABSENT:
+            raise WireError(f"{cls.__name__}.{field.name} is missing")
+    return cls(**found)
+
+
+def as_json(message: Any) -> dict[str, Any]:
+    """Return the declared members of `message` as JSON can write them."""
+    return {field.name: _plain(getattr(message, field.name)) for field in _declared(type(message))}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if dataclasses.is_dataclass(value):
+        return as_json(value)
+    return value
+
+
+_DECLARED: dict[type[Any], tuple[dataclasses.Field[Any], ...]] = {}
+
+
+def _declared(cls: type[Any]) -> tuple[dataclasses.Field[Any], ...]:
+    fields = _DECLARED.get(cls)
+    if fields is None:
+        fields = tuple(field for field in dataclasses.fields(cls) if "check" in field.metadata)
+        _DECLARED[cls] = fields
+    return fields

@@ -1,0 +1,33 @@
+"""The bounds of the link, the same on both sides. A peer that goes over one is refused, never trusted."""
+
+from __future__ import annotations
+
+MAX_FRAME_BYTES = 1024 * 1024
+"""One WebSocket frame: the messages that share it and the body bytes behind them."""
+
+CHUNK_BYTES = 64 * 1024
+"""One piece of a body. At 10 Mbit/s it delays a small message behind it by 52 ms at most."""
+
+BULK_WINDOW_BYTES = 1024 * 1024
+"""Body bytes under way on one link that the peer has not acknowledged; what a small message can find before it."""
+
+MAX_BODY_BYTES = 256 * 1024 * 1024
+"""The most that a configuration may ask of a body, either way."""
+
+MAX_URL_CHARS = 8192
+MAX_METHOD_CHARS = 32
+MAX_HEADERS = 1024
+"""Header lines of one request or response."""
+
+MAX_HEADER_BYTES = 300 * 1024
+"""All headers of one request or response together: what libcurl takes of a response (CURL_MAX_HTTP_HEADER x 3)."""
+
+MAX_ADDRESSES_PER_MESSAGE = 1000
+MAX_ADDRESSES = 65_536
+"""Addresses of one agent."""
+
+MAX_TEXT_CHARS = 1024
+"""A name, a reason, a sentence."""
+
+MAX_TIMEOUT_SECONDS = 3600.0
+"""The longest that one execution may be given."""

@@ -1,0 +1,31 @@
+"""Which peers understand each other: `(version, revision)`, of which only the first number breaks.
+
+A revision adds fields or messages that an older peer may ignore; a version changes what is already there.
+"""
+
+from __future__ import annotations
+
+WIRE = (1, 0)
+"""What this side speaks."""
+
+ACCEPTED_VERSIONS = (1,)
+"""The versions that this side takes from a peer."""
+
+
+def is_compatible(peer: tuple[int, int]) -> bool:
+    """Say whether a peer that speaks `peer` can be talked to."""
+    return peer[0] in ACCEPTED_VERSIONS
+
+
+def describe(wire: tuple[int, int]) -> str:
+    """Write a wire version for people, such as ``1.0``."""
+    return f"{wire[0]}.{wire[1]}"
+
+
+def mismatch(peer: tuple[int, int]) -> str:
+    """Say in one sentence what both sides speak."""
+    accepted = ", ".join(str(version) for version in ACCEPTED_VERSIONS)
+    return (
+        f"the agent speaks wire version {describe(peer)}; "
+        f"this coordinator speaks {describe(WIRE)} and accepts version {accepted}"
+    )
