@@ -6,12 +6,13 @@ imperative, events past tense.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pykka import ActorRef
 
     from dispatcher.wire import messages as wire

@@ -85,9 +85,7 @@ class AddressesChanged(Message):
     """Addresses that came or changed, and addresses that went. A new link starts from none."""
 
     tag: ClassVar[str] = "addresses_changed"
-    changed: tuple[AddressReport, ...] = fields.records(
-        AddressReport, limits.MAX_ADDRESSES_PER_MESSAGE, default=()
-    )
+    changed: tuple[AddressReport, ...] = fields.records(AddressReport, limits.MAX_ADDRESSES_PER_MESSAGE, default=())
     gone: tuple[str, ...] = strings(limits.MAX_ADDRESSES_PER_MESSAGE, 64, default=())
 
 

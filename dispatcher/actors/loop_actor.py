@@ -1,0 +1,253 @@
+"""A Pykka actor that runs on the event loop, and the one crossing between the loop and actors of either kind.
+
+A thread for each actor costs a wait for the interpreter lock at every hop, so the pool and the connections live on
+the loop; the actors that wait for a disk keep their threads. What would surprise: nothing may `await` a Pykka future.
+The stock one blocks the loop until the answer is there, so `LoopFuture` refuses; `ask()` is the way, with a deadline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import pykka
+from pykka.messages import _ActorStop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pykka import ActorRef
+    from pykka._envelope import Envelope
+
+    from dispatcher.actors.messages import Message
+
+R = TypeVar("R")
+
+logger = logging.getLogger(__name__)
+
+ASK_TIMEOUT_SECONDS = 10.0
+"""How long an `ask` waits unless told otherwise: far over any answer, far under a user's patience."""
+
+TURN_SECONDS = 0.01
+"""How long one actor may keep the loop before others get their turn; a fifth of the 50 ms that are promised."""
+
+
+class BlockingOnLoopError(RuntimeError):
+    """Something would have blocked the event loop for an actor's answer; use `ask()`."""
+
+
+class ActorFailedError(Exception):
+    """An actor met something that is no ordinary exception while it handled a message."""
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+class LoopFuture(pykka.ThreadingFuture[Any]):
+    """The future of one `ask`: made on the loop it wakes the loop, made elsewhere it blocks its own thread only."""
+
+    def __init__(self) -> None:
+        """Remember the loop that runs here, if one does."""
+        super().__init__()
+        self._loop = _running_loop()
+        self._loop_thread = threading.get_ident()
+        self.answered = self._loop.create_future() if self._loop else None
+
+    def set(self, value: Any | None = None) -> None:
+        """Take the answer, from any thread."""
+        super().set(value)
+        self._wake()
+
+    def set_exception(self, exc_info: Any = None) -> None:
+        """Take an exception as the answer, from any thread."""
+        super().set_exception(exc_info)
+        self._wake()
+
+    def get(self, *, timeout: float | None = None) -> Any:
+        """Return the answer, waiting for it only off the loop.
+
+        Raises:
+            BlockingOnLoopError: called on the loop before the answer is there.
+        """
+        if self._result is None and self._get_hook is None and _running_loop() is not None:
+            raise BlockingOnLoopError("an actor's answer was waited for on the event loop; use ask()")
+        return super().get(timeout=timeout)
+
+    def __await__(self) -> NoReturn:
+        """Refuse: see the module's first lines."""
+        raise BlockingOnLoopError("a Pykka future was awaited; use ask()")
+
+    def _wake(self) -> None:
+        if self._loop is None:
+            return
+        if threading.get_ident() == self._loop_thread:
+            self._mark_answered()
+        elif not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._mark_answered)
+
+    def _mark_answered(self) -> None:
+        if self.answered is not None and not self.answered.done():
+            self.answered.set_result(None)
+
+
+async def ask(ref: ActorRef[Any], message: Message[R], *, timeout: float = ASK_TIMEOUT_SECONDS) -> R:  # noqa: ASYNC109 (the deadline is the point of this function)
+    """Send `message` and wait for the answer without blocking the loop, `timeout` seconds at most.
+
+    Raises:
+        TimeoutError: no answer in time.
+        pykka.ActorDeadError: the actor is stopped, or stopped before it came to this message.
+        Exception: whatever the actor raised over the message.
+    """
+    return await _ask(ref, message, timeout)  # type: ignore[no-any-return]  # Message[R] declares its answer
+
+
+async def stop_actor(ref: ActorRef[Any], *, timeout: float = ASK_TIMEOUT_SECONDS) -> None:  # noqa: ASYNC109 (as above)
+    """Stop an actor after the messages it already has, and wait until its `on_stop` is through."""
+    try:
+        await _ask(ref, _ActorStop(), timeout)
+    except pykka.ActorDeadError:
+        logger.debug("%s was stopped already", ref)
+
+
+async def _ask(ref: ActorRef[Any], message: Any, seconds: float) -> Any:
+    future = ref.ask(message, block=False)
+    assert isinstance(future, LoopFuture)
+    assert future.answered is not None
+    async with asyncio.timeout(seconds):
+        await future.answered
+    return future.get(timeout=0)
+
+
+def tell_or_drop(ref: ActorRef[Any], message: Message[Any]) -> bool:
+    """Send `message` to an actor that may be dead; False where it was. Telling a dead actor would raise here."""
+    try:
+        ref.tell(message)
+    except pykka.ActorDeadError:
+        logger.debug("%s is stopped; dropped %s", ref, type(message).__name__)
+        return False
+    return True
+
+
+class LoopInbox:
+    """An inbox that any thread may fill and the event loop empties."""
+
+    def __init__(self) -> None:
+        """Start with no actor: what comes before `attach` waits."""
+        self._envelopes: deque[Envelope[Any]] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = 0
+        self._drain: Callable[[], None] | None = None
+        self._is_scheduled = False
+
+    def attach(self, loop: asyncio.AbstractEventLoop, drain: Callable[[], None]) -> None:
+        """Have `loop` call `drain` whenever envelopes wait."""
+        self._loop, self._thread, self._drain = loop, threading.get_ident(), drain
+        self.schedule()
+
+    def put(self, envelope: Envelope[Any], /) -> None:
+        """Add an envelope, from any thread."""
+        self._envelopes.append(envelope)
+        if self._loop is None or self._is_scheduled:
+            return
+        if threading.get_ident() == self._thread:
+            self.schedule()
+        else:
+            self._loop.call_soon_threadsafe(self.schedule)
+
+    def schedule(self) -> None:
+        """Have the actor's turn come once, if there is something for it. On the loop's thread only."""
+        if self._envelopes and not self._is_scheduled and self._loop is not None:
+            self._is_scheduled = True
+            self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._is_scheduled = False
+        assert self._drain is not None
+        self._drain()
+
+    def get(self) -> Envelope[Any]:
+        """Take the first envelope; there must be one."""
+        return self._envelopes.popleft()
+
+    def empty(self) -> bool:
+        """Say whether nothing waits."""
+        return not self._envelopes
+
+
+class LoopActor(pykka.Actor):
+    """An actor on the event loop that it was started on. Handlers must not wait for anything.
+
+    Two things differ from a stock actor. A handler may return an `asyncio.Future`: the asker gets what that one gets.
+    And a message whose handler raises is logged, but the actor lives on: a pool that dies of one message would take
+    every gateway with it.
+    """
+
+    actor_inbox: LoopInbox
+
+    @staticmethod
+    def _create_actor_inbox() -> LoopInbox:
+        return LoopInbox()
+
+    @staticmethod
+    def _create_future() -> LoopFuture:
+        return LoopFuture()
+
+    def _start_actor_loop(self) -> None:
+        self._actor_loop_setup()
+        self.actor_inbox.attach(asyncio.get_running_loop(), self._actor_loop_running)
+
+    def _actor_loop_running(self) -> None:
+        end = time.monotonic() + TURN_SECONDS
+        while not self.actor_inbox.empty() and not self.actor_stopped.is_set():
+            self._handle(self.actor_inbox.get())
+            if time.monotonic() > end:
+                self.actor_inbox.schedule()
+                return
+        if self.actor_stopped.is_set():
+            self._actor_loop_teardown()
+
+    def _handle(self, envelope: Envelope[Any]) -> None:
+        try:
+            response = self._handle_receive(envelope.message)
+        except BaseException as error:  # noqa: BLE001 (a BaseException here would stop every actor of the process)
+            self._answer_error(envelope, error)
+            return
+        if envelope.reply_to is None:
+            return
+        if isinstance(response, asyncio.Future):
+            response.add_done_callback(lambda done: _pass_on(done, envelope.reply_to))
+        else:
+            envelope.reply_to.set(response)
+
+    def _answer_error(self, envelope: Envelope[Any], error: BaseException) -> None:
+        if envelope.reply_to is None:
+            logger.error("%s failed over %s", self, type(envelope.message).__name__, exc_info=error)
+        else:
+            envelope.reply_to.set_exception(_exc_info(error))
+
+
+def _pass_on(done: asyncio.Future[Any], reply_to: pykka.Future[Any] | None) -> None:
+    assert reply_to is not None
+    if done.cancelled():
+        reply_to.set_exception(_exc_info(asyncio.CancelledError()))
+    elif (error := done.exception()) is not None:
+        reply_to.set_exception(_exc_info(error))
+    else:
+        reply_to.set(done.result())
+
+
+def _exc_info(error: BaseException) -> tuple[type[BaseException], BaseException, Any]:
+    if not isinstance(error, Exception):
+        failed = ActorFailedError(f"{type(error).__name__} in an actor")
+        failed.__cause__ = error
+        return type(failed), failed, None
+    return type(error), error, error.__traceback__ or sys.exc_info()[2]
