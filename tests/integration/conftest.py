@@ -1,0 +1,28 @@
+"""Integration tests run in a network of their own, with many real IPv6 addresses on lo."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.support import netns
+
+SOURCES = tuple(f"2001:db8:1::{number:x}" for number in range(1, 0x41))
+"""The addresses that executions may leave from, canonical."""
+
+TARGET = "2001:db8:f::1"
+"""The address where targets listen."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def private_network() -> None:
+    """Move pytest into a network namespace; where that cannot be, skip by name, and in CI fail."""
+    try:
+        netns.enter_private_network()
+    except netns.NoNamespaceError as error:
+        reason = f"needs a network namespace: {error}"
+        if os.environ.get("CI"):
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
+    netns.add_addresses("lo", (*SOURCES, TARGET))
