@@ -252,8 +252,11 @@ class AgentState(StrEnum):
 class Link(Protocol):
     """What an `AgentConnection` needs of a WebSocket. All methods return at once."""
 
-    def send(self, message: wire.Message) -> None:
-        """Put a message among those that leave in this loop turn."""
+    def send(self, message: wire.Message) -> bool:
+        """Put a message among those that leave in this loop turn; False where too much waits already."""
+
+    def withdraw(self, execution_id: str) -> bool:
+        """Take an execution back; False where some or all of it has left."""
 
     def close(self, refusal: wire.Refused | None = None) -> None:
         """End the link, after telling the agent why if there is a reason."""
@@ -368,6 +371,14 @@ class AgentStateChanged(Message[None]):
 
     agent_id: str
     state: AgentState
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationExpired(Message[None]):
+    """The time for this session to open its link is over."""
+
+    agent_id: str
+    session: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-MAX_FRAME_BYTES = 1024 * 1024
-"""One WebSocket frame: the messages that share it and the body bytes behind them."""
+MAX_FRAME_BYTES = 4 * 1024 * 1024
+"""One WebSocket frame. The largest message is a response whose headers are all control characters: 1.8 MB of JSON."""
+
+SHARED_FRAME_BYTES = 256 * 1024
+"""Messages share a frame up to this size; the next one starts another."""
+
+MAX_QUEUED_BYTES = 512 * 1024 * 1024
+"""What may wait to be sent on one link before it counts as broken."""
 
 CHUNK_BYTES = 64 * 1024
 """One piece of a body. At 10 Mbit/s it delays a small message behind it by 52 ms at most."""

@@ -1,0 +1,279 @@
+"""`AgentConnection`, steps 3 and 8 of a request's way: one agent, its link, and what it has been given to do.
+
+Runs on the event loop; one for each registered agent, from its registration until it is forgotten, over as many links
+as the agent opens. Every execution that it takes ends here exactly once: by the agent's result, by the loss of the
+link, or by its deadline. What would surprise: when a link is lost, an execution that had left is `unknown` and not
+`failed`, because nobody can know whether the target got it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dispatcher.actors.loop_actor import LoopActor, tell_or_drop
+from dispatcher.actors.messages import (
+    AgentGone,
+    AgentState,
+    AgentStateChanged,
+    AgentStatus,
+    DescribeAgent,
+    DropAgent,
+    Ended,
+    ExitsChanged,
+    FromAgent,
+    Link,
+    LinkClosed,
+    LinkOpened,
+    Outcome,
+    ResultInvalid,
+    RunExecution,
+)
+from dispatcher.errors import FailureKind
+from dispatcher.wire import messages as wire
+from dispatcher.wire.limits import MAX_ADDRESSES
+from dispatcher.wire.version import WIRE
+
+if TYPE_CHECKING:
+    from pykka import ActorRef
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _InFlight:
+    """An execution at the agent: where its answer goes, and what ends it if none comes."""
+
+    execute: wire.Execute
+    ended: asyncio.Future[Ended]
+    deadline: asyncio.TimerHandle
+
+
+class AgentConnection(LoopActor):
+    """One agent. Its messages stand in `actors/messages.py`."""
+
+    def __init__(  # noqa: PLR0913 (what an agent says of itself when it registers, and whom to tell)
+        self,
+        *,
+        agent_id: str,
+        hostname: str,
+        version: str,
+        announced: tuple[str, ...],
+        pool: ActorRef[Any],
+        registry: ActorRef[Any],
+        grace_seconds: float,
+        server_version: str,
+    ) -> None:
+        """Start without a link; an execution ends `grace_seconds` after its timeout at the latest."""
+        super().__init__()
+        self._agent_id = agent_id
+        self._hostname = hostname
+        self._version = version
+        self._pool = pool
+        self._registry = registry
+        self._grace_seconds = grace_seconds
+        self._server_version = server_version
+        self._state = AgentState.REGISTERED
+        self._link: Link | None = None
+        self._connected_at: float | None = None
+        self._last_seen_at: float | None = None
+        self._is_dropped = False
+        self._addresses = {address: _announced(address) for address in announced}
+        self._in_flight: dict[str, _InFlight] = {}
+        self._counts = dict.fromkeys(Outcome, 0)
+
+    def on_receive(self, message: Any) -> Any:
+        """Handle one message."""
+        match message:
+            case RunExecution():
+                return self._run(message.execute)
+            case FromAgent():
+                self._hear(message)
+            case LinkOpened():
+                self._open(message)
+            case LinkClosed():
+                self._close(message)
+            case ResultInvalid():
+                self._end_invalid(message)
+            case DescribeAgent():
+                return self._describe()
+            case DropAgent():
+                self._drop()
+            case _:
+                return super().on_receive(message)
+        return None
+
+    # The life of the link
+
+    def _open(self, opened: LinkOpened) -> None:
+        if self._link is not None:
+            self._link.close(wire.Refused(wire.RefusalCode.REPLACED, "the agent opened another link"))
+            self._lose_link("the agent opened another link", frozenset())
+        self._link = opened.link
+        self._hostname = opened.hello.hostname or self._hostname
+        self._version = opened.hello.version or self._version
+        self._connected_at = self._last_seen_at = time.time()
+        self._addresses = {}
+        opened.link.send(wire.Welcome(wire=WIRE, agent_id=self._agent_id, version=self._server_version))
+        self._go_to(AgentState.CONNECTED)
+        logger.info("agent %s connected", self._agent_id)
+
+    def _close(self, closed: LinkClosed) -> None:
+        if closed.link is self._link:
+            self._lose_link(closed.reason, closed.unsent)
+            self._go_to(AgentState.LOST)
+            logger.warning("agent %s lost: %s", self._agent_id, closed.reason)
+
+    def _lose_link(self, reason: str, unsent: frozenset[str]) -> None:
+        self._link = None
+        self._addresses = {}
+        self._leave_pool()
+        for execution_id in list(self._in_flight):
+            if execution_id in unsent:
+                detail = f"agent {self._agent_id} was lost before the request left the coordinator: {reason}"
+                self._end_failed(execution_id, Outcome.FAILED, FailureKind.AGENT_LOST, detail)
+            else:
+                detail = f"agent {self._agent_id} was lost while it had the request: {reason}"
+                self._end_failed(execution_id, Outcome.UNKNOWN, FailureKind.AGENT_LOST, detail)
+
+    def _leave_pool(self) -> None:
+        # A dropped agent has left already; its id may by now belong to another one.
+        if not self._is_dropped:
+            tell_or_drop(self._pool, AgentGone(self._agent_id))
+
+    def _drop(self) -> None:
+        self._leave_pool()
+        self._is_dropped = True
+        if not self._in_flight:
+            self._finish_drop()
+
+    def _finish_drop(self) -> None:
+        if self._link is not None:
+            self._link.close(wire.Refused(wire.RefusalCode.REMOVED, "this agent was removed from the coordinator"))
+            self._link = None
+        self.stop()
+
+    def _go_to(self, state: AgentState) -> None:
+        self._state = state
+        if not self._is_dropped:
+            tell_or_drop(self._registry, AgentStateChanged(self._agent_id, state))
+
+    # What the agent says
+
+    def _hear(self, said: FromAgent) -> None:
+        if said.link is not self._link:
+            return  # A link that was replaced; what it still says counts no more.
+        self._last_seen_at = time.time()
+        match said.message:
+            case wire.Result():
+                self._end_with(said.message)
+            case wire.AddressesChanged():
+                self._change_addresses(said.link, said.message)
+            case wire.Draining():
+                self._leave_pool()
+                self._go_to(AgentState.DRAINING)
+                logger.info("agent %s drains", self._agent_id)
+            case wire.Hello():
+                self._break(said.link, "a second hello on one link")
+
+    def _change_addresses(self, link: Link, change: wire.AddressesChanged) -> None:
+        for address in change.gone:
+            self._addresses.pop(address, None)
+        self._addresses.update((report.address, report) for report in change.changed)
+        if len(self._addresses) > MAX_ADDRESSES:
+            self._break(link, f"more than {MAX_ADDRESSES} addresses")
+        elif self._state is AgentState.CONNECTED and not self._is_dropped:
+            changed = ExitsChanged(self._agent_id, self.actor_ref, change.changed, change.gone)
+            tell_or_drop(self._pool, changed)
+
+    def _break(self, link: Link, detail: str) -> None:
+        logger.warning("agent %s broke the protocol: %s", self._agent_id, detail)
+        link.close(wire.Refused(wire.RefusalCode.PROTOCOL, detail))
+        self._close(LinkClosed(link, detail))
+
+    # What the agent is given to do
+
+    def _run(self, execute: wire.Execute) -> asyncio.Future[Ended]:
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[Ended] = loop.create_future()
+        deadline = loop.call_later(execute.timeout + self._grace_seconds, self._time_out, execute.id)
+        self._in_flight[execute.id] = _InFlight(execute, ended, deadline)
+        if self._link is None:
+            detail = f"agent {self._agent_id} went away before the request was sent"
+            self._end_failed(execute.id, Outcome.FAILED, FailureKind.AGENT_LOST, detail)
+        elif not self._link.send(execute):
+            detail = f"too much waits to be sent to agent {self._agent_id}"
+            self._end_failed(execute.id, Outcome.FAILED, FailureKind.OVERLOADED, detail)
+        return ended
+
+    def _time_out(self, execution_id: str) -> None:
+        if self._link is None:
+            return
+        never_left = self._link.withdraw(execution_id)
+        if not never_left:
+            self._link.send(wire.Cancel(execution_id))
+        waited = self._in_flight[execution_id].execute.timeout + self._grace_seconds
+        detail = f"agent {self._agent_id} did not answer within {waited:g} s"
+        outcome = Outcome.FAILED if never_left else Outcome.UNKNOWN
+        self._end_failed(execution_id, outcome, FailureKind.AGENT_TIMEOUT, detail)
+
+    def _end_with(self, result: wire.Result) -> None:
+        running = self._in_flight.get(result.id)
+        if running is None:
+            logger.debug("agent %s answered execution %s, for which nobody waits", self._agent_id, result.id)
+        elif (detail := _contradiction(running.execute, result)) is not None:
+            self._end_failed(result.id, Outcome.FAILED, FailureKind.INVALID_RESULT, detail)
+        elif result.error_kind is None and result.source_ip != running.execute.source:
+            detail = f"the request left from {result.source_ip}, not from {running.execute.source}"
+            self._end_failed(result.id, Outcome.FAILED, FailureKind.SOURCE_MISMATCH, detail)
+        else:
+            self._end(result.id, Outcome.COMPLETED if result.error_kind is None else Outcome.FAILED, result)
+
+    def _end_invalid(self, invalid: ResultInvalid) -> None:
+        if invalid.link is self._link and invalid.execution_id in self._in_flight:
+            detail = f"agent {self._agent_id} sent a result that is not valid: {invalid.detail}"
+            self._end_failed(invalid.execution_id, Outcome.FAILED, FailureKind.INVALID_RESULT, detail)
+
+    def _end_failed(self, execution_id: str, outcome: Outcome, kind: FailureKind, detail: str) -> None:
+        self._end(execution_id, outcome, wire.Result(id=execution_id, error_kind=kind, error_detail=detail))
+
+    def _end(self, execution_id: str, outcome: Outcome, result: wire.Result) -> None:
+        running = self._in_flight.pop(execution_id)
+        running.deadline.cancel()
+        self._counts[outcome] += 1
+        if not running.ended.done():
+            running.ended.set_result(Ended(outcome, result))
+        if self._is_dropped and not self._in_flight:
+            self._finish_drop()
+
+    def _describe(self) -> AgentStatus:
+        return AgentStatus(
+            agent_id=self._agent_id,
+            hostname=self._hostname,
+            version=self._version,
+            state=self._state,
+            connected_at=self._connected_at,
+            last_seen_at=self._last_seen_at,
+            addresses=tuple(self._addresses.values()),
+            in_flight=len(self._in_flight),
+            completed=self._counts[Outcome.COMPLETED],
+            failed=self._counts[Outcome.FAILED] + self._counts[Outcome.UNKNOWN],
+        )
+
+
+def _announced(address: str) -> wire.AddressReport:
+    return wire.AddressReport(address, wire.AddressState.TENTATIVE, "announced; the agent has not connected yet")
+
+
+def _contradiction(execute: wire.Execute, result: wire.Result) -> str | None:
+    """Say what makes a result of valid fields impossible, or None."""
+    if (result.status is None) == (result.error_kind is None):
+        return "the result has neither a status nor an error, or both"
+    if len(result.body) > execute.max_body_bytes:
+        return f"the result has a body of {len(result.body)} bytes, more than the {execute.max_body_bytes} asked for"
+    if result.body_size < len(result.body):
+        return "the result says that fewer bytes were received than it has"
+    return None

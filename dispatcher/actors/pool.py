@@ -1,0 +1,139 @@
+"""`IpPool`, step 2 of a request's way: owns the exits of all agents and leases the next one. Runs on the event loop.
+
+It is told what comes and goes and asks nobody, so it cannot be part of a deadlock.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from dispatcher.actors.loop_actor import LoopActor
+from dispatcher.actors.messages import (
+    AgentGone,
+    DescribePool,
+    ExitsChanged,
+    ExitState,
+    ExitStatus,
+    Lease,
+    LeaseEnded,
+    LeaseExit,
+    Outcome,
+    PoolStatus,
+)
+from dispatcher.actors.rotation import Rotation, Tier
+from dispatcher.wire.messages import AddressState
+
+if TYPE_CHECKING:
+    from pykka import ActorRef
+
+Key = tuple[str, str]
+
+_TIERS = {ExitState.PREFERRED: Tier.FIRST, ExitState.DEPRECATED: Tier.RESERVE}
+
+
+@dataclass(slots=True)
+class _Exit:
+    """One exit and what it did since it came."""
+
+    connection: ActorRef[Any]
+    state: ExitState
+    reason: str | None
+    in_flight: int = 0
+    leased: int = 0
+    last_used_at: float | None = None
+    ended: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
+
+
+class IpPool(LoopActor):
+    """The pool. Its messages stand in `actors/messages.py`."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        super().__init__()
+        self._rotation: Rotation[Key] = Rotation()
+        self._exits: dict[Key, _Exit] = {}
+        self._of_agent: dict[str, set[str]] = {}
+
+    def on_receive(self, message: Any) -> Any:
+        """Handle one message."""
+        match message:
+            case LeaseExit():
+                return self._lease()
+            case LeaseEnded():
+                self._end_lease(message)
+            case ExitsChanged():
+                self._change_exits(message)
+            case AgentGone():
+                for address in list(self._of_agent.get(message.agent_id, ())):
+                    self._remove((message.agent_id, address))
+            case DescribePool():
+                return self._describe(with_exits=message.exits)
+            case _:
+                return super().on_receive(message)
+        return None
+
+    def _lease(self) -> Lease | None:
+        key = self._rotation.lease()
+        if key is None:
+            return None
+        leased = self._exits[key]
+        leased.leased += 1
+        leased.in_flight += 1
+        leased.last_used_at = time.time()
+        return Lease(*key, leased.connection)
+
+    def _end_lease(self, ended: LeaseEnded) -> None:
+        # An exit that went, or went and came back, has forgotten this lease.
+        used = self._exits.get((ended.agent_id, ended.address))
+        if used is not None and used.in_flight:
+            used.in_flight -= 1
+            used.ended[ended.outcome] += 1
+
+    def _change_exits(self, change: ExitsChanged) -> None:
+        for address in change.gone:
+            self._remove((change.agent_id, address))
+        for report in change.changed:
+            key = (change.agent_id, report.address)
+            if report.state is AddressState.EXCLUDED:
+                self._remove(key)
+            else:
+                self._put(key, _Exit(change.connection, ExitState(report.state), report.reason))
+
+    def _put(self, key: Key, reported: _Exit) -> None:
+        known = self._exits.setdefault(key, reported)
+        known.connection, known.state, known.reason = reported.connection, reported.state, reported.reason
+        self._of_agent.setdefault(key[0], set()).add(key[1])
+        self._rotation.put(key, _TIERS.get(known.state, Tier.NEVER))
+
+    def _remove(self, key: Key) -> None:
+        if self._exits.pop(key, None) is None:
+            return
+        self._rotation.remove(key)
+        addresses = self._of_agent[key[0]]
+        addresses.discard(key[1])
+        if not addresses:
+            del self._of_agent[key[0]]
+
+    def _describe(self, *, with_exits: bool) -> PoolStatus:
+        return PoolStatus(
+            size=len(self._rotation),
+            available=self._rotation.available,
+            next=self._rotation.next,
+            exits=tuple(self._status(key) for key in self._rotation) if with_exits else (),
+        )
+
+    def _status(self, key: Key) -> ExitStatus:
+        known = self._exits[key]
+        return ExitStatus(
+            agent_id=key[0],
+            address=key[1],
+            state=known.state,
+            reason=known.reason,
+            in_flight=known.in_flight,
+            leased=known.leased,
+            completed=known.ended[Outcome.COMPLETED],
+            failed=known.ended[Outcome.FAILED] + known.ended[Outcome.UNKNOWN],
+            last_used_at=known.last_used_at,
+        )

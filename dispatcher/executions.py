@@ -1,0 +1,197 @@
+"""One execution from its lease to its committed record: steps 2 to 9 of a request's way in the order they happen.
+
+Runs on the event loop, each execution in a task of its own: a caller that goes away does not end what it started,
+because the request may have left already and the record must say how it ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pykka
+
+from dispatcher.actors.loop_actor import ask, tell_or_drop
+from dispatcher.actors.messages import (
+    AppendRecord,
+    CheckStore,
+    Ended,
+    Lease,
+    LeaseEnded,
+    LeaseExit,
+    Outcome,
+    RunExecution,
+)
+from dispatcher.errors import FailureKind
+from dispatcher.ids import IdMaker
+from dispatcher.record import Record, make_record
+from dispatcher.wire.messages import Result
+
+if TYPE_CHECKING:
+    from dispatcher.redaction import Redactor
+    from dispatcher.request import RequestSpec
+
+logger = logging.getLogger(__name__)
+
+ANSWER_MARGIN_SECONDS = 5.0
+"""How much longer than its deadline an answer of `AgentConnection` is waited for; it always comes before."""
+
+
+class NotAcceptedError(Exception):
+    """The execution was not begun; the text says why. Nothing was sent and nothing is recorded."""
+
+
+class OverloadedError(NotAcceptedError):
+    """As many executions as allowed are in flight."""
+
+
+class DrainingError(NotAcceptedError):
+    """The coordinator is shutting down."""
+
+
+class StoreUnavailableError(NotAcceptedError):
+    """History cannot be written, so nothing is executed that could not be recorded."""
+
+
+class UnrecordedError(Exception):
+    """The execution ended, but its record could not be committed."""
+
+    def __init__(self, record: Record, reason: str) -> None:
+        """Carry the record that was lost for history."""
+        super().__init__(f"the execution ended as {record.outcome}, but its record could not be kept: {reason}")
+        self.record = record
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What bounds executions: how many at once, how long an agent may be late, how much of a body history keeps."""
+
+    max_in_flight: int
+    grace_seconds: float
+    history_body_bytes: int
+
+
+class Executions:
+    """Starts executions and knows those in flight."""
+
+    def __init__(
+        self,
+        *,
+        pool: pykka.ActorRef[Any],
+        history: pykka.ActorRef[Any],
+        redactor: Redactor,
+        limits: Limits,
+        on_finished: Callable[[Record], None],
+    ) -> None:
+        """Tell `on_finished` of every record once it is committed."""
+        self._pool = pool
+        self._history = history
+        self._redactor = redactor
+        self._limits = limits
+        self._on_finished = on_finished
+        self._make_id = IdMaker()
+        self._tasks: set[asyncio.Task[Record]] = set()
+        self._is_draining = False
+        self.store_problem: str | None = None
+
+    @property
+    def in_flight(self) -> int:
+        """How many executions have begun and not ended."""
+        return len(self._tasks)
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether new executions are refused for good."""
+        return self._is_draining
+
+    def start(self, request: RequestSpec) -> asyncio.Task[Record]:
+        """Begin an execution.
+
+        Raises:
+            NotAcceptedError: it was not begun. The task itself may raise `StoreUnavailableError` before anything
+                is sent, and `UnrecordedError` after.
+        """
+        if self._is_draining:
+            raise DrainingError("the coordinator is shutting down")
+        if len(self._tasks) >= self._limits.max_in_flight:
+            raise OverloadedError(f"{len(self._tasks)} executions are in flight, as many as this coordinator takes")
+        task = asyncio.get_running_loop().create_task(self._run(request))
+        self._tasks.add(task)
+        task.add_done_callback(self._forget)
+        return task
+
+    def _forget(self, task: asyncio.Task[Record]) -> None:
+        self._tasks.discard(task)
+        # Looking at the exception marks it as seen: a caller that went away cannot.
+        if not task.cancelled() and isinstance(task.exception(), UnrecordedError):
+            logger.error("%s", task.exception())
+
+    async def drain(self, seconds: float) -> bool:
+        """Refuse what is new and wait for what is in flight; False where some of it outlasted `seconds`."""
+        self._is_draining = True
+        if not self._tasks:
+            return True
+        _, late = await asyncio.wait(self._tasks, timeout=seconds)
+        return not late
+
+    async def check_store(self) -> str | None:
+        """Try whether history can be written, and remember the answer: None, or why not."""
+        try:
+            self.store_problem = await ask(self._history, CheckStore())
+        except (TimeoutError, pykka.ActorDeadError) as error:
+            self.store_problem = f"the history does not answer ({type(error).__name__})"
+        return self.store_problem
+
+    async def _run(self, request: RequestSpec) -> Record:
+        if self.store_problem is not None and await self.check_store() is not None:
+            raise StoreUnavailableError(self.store_problem)
+        identifier, started_at, begun = self._make_id(), time.time(), time.monotonic()
+        lease = await ask(self._pool, LeaseExit())
+        if lease is None:
+            ended = _failed(identifier, FailureKind.NO_EXIT, "no exit is available: no connected agent has one")
+        else:
+            ended = await self._run_at(lease, request, identifier, begun)
+        record = make_record(
+            identifier=identifier,
+            outcome=ended.outcome,
+            exit_used=None if lease is None else (lease.agent_id, lease.address),
+            request=request,
+            result=ended.result,
+            failure=ended.result.failure,
+            started_at=started_at,
+            finished_at=max(time.time(), started_at),
+            redactor=self._redactor,
+        )
+        await self._commit(record)
+        self._on_finished(record)
+        return record
+
+    async def _run_at(self, lease: Lease, request: RequestSpec, identifier: str, begun: float) -> Ended:
+        left = max(0.0, request.timeout - (time.monotonic() - begun))
+        execute = request.to_execute(identifier, lease.address, left)
+        patience = left + self._limits.grace_seconds + ANSWER_MARGIN_SECONDS
+        try:
+            ended = await ask(lease.connection, RunExecution(execute), timeout=patience)
+        except pykka.ActorDeadError:
+            detail = f"agent {lease.agent_id} was removed before the request was sent"
+            ended = _failed(identifier, FailureKind.AGENT_LOST, detail)
+        except Exception:
+            logger.exception("execution %s failed inside the coordinator", identifier)
+            ended = _failed(identifier, FailureKind.INTERNAL, "the coordinator failed over it; its log says more")
+        tell_or_drop(self._pool, LeaseEnded(lease.agent_id, lease.address, ended.outcome))
+        return ended
+
+    async def _commit(self, record: Record) -> None:
+        try:
+            await ask(self._history, AppendRecord(record.to_row(self._limits.history_body_bytes)))
+        except Exception as error:
+            self.store_problem = str(error) or type(error).__name__
+            raise UnrecordedError(record, self.store_problem) from error
+
+
+def _failed(identifier: str, kind: FailureKind, detail: str) -> Ended:
+    return Ended(Outcome.FAILED, Result(id=identifier, error_kind=kind, error_detail=detail))

@@ -1,0 +1,157 @@
+"""The execution record: what a caller, history and the monitors are told of one execution. Made at step 8.
+
+A record is redacted when it is made, so nothing behind it ever holds a secret. Its JSON is built here by hand and not
+by a schema, because every execution pays for it; a test holds it to `web/schemas.py`.
+"""
+
+from __future__ import annotations
+
+import base64
+import codecs
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dispatcher.actors.messages import Outcome, RecordRow
+from dispatcher.timestamps import rfc3339
+from dispatcher.wire.messages import PHASES
+
+if TYPE_CHECKING:
+    from dispatcher.errors import Failure
+    from dispatcher.redaction import Redactor
+    from dispatcher.request import RequestSpec
+    from dispatcher.wire.messages import Result
+
+JsonObject = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One finished execution. Times are seconds since 1970; `result` is None where no agent was reached."""
+
+    id: str
+    outcome: Outcome
+    agent_id: str | None
+    source_ip: str | None
+    request: JsonObject
+    result: Result | None
+    failure: Failure | None
+    response_headers: tuple[tuple[str, str], ...]
+    started_at: float
+    finished_at: float
+
+    @property
+    def body(self) -> bytes:
+        """The response's body as far as it was kept, decoded."""
+        return self.result.body if self.result is not None and self.failure is None else b""
+
+    def as_json(self, body: JsonObject | None) -> JsonObject:
+        """Return the record as JSON holds it, with `body` for the response's body."""
+        return {
+            "id": self.id,
+            "outcome": str(self.outcome),
+            "agent_id": self.agent_id,
+            "source_ip": self.source_ip,
+            "request": self.request,
+            "response": self._response(body),
+            "timings": self._timings(),
+            "error": _failure_json(self.failure),
+            "started_at": rfc3339(self.started_at),
+            "finished_at": rfc3339(self.finished_at),
+        }
+
+    def _response(self, body: JsonObject | None) -> JsonObject | None:
+        if self.result is None or self.failure is not None:
+            return None
+        return {
+            "status": self.result.status,
+            "reason": self.result.reason,
+            "http_version": self.result.http_version,
+            "remote_ip": self.result.remote_ip,
+            "headers": [list(pair) for pair in self.response_headers],
+            "body": body,
+        }
+
+    def _timings(self) -> JsonObject:
+        measured = self.result.timings if self.result is not None else {}
+        return {phase: round(measured.get(phase, 0.0), 3) for phase in PHASES}
+
+    def to_json_bytes(self, max_body_bytes: int | None = None) -> bytes:
+        """Write the record as JSON with at most `max_body_bytes` of its body (None: all of it)."""
+        body = None
+        if self.result is not None and self.failure is None:
+            kept = self.body if max_body_bytes is None else self.body[:max_body_bytes]
+            is_cut = self.result.truncated or len(kept) < len(self.body)
+            body = body_json(kept, size=self.result.body_size, is_cut=is_cut)
+        return dump(self.as_json(body))
+
+    def to_row(self, max_body_bytes: int) -> RecordRow:
+        """Make what history keeps of this record."""
+        response = self.result if self.failure is None else None
+        return RecordRow(
+            id=self.id,
+            outcome=self.outcome,
+            agent_id=self.agent_id,
+            source_ip=self.source_ip,
+            status=response.status if response is not None else None,
+            error_kind=str(self.failure.kind) if self.failure is not None else None,
+            finished_at_ms=round(self.finished_at * 1000),
+            total_ms=response.timings.get("total") if response is not None else None,
+            record=self.to_json_bytes(max_body_bytes),
+        )
+
+
+def make_record(  # noqa: PLR0913 (a record has that many parts, and this is where they meet)
+    *,
+    identifier: str,
+    outcome: Outcome,
+    exit_used: tuple[str, str] | None,
+    request: RequestSpec,
+    result: Result | None,
+    failure: Failure | None,
+    started_at: float,
+    finished_at: float,
+    redactor: Redactor,
+) -> Record:
+    """Make the record of one execution, without its secrets. `exit_used` is (agent id, source address)."""
+    agent_id, source_ip = exit_used or (None, None)
+    return Record(
+        id=identifier,
+        outcome=outcome,
+        agent_id=agent_id,
+        source_ip=source_ip,
+        request={
+            "method": request.method,
+            "url": redactor.url(request.url),
+            "headers": [list(pair) for pair in redactor.headers(request.headers)],
+        },
+        result=result,
+        failure=failure,
+        response_headers=redactor.headers(result.headers) if result is not None else (),
+        started_at=started_at,
+        finished_at=finished_at,
+    )
+
+
+def _failure_json(failure: Failure | None) -> JsonObject | None:
+    if failure is None:
+        return None
+    return {"kind": str(failure.kind), "detail": failure.detail, "attributed_to": str(failure.attributed_to)}
+
+
+def body_json(body: bytes, *, size: int, is_cut: bool) -> JsonObject:
+    """Return a body as a record shows it: as text where it is UTF-8, else as base64.
+
+    A text that was cut loses the character that the cut went through, so that it stays text.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        encoding, data = "utf-8", decoder.decode(body, final=not is_cut)
+    except UnicodeDecodeError:
+        encoding, data = "base64", base64.b64encode(body).decode("ascii")
+    return {"encoding": encoding, "data": data, "size": size, "truncated": is_cut}
+
+
+def dump(content: Any) -> bytes:
+    """Write JSON as all of the product does: UTF-8, no spaces."""
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")

@@ -1,0 +1,48 @@
+"""The request that a user configures, ready to be sent: step 1 of a request's way makes it, step 3 sends it.
+
+Plain data, checked by `web/schemas.py` before it gets here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dispatcher.wire.messages import Execute, HttpVersion
+
+DEFAULT_TIMEOUT_SECONDS = 30.0
+DEFAULT_MAX_REDIRECTS = 5
+DEFAULT_MAX_BODY_BYTES = 10 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class RequestSpec:
+    """One HTTP request. `timeout` is seconds for waiting and transfer together; `body` None sends none."""
+
+    url: str
+    method: str = "GET"
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes | None = None
+    timeout: float = DEFAULT_TIMEOUT_SECONDS
+    follow_redirects: bool = False
+    max_redirects: int = DEFAULT_MAX_REDIRECTS
+    verify_tls: bool = True
+    http_version: HttpVersion = HttpVersion.AUTO
+    max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
+
+    def to_execute(self, identifier: str, source: str, timeout: float) -> Execute:
+        """Make the message that has an agent send this from `source` within `timeout` seconds."""
+        return Execute(
+            id=identifier,
+            source=source,
+            method=self.method,
+            url=self.url,
+            timeout=timeout,
+            headers=self.headers,
+            follow_redirects=self.follow_redirects,
+            max_redirects=self.max_redirects,
+            verify_tls=self.verify_tls,
+            http_version=self.http_version,
+            max_body_bytes=self.max_body_bytes,
+            has_body=self.body is not None,
+            body=self.body or b"",
+        )

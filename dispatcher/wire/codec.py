@@ -1,0 +1,112 @@
+"""Messages to bytes and back: steps 4 and 5 of a request's way, and again on the way back.
+
+A frame is the length of its JSON (4 bytes, big-endian), the JSON, and the body bytes of its messages one after the
+other. The JSON is a list of objects, each with its tag in `t`, its fields, and in `b` how many body bytes are its own:
+so many messages share a frame and no body is ever escaped.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any
+
+from dispatcher.wire import fields, limits
+from dispatcher.wire.fields import WireError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from dispatcher.wire.messages import Message
+
+_LENGTH_BYTES = 4
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Invalid:
+    """A message that could not be read although the frame could: its tag, its id if it has one, and what is wrong."""
+
+    tag: str
+    id: str | None
+    detail: str
+
+
+def message_json(message: Message) -> bytes:
+    """Write one message as it stands in a frame, without its body."""
+    content = {"t": message.tag, **fields.as_json(message)}
+    size = len(body_of(message))
+    if size:
+        content["b"] = size
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+
+
+def body_of(message: Message) -> bytes:
+    """Return the body of a message; most have none."""
+    body: bytes = getattr(message, "body", b"")
+    return body
+
+
+def join(encoded: Iterable[bytes], bodies: Iterable[bytes]) -> bytes:
+    """Make a frame of messages that `message_json` wrote and of their bodies, in the same order."""
+    head = b"[" + b",".join(encoded) + b"]"
+    return b"".join((len(head).to_bytes(_LENGTH_BYTES, "big"), head, *bodies))
+
+
+def encode(messages: Iterable[Message]) -> bytes:
+    """Make one frame of `messages`."""
+    listed = list(messages)
+    return join(map(message_json, listed), map(body_of, listed))
+
+
+def decode(frame: bytes, accepted: Iterable[type[Message]]) -> list[Message | Invalid]:
+    """Read a frame. A message of an unknown tag is left out: a newer peer may send more.
+
+    Raises:
+        WireError: the frame itself cannot be read, so nothing in it can be trusted.
+    """
+    if len(frame) > limits.MAX_FRAME_BYTES:
+        raise WireError(f"a frame of {len(frame)} bytes, more than {limits.MAX_FRAME_BYTES}")
+    start = _LENGTH_BYTES + int.from_bytes(frame[:_LENGTH_BYTES], "big")
+    if len(frame) < _LENGTH_BYTES or start > len(frame):
+        raise WireError("a frame that is shorter than it says")
+    by_tag = {cls.tag: cls for cls in accepted}
+    found: list[Message | Invalid] = []
+    for item in _items(frame[_LENGTH_BYTES:start]):
+        end = start + _body_size(item, len(frame) - start)
+        cls = by_tag.get(item["t"])
+        if cls is not None:
+            found.append(_message(cls, item, frame[start:end]))
+        start = end
+    if start != len(frame):
+        raise WireError("a frame with bytes that belong to no message")
+    return found
+
+
+def _items(head: bytes) -> list[dict[str, Any]]:
+    try:
+        items = json.loads(head.decode("utf-8", "surrogatepass"))
+    except (ValueError, RecursionError) as error:
+        raise WireError("a frame whose messages are not JSON") from error
+    if not isinstance(items, list) or any(not isinstance(i, dict) or not isinstance(i.get("t"), str) for i in items):
+        raise WireError("a frame whose messages are not objects with a tag")
+    return items
+
+
+def _body_size(item: dict[str, Any], left: int) -> int:
+    size = item.get("b", 0)
+    if type(size) is not int or not 0 <= size <= left:
+        raise WireError("a message whose body is longer than its frame")
+    return size
+
+
+def _message(cls: type[Message], item: dict[str, Any], body: bytes) -> Message | Invalid:
+    try:
+        message: Message = fields.parse(cls, item)
+    except WireError as error:
+        named = item.get("id")
+        return Invalid(cls.tag, named if isinstance(named, str) else None, str(error))
+    if not body:
+        return message
+    if not hasattr(message, "body"):
+        return Invalid(cls.tag, None, f"{cls.__name__} has a body")
+    return dataclasses.replace(message, body=body)  # type: ignore[type-var]  # every message is a dataclass

@@ -1,0 +1,118 @@
+"""What waits to be sent on one link, and in which order it goes: everything small at once, large bodies piece by piece.
+
+Sans-I/O, used by both sides. A message whose body fits one chunk leaves with the next frame. A larger one lets its
+body go ahead in chunks, one a frame, the large ones taking turns, and never more than a window that the peer has not
+acknowledged: so an execution beside a 50 MB response waits for one chunk, not for 50 MB.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import deque
+
+from dispatcher.wire import codec, limits
+from dispatcher.wire.messages import BodyChunk, Message
+
+
+class OutboxFullError(Exception):
+    """More waits to be sent than a link may hold: the peer does not read."""
+
+
+class _Large:
+    """A message whose body goes ahead of it: `message` without its body, and the body with how far it has gone."""
+
+    def __init__(self, message: Message, identifier: str) -> None:
+        self.identifier = identifier
+        self.message = message
+        self.body = memoryview(codec.body_of(message))
+        self.sent = 0
+
+    def next_chunk(self) -> Message:
+        """Take the next piece; the last one is the message itself with the rest of its body."""
+        start, self.sent = self.sent, min(self.sent + limits.CHUNK_BYTES, len(self.body))
+        piece = bytes(self.body[start : self.sent])
+        if self.is_done:
+            return dataclasses.replace(self.message, body=piece)  # type: ignore[type-var]  # see codec
+        return BodyChunk(id=self.identifier, body=piece)
+
+    @property
+    def is_done(self) -> bool:
+        return self.sent == len(self.body)
+
+
+class Outbox:
+    """The messages that wait on one link. `next_frame` decides what goes; sending it is the caller's business."""
+
+    def __init__(self) -> None:
+        """Start with nothing to send and the whole window open."""
+        self._small: deque[Message] = deque()
+        self._large: deque[_Large] = deque()
+        self._window = limits.BULK_WINDOW_BYTES
+        self._queued_bytes = 0
+
+    def put(self, message: Message) -> None:
+        """Queue a message.
+
+        Raises:
+            OutboxFullError: `limits.MAX_QUEUED_BYTES` of bodies wait already.
+        """
+        size = len(codec.body_of(message))
+        if self._queued_bytes + size > limits.MAX_QUEUED_BYTES:
+            raise OutboxFullError(f"{self._queued_bytes} bytes wait to be sent")
+        self._queued_bytes += size
+        if size > limits.CHUNK_BYTES:
+            self._large.append(_Large(message, message.id))  # type: ignore[attr-defined]  # a body has an id with it
+        else:
+            self._small.append(message)
+
+    def taken(self, size: int) -> None:
+        """The peer has taken in `size` bytes of body chunks."""
+        self._window = min(self._window + size, limits.BULK_WINDOW_BYTES)
+
+    def unsent(self) -> frozenset[str]:
+        """Return the ids of the messages that have not left as a whole."""
+        waiting = {message.id for message in self._small if hasattr(message, "id")}
+        return frozenset(waiting | {large.identifier for large in self._large})
+
+    def discard(self, identifier: str) -> bool:
+        """Take back what has not left of the message with this id; False where some or all of it has left."""
+        for message in self._small:
+            if getattr(message, "id", None) == identifier:
+                self._small.remove(message)
+                self._queued_bytes -= len(codec.body_of(message))
+                return True
+        for large in self._large:
+            if large.identifier == identifier:
+                self._large.remove(large)
+                self._queued_bytes -= len(large.body) - large.sent
+                return large.sent == 0
+        return False
+
+    def next_frame(self) -> bytes | None:
+        """Take what goes next as one frame; None where nothing may go now."""
+        messages: list[Message] = []
+        encoded: list[bytes] = []
+        size = 0
+        while self._small and size < limits.SHARED_FRAME_BYTES:
+            messages.append(self._small.popleft())
+            encoded.append(codec.message_json(messages[-1]))
+            size += len(encoded[-1]) + len(codec.body_of(messages[-1]))
+        chunk = self._next_chunk()
+        if chunk is not None:
+            messages.append(chunk)
+            encoded.append(codec.message_json(chunk))
+        if not messages:
+            return None
+        bodies = [codec.body_of(message) for message in messages]
+        self._queued_bytes -= sum(map(len, bodies))
+        return codec.join(encoded, bodies)
+
+    def _next_chunk(self) -> Message | None:
+        if not self._large or self._window < limits.CHUNK_BYTES:
+            return None
+        large = self._large.popleft()
+        chunk = large.next_chunk()
+        if not large.is_done:
+            self._window -= limits.CHUNK_BYTES
+            self._large.append(large)
+        return chunk
