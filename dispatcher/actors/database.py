@@ -1,0 +1,169 @@
+"""One SQLite file of the state directory: opened, locked, brought to the current version, written in transactions.
+
+Step 9 of a request's way ends here. Runs on the thread of the actor that owns it, but is opened by whoever starts
+that actor, so that `start()` itself raises what is wrong. What would surprise: `synchronous` is NORMAL. A commit is
+then in the kernel's hands, which a `kill -9` of this process cannot undo; a power cut may lose the commits since the
+last checkpoint (about 4 MB of them), but never tears one and never harms older ones.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+from typing import TYPE_CHECKING
+
+from dispatcher.errors import DispatcherError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+BUSY_TIMEOUT_SECONDS = 5.0
+"""How long a statement waits for another process (a backup, a shell) that holds the file."""
+
+JOURNAL_LIMIT_BYTES = 64 * 1024 * 1024
+"""What a checkpoint leaves of a write-ahead log that a burst made larger."""
+
+Migration = tuple[str, ...]
+"""The statements that lead from one version of a file to the next."""
+
+
+class StoreError(DispatcherError):
+    """What cannot be stored or read, and why, in a sentence for users."""
+
+
+class Database:
+    """The one connection that writes a file, and the lock that keeps every other coordinator out."""
+
+    def __init__(self, state_dir: Path, name: str, migrations: Sequence[Migration]) -> None:
+        """Open `name`.sqlite3 in `state_dir`, made if missing (0700, the file 0600); its version is `len(migrations)`.
+
+        Raises:
+            StoreError: not writable, in use by another process, no database, or written by a newer program.
+        """
+        self.path = database_path(state_dir, name)
+        with contextlib.ExitStack() as opened, _told(f"cannot open {self.path}"):
+            state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = opened.enter_context(contextlib.closing(_Lock(state_dir, name)))
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            self.connection = opened.enter_context(contextlib.closing(_connect(self.path)))
+            self._migrate(migrations)
+            self._opened = opened.pop_all()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Commit what the block did, or nothing of it.
+
+        Raises:
+            StoreError: nothing was written; the next transaction may work again.
+        """
+        with _told(f"cannot write {self.path}"):
+            self.connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self.connection
+                self.connection.execute("COMMIT")
+            except BaseException:
+                if self.connection.in_transaction:  # SQLite itself has rolled back after some errors
+                    self.connection.execute("ROLLBACK")
+                raise
+
+    def close(self) -> None:
+        """Move the write-ahead log into the file, close it, and let others in."""
+        with _told(f"cannot close {self.path}"), self._opened:
+            self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _migrate(self, migrations: Sequence[Migration]) -> None:
+        (version,) = self.connection.execute("PRAGMA user_version").fetchone()
+        if version > len(migrations):
+            raise StoreError(
+                f"{self.path} has version {version}, but this program knows versions up to {len(migrations)}: "
+                "start a newer program, or choose another state directory"
+            )
+        _set_up(self.connection)
+        if version < len(migrations):
+            with self.transaction() as connection:
+                for statement in (one for migration in migrations[version:] for one in migration):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {len(migrations)}")
+
+
+def database_path(state_dir: Path, name: str) -> Path:
+    """Return where the database `name` of a state directory lies."""
+    return state_dir / f"{name}.sqlite3"
+
+
+def connect_read_only(state_dir: Path, name: str) -> sqlite3.Connection:
+    """Open a second connection that cannot write, to a file that a `Database` of this process has open.
+
+    Raises:
+        StoreError: there is no such file, or it cannot be read.
+    """
+    path = database_path(state_dir, name)
+    with reading(path):
+        connection = _connect(path, "?mode=ro")
+        connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
+        return connection
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what SQLite raises in the block into a `StoreError` that names the file."""
+    with _told(f"cannot read {path}"):
+        yield
+
+
+def _connect(path: Path, options: str = "") -> sqlite3.Connection:
+    return sqlite3.connect(
+        path.absolute().as_uri() + options,
+        uri=True,
+        timeout=BUSY_TIMEOUT_SECONDS,
+        isolation_level=None,  # transactions begin and end where the code says so
+        check_same_thread=False,  # opened by the thread that starts the actor, used by the actor's
+    )
+
+
+def _set_up(connection: sqlite3.Connection) -> None:
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = NORMAL",
+        f"journal_size_limit = {JOURNAL_LIMIT_BYTES}",
+        "foreign_keys = ON",
+        "secure_delete = FAST",  # some builds overwrite what is deleted, which doubles what retention writes
+    ):
+        connection.execute(f"PRAGMA {pragma}").fetchone()
+
+
+@contextlib.contextmanager
+def _told(what: str) -> Iterator[None]:
+    try:
+        yield
+    except StoreError:
+        raise
+    except (sqlite3.Error, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise StoreError(f"{what}: {reason}") from error
+
+
+class _Lock:
+    """A lock file of its own, because closing a second descriptor of the database would drop SQLite's locks."""
+
+    def __init__(self, state_dir: Path, name: str) -> None:
+        path = state_dir / f"{name}.lock"
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            owner = os.read(self._descriptor, 20).decode("ascii", "replace").strip() or "unknown"
+            self.close()
+            raise StoreError(f"{state_dir} is in use by another coordinator (process {owner})") from None
+        except OSError:
+            self.close()
+            raise
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, str(os.getpid()).encode("ascii"), 0)
+
+    def close(self) -> None:
+        """Let others in; the end of the process does the same."""
+        os.close(self._descriptor)

@@ -1,0 +1,124 @@
+"""HistoryLog: the one writer of the history. A reply to a client implies a record, because this answers after commit.
+
+Step 9 of a request's way, on a thread of its own. What would surprise: there is no queue and no timer. While one
+transaction commits, the next appends gather in the inbox, and all that wait are committed together; retention goes
+along with appends in small slices, so an idle history deletes nothing (what is too old is no longer shown either way).
+Reading is another actor (`history_reader.py`): a page of large records must not hold up an append.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from dispatcher.actors import history_tables
+from dispatcher.actors.database import Database, StoreError
+from dispatcher.actors.history_tables import PRUNE_AHEAD, Retention
+from dispatcher.actors.history_totals import Totals
+from dispatcher.actors.messages import AppendRecord, CheckStore, ReadTotals
+from dispatcher.actors.thread_actor import BatchingActor, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+PRUNE_AT_START_SECONDS = 1.0
+"""How long a start may delete what retention no longer keeps; the rest goes with appends."""
+
+
+class HistoryLog(BatchingActor):
+    """Commits records, counts them, and keeps as many as retention says.
+
+    Takes `AppendRecord`, `ReadTotals` and `CheckStore`. In one batch appends go first.
+    """
+
+    def __init__(
+        self,
+        state_dir: Path,
+        *,
+        max_records: int,
+        max_age: float | None = None,
+        max_bytes: int | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Open the history of `state_dir`, which keeps `max_records` of `max_bytes` in all for `max_age` seconds.
+
+        Raises:
+            StoreError: the history cannot be opened.
+        """
+        super().__init__()
+        self._retention = Retention(max_records, max_bytes, max_age)
+        self._clock = clock
+        self._database = Database(state_dir, history_tables.NAME, history_tables.MIGRATIONS)
+        try:
+            self._totals = Totals.load(self._database.connection)
+            self._prune_at_start()
+        except BaseException:
+            self._database.close()
+            raise
+
+    def on_batch(self, requests: Sequence[Request]) -> None:
+        """Commit all appends in one transaction, answer them, then see to the rest."""
+        appends = [request for request in requests if isinstance(request.message, AppendRecord)]
+        if appends:
+            self._append(appends)
+        for request in requests:
+            if not isinstance(request.message, AppendRecord):
+                self.handle(request)
+
+    def on_receive(self, message: Any) -> Any:
+        """Answer what is no append."""
+        match message:
+            case ReadTotals():
+                return self._totals.describe()
+            case CheckStore():
+                return self._check()
+            case _:
+                return super().on_receive(message)
+
+    def on_stop(self) -> None:
+        """Close the file; everything that was answered is in it."""
+        self._database.close()
+
+    def _append(self, requests: Sequence[Request]) -> None:
+        try:
+            known = self._commit(requests)
+        except StoreError as error:
+            for request in requests:
+                request.fail(StoreError(str(error)))  # an exception of its own for each: raising one changes it
+            return
+        for request in requests:
+            if request in known:
+                request.fail(StoreError(f"a record with the id {request.message.row.id} is in the history already"))
+            else:
+                request.answer(None)
+
+    def _commit(self, requests: Sequence[Request]) -> set[Request]:
+        """Write the records of all `requests` or of none; return those whose id was known before."""
+        counted = Totals()
+        known = set()
+        with self._database.transaction() as connection:
+            for request in requests:
+                if history_tables.insert(connection, request.message.row):
+                    counted.count(request.message.row)
+                else:
+                    known.add(request)
+            counted.add_to(connection)
+            history_tables.prune(connection, self._retention, self._clock(), len(requests) + PRUNE_AHEAD)
+        self._totals.merge(counted)
+        return known
+
+    def _check(self) -> str | None:
+        try:
+            with self._database.transaction() as connection:
+                connection.execute("INSERT OR REPLACE INTO probe VALUES (0, ?)", (round(self._clock() * 1000),))
+        except StoreError as error:
+            return str(error)
+        return None
+
+    def _prune_at_start(self) -> None:
+        deadline = time.monotonic() + PRUNE_AT_START_SECONDS
+        pruned = PRUNE_AHEAD
+        while pruned == PRUNE_AHEAD and time.monotonic() < deadline:
+            with self._database.transaction() as connection:
+                pruned = history_tables.prune(connection, self._retention, self._clock(), PRUNE_AHEAD)
