@@ -1,0 +1,245 @@
+"""The first code of ours in the one file: finds what was unpacked for this Python, or has it unpacked.
+
+Comes before every command, on the main thread. Imports only what Python has loaded by then (and `fcntl`), since each
+start pays for it; the first start alone imports `packaging/unpack.py`. What may surprise: an unpacked set is looked
+over at each start, size, time, owner and mode of every file (2 ms for 600 files), because a native library that was
+cut short does not raise but kills the process.
+"""
+
+# Without pathlib: pathlib takes 10 ms to load, and every start would pay for it.
+# ruff: noqa: PTH
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from importlib.machinery import EXTENSION_SUFFIXES
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+INDEX = "index"
+"""The file in an unpacked set that names all the others: a line `SIZE PATH` each, then `end`."""
+
+FILE_TIME = 315_532_800
+"""The modification time of every unpacked file: 1980-01-01 in UTC. A file with another one was touched since."""
+
+_DAY_SECONDS = 86_400
+_OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+
+class NotUsableError(Exception):
+    """The one file cannot run here; the text has a line for each reason."""
+
+
+def _own_archive() -> str | None:
+    archive: str | None = getattr(__spec__.loader, "archive", None)
+    return os.path.abspath(archive) if archive else None
+
+
+ARCHIVE = _own_archive()
+"""The one file that this code came from; None in a checkout. Taken before anyone changes the current folder."""
+
+
+def self_command() -> list[str]:
+    """Return the command that starts this program again; the arguments follow it."""
+    if ARCHIVE is None:
+        return [sys.executable, "-m", "dispatcher"]
+    return [sys.executable, ARCHIVE]
+
+
+def start() -> int:
+    """Run the command line from the one file and return its exit status; 2 where the file cannot run here."""
+    shield_path()
+    if not is_light(sys.argv[1:]):
+        try:
+            use_packages()
+        except NotUsableError as error:
+            sys.stderr.write(f"{error}\n")
+            return 2
+    from dispatcher.cli import main  # noqa: PLC0415  the path that it imports from is only right now
+
+    return main()
+
+
+def is_light(arguments: Sequence[str]) -> bool:
+    """Say whether these arguments only ask for a text, which needs nothing unpacked."""
+    if "--verbose" in arguments:
+        return False
+    return "--help" in arguments or "-h" in arguments or "--version" in arguments[:1]
+
+
+def shield_path() -> None:
+    """Take PYTHONPATH, the user's packages and stray byte code out of the way of imports.
+
+    What the system's administrator installed stays, behind ours and the standard library.
+    """
+    foreign = {_absolute(entry) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep)}
+    if user_site := getattr(sys.modules.get("site"), "USER_SITE", None):
+        foreign.add(_absolute(user_site))
+    library = os.path.dirname(os.__file__)
+    kept = {ARCHIVE, library, os.path.join(library, "lib-dynload")}
+    sys.path[:] = [entry for entry in sys.path if _absolute(entry) in kept or _absolute(entry) not in foreign]
+    sys.pycache_prefix = None
+
+
+def _absolute(entry: str) -> str:
+    return os.path.abspath(entry)
+
+
+def use_packages() -> None:
+    """Make the packages importable, unpacked before or now.
+
+    Raises:
+        NotUsableError: the file holds nothing for this Python, is damaged, or no place is fit to unpack it.
+    """
+    name = set_name()
+    folder = find(name)
+    if folder is None:
+        from dispatcher.packaging import unpack  # noqa: PLC0415  only a first start pays for it
+
+        unpack.provide(name)
+    else:
+        import_from(folder)
+
+
+def target_tag() -> str:
+    """Return what this Python's native modules are named by, such as `cpython-311-x86_64-linux-gnu`."""
+    tag = EXTENSION_SUFFIXES[0].strip(".").rsplit(".", 1)[0]
+    # macOS leaves the processor out, and its wheels do not.
+    return f"{tag}-{os.uname().machine}" if sys.platform == "darwin" else tag
+
+
+def set_name() -> str:
+    """Return the name of this Python's set of files. Raises `NotUsableError` where the file holds none."""
+    tag = target_tag()
+    known = dict(line.split(" ") for line in read_stored("targets.txt").decode().splitlines())
+    if tag not in known:
+        has = ", ".join(known)
+        raise NotUsableError(f"dispatcher.pyz was built for {has}; this is {tag} ({sys.executable})")
+    return known[tag]
+
+
+def read_stored(member: str) -> bytes:
+    """Read a member of the one file that is stored uncompressed."""
+    data: bytes = __spec__.loader.get_data(member)  # type: ignore[union-attr]  # a zipimporter
+    return data
+
+
+def find(name: str) -> str | None:
+    """Find the whole, private folder of this set; None where it has to be unpacked."""
+    for _, root in places():
+        folder = os.path.join(root, name)
+        if os.path.isdir(folder) and not why_unfit(root) and take(folder):
+            return folder
+    return None
+
+
+def import_from(folder: str) -> None:
+    """Import everything from this unpacked set from now on, the rest of our own package too."""
+    sys.path[:] = [folder, *(entry for entry in sys.path if _absolute(entry) != ARCHIVE)]
+    sys.modules["dispatcher"].__path__[:] = [os.path.join(folder, "dispatcher")]
+
+
+def places() -> Iterator[tuple[str, str]]:
+    """Yield where a set may lie, best first: what names the place, and its real path."""
+    env = os.environ
+    named = [
+        ("DISPATCHER_CACHE", env.get("DISPATCHER_CACHE"), ""),
+        ("XDG_CACHE_HOME", env.get("XDG_CACHE_HOME"), "dispatcher"),
+        ("the home directory", os.path.expanduser("~"), ".cache/dispatcher"),
+        ("XDG_RUNTIME_DIR", env.get("XDG_RUNTIME_DIR"), "dispatcher"),
+        ("/var/tmp", "/var/tmp", f"dispatcher-{os.geteuid()}"),  # noqa: S108  checked: private or not used
+        ("TMPDIR", env.get("TMPDIR") or "/tmp", f"dispatcher-{os.geteuid()}"),  # noqa: S108  the same
+    ]
+    for origin, base, below in named:
+        if base and os.path.isabs(base):
+            yield origin, os.path.realpath(os.path.join(base, below))
+
+
+def why_unfit(root: str) -> str | None:
+    """Say why the existing folder `root` (a real path) is not fit to import from; None where it is.
+
+    Fit is what nobody but us, root and the owner of `/` (root outside, in a user namespace) can change, and what
+    allows execution.
+    """
+    status = os.lstat(root)
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+        return "it is not a folder of this user"
+    if status.st_mode & _OTHERS_MAY_WRITE:
+        return "others may write to it"
+    if os.statvfs(root).f_flag & getattr(os, "ST_NOEXEC", 0):
+        return "it is mounted noexec"
+    return _why_exposed(root)
+
+
+def _why_exposed(root: str) -> str | None:
+    trusted = {0, os.geteuid(), os.stat("/").st_uid}
+    parent = os.path.dirname(root)
+    while True:
+        status = os.lstat(parent)
+        if status.st_uid not in trusted:
+            return f"{parent} belongs to another user"
+        if status.st_mode & _OTHERS_MAY_WRITE and not status.st_mode & stat.S_ISVTX:
+            return f"others may write to {parent}"
+        if parent == os.path.dirname(parent):
+            return None
+        parent = os.path.dirname(parent)
+
+
+def take(folder: str) -> bool:
+    """Say whether the set in `folder` is whole; if so it is marked as in use for as long as this process lives."""
+    try:
+        file = os.open(os.path.join(folder, INDEX), os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    if _share(file) and _is_whole(folder, file):
+        _note_use(folder)
+        return True
+    os.close(file)
+    return False
+
+
+def _share(file: int) -> bool:
+    """Hold off whoever wants to remove the set; False where that is under way."""
+    import fcntl  # noqa: PLC0415  not loaded by Python itself, and `--help` does without
+
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # a file system without locks
+    return True
+
+
+def _is_whole(folder: str, index: int) -> bool:
+    with open(index, encoding="utf-8", closefd=False) as stream:
+        *lines, last = stream.read().splitlines() or [""]
+    if last != "end" or stat.S_IMODE(os.lstat(folder).st_mode) != stat.S_IRWXU:
+        return False
+    try:
+        return all(_is_untouched(folder, *line.split(" ", 1)) for line in lines)
+    except OSError:
+        return False
+
+
+def _is_untouched(folder: str, size: str, name: str) -> bool:
+    status = os.lstat(os.path.join(folder, name))
+    return (
+        stat.S_ISREG(status.st_mode)
+        and status.st_size == int(size)
+        and status.st_mtime == FILE_TIME
+        and status.st_uid == os.geteuid()
+        and not status.st_mode & _OTHERS_MAY_WRITE
+    )
+
+
+def _note_use(folder: str) -> None:
+    """Keep the folder's own time within a day of its last use; what is unused for 30 days gets removed."""
+    import time  # noqa: PLC0415  built in, and only needed here
+
+    if time.time() - os.lstat(folder).st_mtime > _DAY_SECONDS:
+        os.utime(folder)

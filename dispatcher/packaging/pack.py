@@ -1,0 +1,167 @@
+"""Packs the one file from our sources and the wheels of each target. Runs at build time only; not in the file itself.
+
+The same sources and wheels give the same bytes: names are sorted, times fixed, and nothing of the machine goes in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import zipfile
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from dispatcher.errors import DispatcherError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+Files = dict[str, bytes]
+"""Content by path, with `/` between the parts."""
+
+MAIN = b"""\
+import sys
+
+if sys.version_info < (3, 11) or sys.implementation.name != "cpython":
+    import platform
+    this = (platform.python_implementation(), platform.python_version(), sys.executable)
+    sys.stderr.write("dispatcher.pyz needs CPython 3.11 or newer; this is %s %s (%s)\\n" % this)
+    sys.exit(2)
+
+if __name__ == "__main__":
+    from dispatcher.bootstrap import start
+    sys.exit(start())
+"""
+"""`__main__.py` of the one file. Python 2.7 can read it; it guards against a second run by `multiprocessing`."""
+
+FRONT_PACKAGE = "docopt"
+"""The one package beside our own that `--help` needs, and that is imported straight from the file."""
+
+_SHEBANG = b"#!/usr/bin/env python3\n"
+_FIXED_TIME = (1980, 1, 1, 0, 0, 0)
+_NOT_OURS_TO_PACK = ("dispatcher/packaging/pack.py",)
+_VERSION = re.compile(rb'^__version__ = "([^"]+)"$', re.MULTILINE)
+
+
+class PackError(DispatcherError):
+    """The one file cannot be made from what is there."""
+
+
+def read_sources(root: Path, commit: str) -> Files:
+    """Read our own package below `root`; the version carries the commit (empty: unknown)."""
+    files = {}
+    for path in sorted((root / "dispatcher").rglob("*")):
+        name = path.relative_to(root).as_posix()
+        if path.is_file() and _is_source(path) and name not in _NOT_OURS_TO_PACK:
+            files[name] = path.read_bytes()
+    if commit:
+        version = f"+g{commit}".encode()
+        files["dispatcher/__init__.py"] = _VERSION.sub(
+            rb'__version__ = "\g<1>' + version + b'"', files["dispatcher/__init__.py"]
+        )
+    return files
+
+
+def _is_source(path: Path) -> bool:
+    return path.suffix != ".pyc" and "__pycache__" not in path.parts and not path.name.startswith(".")
+
+
+def read_wheels(folder: Path) -> Files:
+    """Read what the wheels in `folder` install, less what no run needs."""
+    files: Files = {}
+    for wheel in sorted(folder.glob("*.whl")):
+        with zipfile.ZipFile(wheel) as archive:
+            names = [name for name in archive.namelist() if _is_needed(PurePosixPath(name))]
+            files |= {name: archive.read(name) for name in names if not name.endswith("/")}
+    return files
+
+
+def _is_needed(path: PurePosixPath) -> bool:
+    """Keep code and licences (with METADATA, which names them); leave out tests, stubs and installers' notes."""
+    if path.parts[0].endswith(".data"):
+        raise PackError(f"{path}: a wheel that installs outside of its package cannot go into the one file")
+    if path.parts[0].endswith(".dist-info"):
+        return path.name == "METADATA" or "licenses" in path.parts
+    return "test" not in path.parts[1:-1] and path.suffix != ".pyi" and path.name != "py.typed"
+
+
+def pack(out: Path, sources: Files, targets: Mapping[str, Files], inputs: str) -> None:
+    """Write the one file to `out`, whole or not at all. `targets` maps each tag to what its wheels install."""
+    members = _members(sources, targets) | {"inputs.txt": inputs.encode()}
+    new = out.with_name(f"{out.name}.new")
+    with new.open("wb") as stream:
+        stream.write(_SHEBANG)
+        with zipfile.ZipFile(stream, "w") as archive:
+            for name in sorted(members):
+                _add(archive, name, members[name], deflate=name.startswith("blobs/"))
+    new.chmod(0o755)
+    new.replace(out)
+
+
+def read_inputs(path: Path) -> str | None:
+    """Return the hash of what the one file at `path` was built from; None where there is no such file."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.read("inputs.txt").decode()
+    except (OSError, KeyError, zipfile.BadZipFile):
+        return None
+
+
+def _members(sources: Files, targets: Mapping[str, Files]) -> Files:
+    common = _common(list(targets.values()))
+    front = sources | {path: data for path, data in common.items() if path.startswith(f"{FRONT_PACKAGE}/")}
+    packages = {path: data for path, data in common.items() if path not in front}
+    members = front | {"__main__.py": MAIN, "packages.zip": _inner_zip(packages)}
+    names = []
+    for tag, files in sorted(targets.items()):
+        everything = sources | files
+        lines = [_line(path, everything[path], front, packages) for path in sorted(everything)]
+        listing = "".join(lines).encode()
+        members |= {f"blobs/{_digest(data)}": data for path, data in files.items() if path not in common}
+        members[f"targets/{tag}.txt"] = listing
+        names.append(f"{tag} {tag}-{_digest(listing)[:32]}\n")
+    return members | {"targets.txt": "".join(names).encode()}
+
+
+def _common(targets: list[Files]) -> Files:
+    """Return what is the same for all targets and not native."""
+    first, *others = targets
+    return {
+        path: data
+        for path, data in first.items()
+        if ".so" not in PurePosixPath(path).name and all(other.get(path) == data for other in others)
+    }
+
+
+def _line(path: str, data: bytes, front: Files, packages: Files) -> str:
+    source = "front" if path in front else "packages" if path in packages else "blob"
+    return f"{_digest(data)} {len(data)} {source} {path}\n"
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _inner_zip(files: Files) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in sorted(files):
+            _add(archive, name, files[name], deflate=True)
+    return buffer.getvalue()
+
+
+def _add(archive: zipfile.ZipFile, name: str, data: bytes, *, deflate: bool) -> None:
+    info = zipfile.ZipInfo(name, _FIXED_TIME)
+    info.create_system = 3  # Unix, wherever it is built
+    info.external_attr = 0o644 << 16
+    info.compress_type = zipfile.ZIP_DEFLATED if deflate else zipfile.ZIP_STORED
+    archive.writestr(info, data, compresslevel=9)
+
+
+def source_digest(parts: Iterable[tuple[str, bytes]]) -> str:
+    """Return one hash over named contents, in the order given."""
+    digest = hashlib.sha256()
+    for name, data in parts:
+        digest.update(f"{name} {len(data)}\n".encode() + data)
+    return digest.hexdigest()
