@@ -7,7 +7,7 @@ cut short does not raise but kills the process.
 """
 
 # Without pathlib: pathlib takes 10 ms to load, and every start would pay for it.
-# ruff: noqa: PTH
+# ruff: noqa: PTH100, PTH111, PTH112, PTH116, PTH117, PTH118, PTH120
 
 from __future__ import annotations
 

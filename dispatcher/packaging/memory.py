@@ -6,7 +6,7 @@ loaded, so they are loaded in rounds until none is left.
 """
 
 # Without pathlib: paths are strings, as in bootstrap.py.
-# ruff: noqa: PTH
+# ruff: noqa: PTH119
 
 from __future__ import annotations
 

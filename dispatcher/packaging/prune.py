@@ -1,7 +1,7 @@
 """Removes what earlier versions and broken-off first starts left in the cache. Runs after a set was unpacked."""
 
 # Without pathlib: paths are strings, as in bootstrap.py.
-# ruff: noqa: PTH
+# ruff: noqa: PTH104, PTH118, PTH120, PTH123, PTH208
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ write it later, unlisted; the packages start in about half the time of the same 
 """
 
 # Without pathlib: paths are strings, as in bootstrap.py.
-# ruff: noqa: PTH
+# ruff: noqa: PTH103, PTH104, PTH112, PTH118, PTH120, PTH123
 
 from __future__ import annotations
 
