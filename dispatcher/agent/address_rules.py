@@ -1,0 +1,173 @@
+"""Which of a machine's addresses may be exits: an address and the agent's options in, a state and a reason out.
+
+Pure; stands before a request's way and runs wherever it is called. The ranges are our own table, since
+`ipaddress.is_global` follows the Python release: 3.11.7 calls 3fff::/20 and 6to4 global, and its answer on parts of
+2001::/23 changed with a bug-fix release. An optimistic address counts as deprecated, as in the kernel's own choice of
+sources (RFC 4429, section 3.1): it can send, but it may still turn out to be a duplicate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import IPv6Address, IPv6Network
+from typing import TYPE_CHECKING, NamedTuple
+
+from dispatcher.agent.netlink import AddressFlag, KernelAddress
+from dispatcher.wire import limits
+from dispatcher.wire.messages import AddressState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NOT_HERE = "not on this machine"
+"""The reason of an address that was asked for by name and is not there."""
+
+
+class Verdict(NamedTuple):
+    """What the agent says of an address."""
+
+    state: AddressState
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AddressOptions:
+    """What the user asked for. With `explicit` (canonical texts) just these count, and nothing else is looked at.
+
+    `interfaces` are names; empty stands for all. `explicit` wins over all others. Of more than `max_addresses` the
+    lowest are reported that come first, those that can be used before those that are excluded.
+    """
+
+    include_temporary: bool = False
+    include_ula: bool = False
+    interfaces: frozenset[str] = frozenset()
+    explicit: tuple[str, ...] = ()
+    max_addresses: int = limits.MAX_ADDRESSES
+    named: frozenset[str] = field(init=False, repr=False, compare=False)
+    """`explicit` as a set: there may be thousands."""
+
+    def __post_init__(self) -> None:
+        """Make `named`."""
+        object.__setattr__(self, "named", frozenset(self.explicit))
+
+
+RANK = {
+    state: rank
+    for rank, state in enumerate(
+        (
+            AddressState.PREFERRED,
+            AddressState.DEPRECATED,
+            AddressState.TENTATIVE,
+            AddressState.DADFAILED,
+            AddressState.UNBINDABLE,
+            AddressState.EXCLUDED,
+        )
+    )
+}
+"""Which state counts where an address is on more than one interface: the lowest."""
+
+USABLE = frozenset({AddressState.PREFERRED, AddressState.DEPRECATED})
+"""The states that the pool leases."""
+
+_LINK_LOCAL = IPv6Network("fe80::/10")
+_MULTICAST = IPv6Network("ff00::/8")
+_ULA = IPv6Network("fc00::/7")
+_GLOBAL_UNICAST = IPv6Network("2000::/3")
+
+# IANA IPv6 Special-Purpose Address Registry, as of 2024-10-22, and RFC 4291; the more specific range stands first.
+# 2001::/23 is left out whole, as the registry's note on it says, also where a part of it is globally reachable: its
+# parts are anycast, identifiers or experiments, and none is assigned to a machine for its own traffic.
+_SPECIAL = (
+    (IPv6Network("::1/128"), "loopback"),
+    (IPv6Network("::ffff:0:0/96"), "IPv4-mapped"),
+    (IPv6Network("64:ff9b::/96"), "IPv4/IPv6 translation (RFC 6052)"),
+    (IPv6Network("64:ff9b:1::/48"), "IPv4/IPv6 translation (RFC 8215)"),
+    (IPv6Network("100::/64"), "discard-only (RFC 6666)"),
+    (IPv6Network("2001::/32"), "Teredo (RFC 4380)"),
+    (IPv6Network("2001:2::/48"), "benchmarking (RFC 5180)"),
+    (IPv6Network("2001:3::/32"), "AMT anycast (RFC 7450)"),
+    (IPv6Network("2001:4:112::/48"), "AS112 anycast (RFC 7535)"),
+    (IPv6Network("2001:10::/28"), "ORCHID (RFC 4843)"),
+    (IPv6Network("2001:20::/28"), "ORCHIDv2 (RFC 7343)"),
+    (IPv6Network("2001:30::/28"), "drone remote identification (RFC 9374)"),
+    (IPv6Network("2001::/23"), "IETF protocol assignments (RFC 2928)"),
+    (IPv6Network("2001:db8::/32"), "documentation (RFC 3849)"),
+    (IPv6Network("2002::/16"), "6to4 (RFC 3056)"),
+    (IPv6Network("2620:4f:8000::/48"), "AS112 anycast (RFC 7534)"),
+    (IPv6Network("3fff::/20"), "documentation (RFC 9637)"),
+    (IPv6Network("5f00::/16"), "segment routing identifiers (RFC 9602)"),
+    (IPv6Network("fec0::/10"), "site-local (deprecated by RFC 3879)"),
+)
+_RANGES = tuple((int(net.network_address), int(net.broadcast_address), name) for net, name in _SPECIAL)
+
+
+def parse_explicit(text: str) -> str:
+    """Return the canonical text of an address that a user may name with ``--address``; brackets are taken off.
+
+    Raises:
+        ValueError: it is no IPv6 address, or one that no request can leave from; the text is one sentence.
+    """
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    try:
+        address = IPv6Address(bare)
+    except ValueError:
+        raise ValueError(f"{text!r} is not an IPv6 address") from None
+    if address.scope_id is not None or address in _LINK_LOCAL:
+        raise ValueError(f"{text} is link-local: it reaches only its own link")
+    if address in _MULTICAST or address.is_unspecified or address.ipv4_mapped is not None:
+        raise ValueError(f"{text} is not a unicast IPv6 address")
+    return str(address)
+
+
+def judge(address: KernelAddress, options: AddressOptions, interface_name: Callable[[int], str]) -> Verdict | None:
+    """Say what becomes of an address; None for one that is never reported.
+
+    `interface_name` gives the name of an interface by its number; it is asked only where `interfaces` are given.
+    """
+    if options.explicit:
+        return _by_flags(address) if address.address in options.named else None
+    number = int(IPv6Address(address.address))
+    if _is_in(number, _LINK_LOCAL) or _is_in(number, _MULTICAST):
+        return None
+    reason = _exclusion(address, number, options, interface_name)
+    return _by_flags(address) if reason is None else Verdict(AddressState.EXCLUDED, reason)
+
+
+def _exclusion(
+    address: KernelAddress, number: int, options: AddressOptions, interface_name: Callable[[int], str]
+) -> str | None:
+    """Return why the options leave an address out, and how it would come in."""
+    if options.interfaces and (name := interface_name(address.interface_index)) not in options.interfaces:
+        return f"on interface {name}, which is not among those of --interface"
+    reason = _special_range(number, options)
+    if reason is None and address.flags & AddressFlag.TEMPORARY and not options.include_temporary:
+        return "temporary; --include-temporary takes it"
+    return reason
+
+
+def _special_range(number: int, options: AddressOptions) -> str | None:
+    if _is_in(number, _ULA):
+        return None if options.include_ula else "unique local (RFC 4193); --include-ula takes it"
+    for first, last, name in _RANGES:
+        if first <= number <= last:
+            return f"{name}; only --address takes it"
+    if not _is_in(number, _GLOBAL_UNICAST):
+        return "outside global unicast 2000::/3 (RFC 4291); only --address takes it"
+    return None
+
+
+def _by_flags(address: KernelAddress) -> Verdict:
+    flags = address.flags
+    if flags & AddressFlag.DADFAILED:
+        return Verdict(AddressState.DADFAILED, "another machine on the link has it (duplicate address detection)")
+    if flags & AddressFlag.OPTIMISTIC:
+        return Verdict(AddressState.DEPRECATED, "optimistic: duplicate address detection still runs")
+    if flags & AddressFlag.TENTATIVE:
+        return Verdict(AddressState.TENTATIVE, "duplicate address detection still runs")
+    if flags & AddressFlag.DEPRECATED or address.preferred_seconds == 0:
+        return Verdict(AddressState.DEPRECATED, "its preferred lifetime is over")
+    return Verdict(AddressState.PREFERRED)
+
+
+def _is_in(number: int, network: IPv6Network) -> bool:
+    return int(network.network_address) <= number <= int(network.broadcast_address)
