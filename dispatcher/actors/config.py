@@ -38,7 +38,8 @@ class ConfigStore(BatchingActor):
         """
         super().__init__()
         self._database = Database(state_dir, NAME, MIGRATIONS)
-        self._stored: tuple[int, str] | None = self._load()
+        with self._database.first_reading():
+            self._stored = self._load()
 
     def on_receive(self, message: Any) -> Any:
         """Store the request or read it."""
@@ -58,7 +59,8 @@ class ConfigStore(BatchingActor):
         text = json.dumps(dict(request), ensure_ascii=False, allow_nan=False)
         with self._database.transaction() as connection:
             connection.execute(_STORE, (text,))
-        self._stored = self._load()
+            stored = self._load()
+        self._stored = stored
         return self._current()
 
     def _current(self) -> StoredRequest | None:

@@ -14,7 +14,7 @@ import os
 import sqlite3
 from typing import TYPE_CHECKING
 
-from dispatcher.errors import DispatcherError
+from dispatcher.actors.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,10 +28,6 @@ JOURNAL_LIMIT_BYTES = 64 * 1024 * 1024
 
 Migration = tuple[str, ...]
 """The statements that lead from one version of a file to the next."""
-
-
-class StoreError(DispatcherError):
-    """What cannot be stored or read, and why, in a sentence for users."""
 
 
 class Database:
@@ -68,6 +64,21 @@ class Database:
                 if self.connection.in_transaction:  # SQLite itself has rolled back after some errors
                     self.connection.execute("ROLLBACK")
                 raise
+
+    @contextlib.contextmanager
+    def first_reading(self) -> Iterator[None]:
+        """Close the file again where the block, which reads it for the first time, fails.
+
+        Raises:
+            StoreError: the file is damaged.
+        """
+        try:
+            with reading(self.path):
+                yield
+        except BaseException:
+            with contextlib.suppress(StoreError):  # a damaged file may not close well either; the first error counts
+                self.close()
+            raise
 
     def close(self) -> None:
         """Move the write-ahead log into the file, close it, and let others in."""

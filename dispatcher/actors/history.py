@@ -12,7 +12,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from dispatcher.actors import history_tables
-from dispatcher.actors.database import Database, StoreError
+from dispatcher.actors.database import Database
+from dispatcher.actors.errors import StoreError
 from dispatcher.actors.history_tables import PRUNE_AHEAD, Retention
 from dispatcher.actors.history_totals import Totals
 from dispatcher.actors.messages import AppendRecord, CheckStore, ReadTotals
@@ -50,12 +51,9 @@ class HistoryLog(BatchingActor):
         self._retention = Retention(max_records, max_bytes, max_age)
         self._clock = clock
         self._database = Database(state_dir, history_tables.NAME, history_tables.MIGRATIONS)
-        try:
+        with self._database.first_reading():
             self._totals = Totals.load(self._database.connection)
             self._prune_at_start()
-        except BaseException:
-            self._database.close()
-            raise
 
     def on_batch(self, requests: Sequence[Request]) -> None:
         """Commit all appends in one transaction, answer them, then see to the rest."""

@@ -1,0 +1,183 @@
+"""Opening, locking, migrating and writing one SQLite file of the state directory."""
+
+# ruff: noqa: SIM300  (asserts read expected == actual)
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from dispatcher.actors.database import Database, Migration, connect_read_only, database_path
+from dispatcher.actors.errors import StoreError
+from tests.unit.actors.stored import WAIT
+
+FIRST: Migration = ("CREATE TABLE fruit (name TEXT UNIQUE)", "INSERT INTO fruit VALUES ('apple')")
+SECOND: Migration = ("ALTER TABLE fruit ADD COLUMN colour TEXT", "UPDATE fruit SET colour = 'red'")
+BROKEN: Migration = ("ALTER TABLE fruit ADD COLUMN colour TEXT", "UPDATE vegetable SET colour = 'red'")
+
+HOLD = """
+import sys
+from pathlib import Path
+from dispatcher.actors.database import Database
+database = Database(Path(sys.argv[1]), "test", [])
+print("open", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that has the database open."""
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert "open\n" == process.stdout.readline()
+        yield process
+        process.kill()
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def fruit(connection: sqlite3.Connection) -> list[tuple[str, ...]]:
+    return connection.execute("SELECT * FROM fruit").fetchall()
+
+
+def add(database: Database, *names: str | None) -> None:
+    with database.transaction() as connection:
+        for name in names:
+            if name is None:
+                raise KeyError("no name")
+            connection.execute("INSERT INTO fruit VALUES (?)", (name,))
+
+
+def test_directory_and_files_are_for_their_owner_alone(tmp_path: Path) -> None:
+    state_dir = tmp_path / "deep" / "state"
+    old = os.umask(0)
+    try:
+        database = Database(state_dir, "test", [FIRST])
+    finally:
+        os.umask(old)
+    with closing(database):
+        files = {path.name: mode_of(path) for path in state_dir.iterdir()}
+    assert 0o700 == mode_of(state_dir)
+    names = {"test.lock", "test.sqlite3", "test.sqlite3-shm", "test.sqlite3-wal"}
+    assert dict.fromkeys(names, 0o600) == files
+
+
+def test_an_older_file_is_brought_up_to_date(tmp_path: Path) -> None:
+    Database(tmp_path, "test", [FIRST]).close()
+    with closing(Database(tmp_path, "test", [FIRST, SECOND])) as database:
+        assert [("apple", "red")] == fruit(database.connection)
+    with closing(Database(tmp_path, "test", [FIRST, SECOND])) as again:
+        assert [("apple", "red")] == fruit(again.connection)
+
+
+def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
+    Database(tmp_path, "test", [FIRST]).close()
+    with pytest.raises(StoreError, match="no such table: vegetable"):
+        Database(tmp_path, "test", [FIRST, BROKEN])
+    with closing(Database(tmp_path, "test", [FIRST])) as database:
+        assert [("apple",)] == fruit(database.connection)
+
+
+def test_a_newer_file_is_refused_with_both_versions_and_left_alone(tmp_path: Path) -> None:
+    Database(tmp_path, "test", [FIRST, SECOND]).close()
+    before = database_path(tmp_path, "test").read_bytes()
+    with pytest.raises(StoreError, match="has version 2, but this program knows versions up to 1"):
+        Database(tmp_path, "test", [FIRST])
+    assert before == database_path(tmp_path, "test").read_bytes()
+
+
+def test_what_is_no_database_is_refused_by_name(tmp_path: Path) -> None:
+    database_path(tmp_path, "test").write_bytes(b"this is not SQLite" * 100)
+    with pytest.raises(StoreError, match=r"cannot open .*test\.sqlite3: file is not a database"):
+        Database(tmp_path, "test", [FIRST])
+
+
+def test_a_failed_start_leaves_no_lock_behind(tmp_path: Path) -> None:
+    database_path(tmp_path, "test").write_bytes(b"this is not SQLite" * 100)
+    with pytest.raises(StoreError):
+        Database(tmp_path, "test", [FIRST])
+    database_path(tmp_path, "test").unlink()
+    Database(tmp_path, "test", [FIRST]).close()
+
+
+def test_a_state_directory_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "state").touch()
+    with pytest.raises(StoreError, match="File exists"):
+        Database(tmp_path / "state", "test", [FIRST])
+
+
+def test_two_owners_in_one_process_refuse_each_other(tmp_path: Path) -> None:
+    with closing(Database(tmp_path, "test", [])), pytest.raises(StoreError, match=f"process {os.getpid()}"):
+        Database(tmp_path, "test", [])
+    Database(tmp_path, "test", []).close()
+
+
+def test_a_second_coordinator_is_told_which_process_is_in(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+    told = f"{tmp_path} is in use by another coordinator .process {holder.pid}.$"
+    with pytest.raises(StoreError, match=told):
+        Database(tmp_path, "test", [])
+
+
+def test_a_killed_coordinator_locks_nobody_out(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+    holder.kill()
+    holder.wait(WAIT)
+    Database(tmp_path, "test", []).close()
+
+
+def test_databases_of_other_names_are_no_others_business(tmp_path: Path) -> None:
+    with closing(Database(tmp_path, "test", [])), closing(Database(tmp_path, "other", [])):
+        pass
+
+
+def test_a_transaction_that_fails_leaves_nothing_and_the_next_works(tmp_path: Path) -> None:
+    with closing(Database(tmp_path, "test", [FIRST])) as database:
+        with pytest.raises(StoreError, match="UNIQUE"):
+            add(database, "pear", "apple")
+        add(database, "plum")
+        assert [("apple",), ("plum",)] == fruit(database.connection)
+
+
+def test_a_fault_of_the_block_rolls_back_and_passes_as_it_is(tmp_path: Path) -> None:
+    with closing(Database(tmp_path, "test", [FIRST])) as database:
+        with pytest.raises(KeyError, match="no name"):
+            add(database, "pear", None)
+        assert [("apple",)] == fruit(database.connection)
+
+
+def test_closing_leaves_everything_in_the_one_file(tmp_path: Path) -> None:
+    Database(tmp_path, "test", [FIRST]).close()
+    assert {"test.lock", "test.sqlite3"} == {path.name for path in tmp_path.iterdir()}
+
+
+def test_the_second_connection_sees_commits_and_cannot_write(tmp_path: Path) -> None:
+    with (
+        closing(Database(tmp_path, "test", [FIRST])) as database,
+        closing(connect_read_only(tmp_path, "test")) as reader,
+    ):
+        add(database, "plum")
+        assert [("apple",), ("plum",)] == fruit(reader)
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            reader.execute("DELETE FROM fruit")
+
+
+def test_reading_what_is_not_there_says_so(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"cannot read .*test\.sqlite3"):
+        connect_read_only(tmp_path, "test")
+
+
+def test_odd_characters_in_the_path_are_taken_as_they_are(tmp_path: Path) -> None:
+    odd = tmp_path / "50% of? #all"
+    Database(odd, "test", [FIRST]).close()
+    assert (odd / "test.sqlite3").exists()
