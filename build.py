@@ -132,7 +132,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
 def _build() -> None:
     sources = pack.read_sources(ROOT, _commit())
     tag = target_tag()
-    files = pack.read_wheels(_wheels(tag))
+    files = pack.read_wheels(locked_wheels(tag))
     PYZ.parent.mkdir(exist_ok=True)
     pack.pack(PYZ, sources, {tag: files}, _inputs(sources))
     if CACHE.is_dir():
@@ -156,8 +156,8 @@ def _inputs(sources: pack.Files) -> str:
     return pack.source_digest([*sorted((makers | sources).items()), (target_tag(), b"")])
 
 
-def _wheels(tag: str) -> Path:
-    """Return the folder with the locked wheels for this Python; downloads them once a lock."""
+def locked_wheels(tag: str) -> Path:
+    """Return the folder with the locked wheels for this Python, which is `tag`; downloads them once a lock."""
     digest = hashlib.sha256(LOCK.read_bytes()).hexdigest()[:16]
     folder = BUILD / "wheels" / f"{tag}-{digest}"
     if not folder.is_dir():

@@ -18,7 +18,7 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
 INDEX = "index"
 """The file in an unpacked set that names all the others: a line `SIZE PATH` each, then `end`."""
@@ -64,11 +64,11 @@ def start() -> int:
     return main()
 
 
-def is_light(arguments: Sequence[str]) -> bool:
+def is_light(arguments: list[str]) -> bool:
     """Say whether these arguments only ask for a text, which needs nothing unpacked."""
     if "--verbose" in arguments:
         return False
-    return "--help" in arguments or "-h" in arguments or "--version" in arguments[:1]
+    return not {"-h", "--help"}.isdisjoint(arguments) or arguments[:1] in (["help"], ["-V"], ["--version"])
 
 
 def shield_path() -> None:

@@ -56,6 +56,14 @@ def provide(name: str) -> None:
         NotUsableError: the one file is damaged, or nothing can be unpacked; a line for each place says why.
     """
     files = read_set()
+    umask = os.umask(0o077)
+    try:
+        _provide(name, files)
+    finally:
+        os.umask(umask)
+
+
+def _provide(name: str, files: dict[str, bytes]) -> None:
     reasons = []
     for origin, root in bootstrap.places():
         try:
@@ -107,7 +115,7 @@ def _read(entry: Entry, archive: zipfile.ZipFile, packages: zipfile.ZipFile) -> 
 
 
 def _unpack_below(root: str, name: str, files: dict[str, bytes]) -> str:
-    os.makedirs(root, mode=0o700, exist_ok=True)
+    os.makedirs(root, exist_ok=True)
     if reason := bootstrap.why_unfit(root):
         raise OSError(reason)
     folder = os.path.join(root, name)
@@ -178,7 +186,7 @@ def _write_all(new: str, files: dict[str, bytes]) -> None:
     names = [*files, INDEX]
     for path, data in (files | {INDEX: index.encode()}).items():
         target = os.path.join(new, path)
-        os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
         with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as stream:
             stream.write(data)
         os.utime(target, (FILE_TIME, FILE_TIME))

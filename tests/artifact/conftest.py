@@ -1,0 +1,92 @@
+"""What the tests of the one file share: the built file, a probe made like it, and a way to run either."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import build
+from dispatcher.bootstrap import target_tag
+from dispatcher.packaging import pack
+
+ROOT = Path(build.__file__).parent
+TIMEOUT = 60.0
+
+
+@pytest.fixture(scope="session")
+def pyz() -> Path:
+    """Return the built file, the one that users get."""
+    path = Path(os.environ.get("DISPATCHER_PYZ", ROOT / "dist" / "dispatcher.pyz"))
+    assert path.is_file(), f"{path} is missing: python3 build.py build"
+    return path
+
+
+@pytest.fixture(scope="session")
+def probe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a file packed like the built one whose command reports what it imported."""
+    path = tmp_path_factory.mktemp("probe") / "dispatcher.pyz"
+    sources = pack.read_sources(ROOT, commit="")
+    # The content names the set: one that an earlier run left somewhere is not this run's.
+    mark = f"# {uuid.uuid4()}\n".encode()
+    sources["dispatcher/cli.py"] = (Path(__file__).parent / "probe.py").read_bytes() + mark
+    tag = target_tag()
+    pack.pack(path, sources, {tag: pack.read_wheels(build.locked_wheels(tag))}, inputs="probe")
+    return path
+
+
+@dataclass
+class Gateway:
+    """A machine that the file was copied to: its home, and the environment of its user."""
+
+    home: Path
+    python: str = os.path.realpath(sys.executable)  # the bare one, without the packages beside the tests
+    env: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def cache(self) -> Path:
+        """Where a first start unpacks to if nothing is in its way."""
+        return self.home / ".cache" / "dispatcher"
+
+    @property
+    def sets(self) -> list[Path]:
+        """What lies unpacked in the cache, leftovers included."""
+        return sorted(path for path in self.cache.glob("*") if path.name != "lock")
+
+    def start(self, file: Path, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+        """Start the file; `wrap` is a command that runs it."""
+        wrap = options.pop("wrap", [])
+        command = [*wrap, self.python, *options.pop("flags", []), str(file), *arguments]
+        env = {"HOME": str(self.home), "PATH": os.environ["PATH"]} | self.env
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        return subprocess.Popen(command, env=env, text=True, cwd=options.pop("cwd", self.home), **pipes, **options)
+
+    def run(self, file: Path, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        """Run the file to its end."""
+        with self.start(file, *arguments, **options) as process:
+            try:
+                out, err = process.communicate(timeout=TIMEOUT)
+            finally:
+                process.kill()
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def report(self, file: Path, *arguments: str, **options: Any) -> dict[str, Any]:
+        """Run the probe, which must succeed and say nothing, and return its report."""
+        done = self.run(file, *arguments, **options)
+        assert (0, "") == (done.returncode, done.stderr)
+        return json.loads(done.stdout)
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Gateway:
+    """Return a fresh machine with an empty, private home."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    return Gateway(home)

@@ -1,0 +1,82 @@
+"""What is in the file, and that the same sources always give the same bytes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import build
+from dispatcher.bootstrap import target_tag
+
+ROOT = Path(build.__file__).parent
+PACKED = ["dispatcher", "build.py", "requirements.lock", "pyproject.toml"]
+
+
+def copy(target: Path) -> Path:
+    """Copy what a build needs to another folder, the downloaded wheels too."""
+    for name in PACKED:
+        source = ROOT / name
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(source, target / name, ignore=ignored) if source.is_dir() else shutil.copy(source, target)
+    shutil.copytree(build.locked_wheels(target_tag()).parent, target / "build" / "wheels")
+    return target
+
+
+def test_two_builds_in_different_folders_give_the_same_bytes(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "a" / "second folder"
+    for folder in (first, second):
+        folder.mkdir(parents=True)
+        copy(folder)
+    for path in second.rglob("*"):
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+    builds = [
+        subprocess.Popen([sys.executable, "build.py", "build"], cwd=folder, umask=umask, env=os.environ | env)
+        for folder, umask, env in (
+            (first, 0o022, {"PYTHONHASHSEED": "1", "TZ": "UTC"}),
+            (second, 0o077, {"PYTHONHASHSEED": "2", "TZ": "Asia/Tokyo", "LANG": "C"}),
+        )
+    ]
+    assert [0, 0] == [process.wait(timeout=60) for process in builds]
+    files = [folder / "dist" / "dispatcher.pyz" for folder in (first, second)]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_the_file_holds_our_sources_the_locked_packages_and_nothing_else(pyz: Path) -> None:
+    with zipfile.ZipFile(pyz) as archive:
+        names = archive.namelist()
+        listing = archive.read(f"targets/{target_tag()}.txt").decode()
+    known = ("dispatcher/", "docopt/", "blobs/", "targets/")
+    loose = {name for name in names if not name.startswith(known)}
+    assert {"__main__.py", "inputs.txt", "packages.zip", "targets.txt"} == loose
+    assert sorted(names) == names
+    tops = {line.split(" ", 3)[3].split("/")[0] for line in listing.splitlines()}
+    packages = {top.split("-")[0] for top in tops if top.endswith(".dist-info")}
+    locked = {
+        line.split("==")[0].replace("-", "_")
+        for line in build.LOCK.read_text().splitlines()
+        if "==" in line and "win32" not in line
+    }
+    assert locked == packages
+    code = {top for top in tops if not top.endswith((".dist-info", ".libs"))}
+    # `curl` comes with pycurl.
+    assert {name.removesuffix("_ng") for name in locked} | {"dispatcher", "curl"} == code
+
+
+def test_every_package_keeps_its_licence(pyz: Path) -> None:
+    with zipfile.ZipFile(pyz) as archive:
+        paths = [line.split(" ", 3)[3] for line in archive.read(f"targets/{target_tag()}.txt").decode().splitlines()]
+    infos = {path.split("/")[0] for path in paths if ".dist-info/" in path}
+    licensed = {path.split("/")[0] for path in paths if ".dist-info/licenses/" in path}
+    assert infos == licensed
+
+
+def test_the_boot_files_are_stored_and_the_file_says_how_to_run_it(pyz: Path) -> None:
+    with zipfile.ZipFile(pyz) as archive:
+        stored = [info for info in archive.infolist() if not info.filename.startswith("blobs/")]
+    assert {zipfile.ZIP_STORED} == {info.compress_type for info in stored}
+    assert pyz.read_bytes().startswith(b"#!/usr/bin/env python3\n")
+    assert os.access(pyz, os.X_OK)

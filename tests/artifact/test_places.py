@@ -1,0 +1,135 @@
+"""Where a first start unpacks to when the first place will not do, and what it says when none will."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dispatcher.bootstrap import target_tag
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.artifact.conftest import Gateway
+
+UNSHARE = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-Urm"]
+NOBODY = 65534
+
+
+def mounted(*mounts: str) -> list[str]:
+    """Return the start of a command that sees an empty file system at `PATH:OPTIONS` each."""
+    if subprocess.run([*UNSHARE, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("mount namespaces are not allowed here")
+    steps = [
+        f"mount -t tmpfs -o mode=1777,{mount.partition(':')[2]} tmpfs {mount.partition(':')[0]}" for mount in mounts
+    ]
+    return [*UNSHARE, "sh", "-c", " && ".join([*steps, 'exec "$@"']), "sh"]
+
+
+def test_a_read_only_home_sends_it_to_the_runtime_folder(gateway: Gateway, probe: Path, tmp_path: Path) -> None:
+    runtime = tmp_path / "runtime"
+    runtime.mkdir(mode=0o700)
+    gateway.env["XDG_RUNTIME_DIR"] = str(runtime)
+    report = gateway.report(probe, wrap=mounted(f"{gateway.home}:ro"))
+    assert report["modules"]["pycurl"].startswith(f"{runtime}/dispatcher/")
+
+
+def test_a_missing_home_sends_it_to_var_tmp(gateway: Gateway, probe: Path) -> None:
+    gateway.env["HOME"] = "/proc/no-home"
+    report = gateway.report(probe, wrap=mounted("/var/tmp:rw"))
+    user = os.geteuid()
+    assert report["modules"]["pycurl"].startswith(f"/var/tmp/dispatcher-{user}/")
+
+
+def test_a_full_home_sends_it_on(gateway: Gateway, probe: Path) -> None:
+    report = gateway.report(probe, wrap=mounted(f"{gateway.home}:size=4m", "/var/tmp:rw"))
+    assert report["modules"]["pycurl"].startswith("/var/tmp/")
+
+
+def test_a_home_without_execution_sends_it_on(gateway: Gateway, probe: Path) -> None:
+    report = gateway.report(probe, wrap=mounted(f"{gateway.home}:noexec", "/var/tmp:rw"))
+    assert report["modules"]["pycurl"].startswith("/var/tmp/")
+
+
+def test_where_nothing_may_be_executed_it_runs_from_memory(gateway: Gateway, probe: Path) -> None:
+    gateway.env["TMPDIR"] = str(gateway.home)
+    wrap = mounted(f"{gateway.home}:noexec", "/var/tmp:noexec")
+    report = gateway.report(probe, wrap=wrap)
+    modules = report["modules"]
+    native = ("pycurl", "tornado.speedups", "cwcwidth")
+    assert "libcurl" in report["curl"]
+    assert modules["tornado.speedups"].startswith("/proc/self/fd/")
+    assert modules["tornado"].startswith("/proc/self/fd/")
+    assert modules["dispatcher.errors"].startswith(f"{probe}/")
+    assert set(native) <= set(modules)
+
+
+def test_a_cache_that_others_may_write_is_refused_and_said(gateway: Gateway, probe: Path, tmp_path: Path) -> None:
+    exposed = tmp_path / "exposed"
+    exposed.mkdir()
+    exposed.chmod(0o777)
+    gateway.env["DISPATCHER_CACHE"] = str(exposed)
+    done = gateway.run(probe)
+    assert 0 == done.returncode
+    assert f"DISPATCHER_CACHE is not used: {exposed} (DISPATCHER_CACHE): others may write to it\n" == done.stderr
+    assert [] == list(exposed.iterdir())
+    assert 1 == len(gateway.sets)
+
+
+def test_what_others_planted_is_never_imported(gateway: Gateway, probe: Path, tmp_path: Path) -> None:
+    gateway.report(probe)
+    [folder] = gateway.sets
+    exposed = tmp_path / "exposed"
+    exposed.mkdir()
+    folder.rename(exposed / folder.name)
+    exposed.chmod(0o777)
+    gateway.env["DISPATCHER_CACHE"] = str(exposed)
+    assert str(gateway.cache) in gateway.run(probe).stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make the folder of another user")
+def test_a_cache_of_another_user_is_refused(gateway: Gateway, probe: Path, tmp_path: Path) -> None:
+    foreign = tmp_path / "foreign"
+    foreign.mkdir(mode=0o700)
+    os.chown(foreign, NOBODY, NOBODY)
+    gateway.env["DISPATCHER_CACHE"] = str(foreign)
+    done = gateway.run(probe)
+    assert "it is not a folder of this user" in done.stderr
+    assert [] == list(foreign.iterdir())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make the folder of another user")
+def test_a_cache_below_a_folder_of_another_user_is_refused(gateway: Gateway, probe: Path, tmp_path: Path) -> None:
+    foreign = tmp_path / "foreign"
+    (foreign / "ours").mkdir(parents=True, mode=0o700)
+    os.chown(foreign, NOBODY, NOBODY)
+    gateway.env["DISPATCHER_CACHE"] = str(foreign / "ours")
+    assert f"{foreign} belongs to another user" in gateway.run(probe).stderr
+
+
+def test_a_link_to_a_private_folder_is_followed_once(gateway: Gateway, probe: Path, tmp_path: Path) -> None:
+    private = tmp_path / "private"
+    private.mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to(private)
+    gateway.env["DISPATCHER_CACHE"] = str(tmp_path / "link")
+    assert gateway.report(probe)["path"][0].startswith(f"{private}/{target_tag()}-")
+
+
+def test_where_nothing_will_do_each_place_gets_a_line(gateway: Gateway, probe: Path) -> None:
+    gateway.env |= {"TMPDIR": str(gateway.home), "DISPATCHER_CACHE": "/proc/nowhere"}
+    no_memory = "import os; del os.memfd_create; import runpy, sys; sys.argv = sys.argv[1:]; "
+    flags = ["-c", no_memory + "runpy.run_path(sys.argv[0], run_name='__main__')"]
+    done = gateway.run(probe, flags=flags, wrap=mounted(f"{gateway.home}:noexec", "/var/tmp:ro"))
+    assert 2 == done.returncode
+    assert "Traceback" not in done.stderr
+    first, *places, memory, advice = done.stderr.splitlines()
+    assert "dispatcher.pyz finds no place to unpack its packages to:" == first
+    assert ["/proc/nowhere", str(gateway.home), "/var/tmp", str(gateway.home)] == [
+        os.path.commonpath([place.split()[0], root])
+        for place, root in zip(places, ["/proc/nowhere", gateway.home, "/var/tmp", gateway.home], strict=True)
+    ]
+    assert memory.startswith("  memory: ")
+    assert "DISPATCHER_CACHE" in advice
