@@ -23,6 +23,7 @@ from dispatcher.actors.messages import (
     Lease,
     LeaseEnded,
     LeaseExit,
+    NotTaken,
     Outcome,
     RunExecution,
 )
@@ -39,6 +40,10 @@ logger = logging.getLogger(__name__)
 
 ANSWER_MARGIN_SECONDS = 5.0
 """How much longer than its deadline an answer of `AgentConnection` is waited for; it always comes before."""
+
+
+LEASES_AT_MOST = 8
+"""How many agents may turn out to have just left before an execution gives up. Nothing was sent to any of them."""
 
 
 class NotAcceptedError(Exception):
@@ -150,11 +155,7 @@ class Executions:
         if self.store_problem is not None and await self.check_store() is not None:
             raise StoreUnavailableError(self.store_problem)
         identifier, started_at, begun = self._make_id(), time.time(), time.monotonic()
-        lease = await ask(self._pool, LeaseExit())
-        if lease is None:
-            ended = _failed(identifier, FailureKind.NO_EXIT, "no exit is available: no connected agent has one")
-        else:
-            ended = await self._run_at(lease, request, identifier, begun)
+        lease, ended = await self._run_at_next_exit(request, identifier, begun)
         record = make_record(
             identifier=identifier,
             outcome=ended.outcome,
@@ -170,19 +171,35 @@ class Executions:
         self._on_finished(record)
         return record
 
-    async def _run_at(self, lease: Lease, request: RequestSpec, identifier: str, begun: float) -> Ended:
+    async def _run_at_next_exit(
+        self, request: RequestSpec, identifier: str, begun: float
+    ) -> tuple[Lease | None, Ended]:
+        lease: Lease | None = None
+        reason = ""
+        for _ in range(LEASES_AT_MOST):
+            lease = await ask(self._pool, LeaseExit())
+            if lease is None:
+                detail = "no exit is available: no connected agent has a usable address"
+                return None, _failed(identifier, FailureKind.NO_EXIT, detail)
+            ended = await self._run_at(lease, request, identifier, begun)
+            if isinstance(ended, Ended):
+                return lease, ended
+            reason = ended.reason
+        return lease, _failed(identifier, FailureKind.AGENT_LOST, reason)
+
+    async def _run_at(self, lease: Lease, request: RequestSpec, identifier: str, begun: float) -> Ended | NotTaken:
         left = max(0.0, request.timeout - (time.monotonic() - begun))
         execute = request.to_execute(identifier, lease.address, left)
         patience = left + self._limits.grace_seconds + ANSWER_MARGIN_SECONDS
         try:
             ended = await ask(lease.connection, RunExecution(execute), timeout=patience)
         except pykka.ActorDeadError:
-            detail = f"agent {lease.agent_id} was removed before the request was sent"
-            ended = _failed(identifier, FailureKind.AGENT_LOST, detail)
+            ended = NotTaken(f"agent {lease.agent_id} was removed before the request was sent")
         except Exception:
             logger.exception("execution %s failed inside the coordinator", identifier)
             ended = _failed(identifier, FailureKind.INTERNAL, "the coordinator failed over it; its log says more")
-        tell_or_drop(self._pool, LeaseEnded(lease.agent_id, lease.address, ended.outcome))
+        outcome = ended.outcome if isinstance(ended, Ended) else Outcome.FAILED
+        tell_or_drop(self._pool, LeaseEnded(lease.agent_id, lease.address, outcome))
         return ended
 
     async def _commit(self, record: Record) -> None:

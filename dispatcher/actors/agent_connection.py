@@ -28,6 +28,7 @@ from dispatcher.actors.messages import (
     Link,
     LinkClosed,
     LinkOpened,
+    NotTaken,
     Outcome,
     ResultInvalid,
     RunExecution,
@@ -110,7 +111,7 @@ class AgentConnection(LoopActor):
 
     def _open(self, opened: LinkOpened) -> None:
         if self._link is not None:
-            self._link.close(wire.Refused(wire.RefusalCode.REPLACED, "the agent opened another link"))
+            self._link.close_link(wire.Refused(wire.RefusalCode.REPLACED, "the agent opened another link"))
             self._lose_link("the agent opened another link", frozenset())
         self._link = opened.link
         self._hostname = opened.hello.hostname or self._hostname
@@ -152,7 +153,7 @@ class AgentConnection(LoopActor):
 
     def _finish_drop(self) -> None:
         if self._link is not None:
-            self._link.close(wire.Refused(wire.RefusalCode.REMOVED, "this agent was removed from the coordinator"))
+            self._link.close_link(wire.Refused(wire.RefusalCode.REMOVED, "this agent was removed from the coordinator"))
             self._link = None
         self.stop()
 
@@ -174,6 +175,7 @@ class AgentConnection(LoopActor):
                 self._change_addresses(said.link, said.message)
             case wire.Draining():
                 self._leave_pool()
+                said.link.send(wire.Draining())
                 self._go_to(AgentState.DRAINING)
                 logger.info("agent %s drains", self._agent_id)
             case wire.Hello():
@@ -191,20 +193,19 @@ class AgentConnection(LoopActor):
 
     def _break(self, link: Link, detail: str) -> None:
         logger.warning("agent %s broke the protocol: %s", self._agent_id, detail)
-        link.close(wire.Refused(wire.RefusalCode.PROTOCOL, detail))
+        link.close_link(wire.Refused(wire.RefusalCode.PROTOCOL, detail))
         self._close(LinkClosed(link, detail))
 
     # What the agent is given to do
 
-    def _run(self, execute: wire.Execute) -> asyncio.Future[Ended]:
+    def _run(self, execute: wire.Execute) -> asyncio.Future[Ended] | NotTaken:
+        if self._link is None or self._is_dropped or self._state is not AgentState.CONNECTED:
+            return NotTaken(f"agent {self._agent_id} went away before the request was sent")
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[Ended] = loop.create_future()
         deadline = loop.call_later(execute.timeout + self._grace_seconds, self._time_out, execute.id)
         self._in_flight[execute.id] = _InFlight(execute, ended, deadline)
-        if self._link is None:
-            detail = f"agent {self._agent_id} went away before the request was sent"
-            self._end_failed(execute.id, Outcome.FAILED, FailureKind.AGENT_LOST, detail)
-        elif not self._link.send(execute):
+        if not self._link.send(execute):
             detail = f"too much waits to be sent to agent {self._agent_id}"
             self._end_failed(execute.id, Outcome.FAILED, FailureKind.OVERLOADED, detail)
         return ended

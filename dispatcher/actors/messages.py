@@ -258,7 +258,7 @@ class Link(Protocol):
     def withdraw(self, execution_id: str) -> bool:
         """Take an execution back; False where some or all of it has left."""
 
-    def close(self, refusal: wire.Refused | None = None) -> None:
+    def close_link(self, refusal: wire.Refused | None = None) -> None:
         """End the link, after telling the agent why if there is a reason."""
 
 
@@ -305,7 +305,14 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class RunExecution(Message[Ended]):
+class NotTaken:
+    """The agent cannot be given anything now: nothing was sent, and another exit may be tried."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunExecution(Message["Ended | NotTaken"]):
     """Have the agent make this request; answered when it ended, within its timeout and the grace."""
 
     execute: wire.Execute

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dispatcher.actors.agent_connection import AgentConnection
+from dispatcher.actors.errors import IdInUseError, RegistryFullError
 from dispatcher.actors.loop_actor import LoopActor, tell_or_drop
 from dispatcher.actors.messages import (
     AgentState,
@@ -33,14 +34,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _LIVE = (AgentState.CONNECTED, AgentState.DRAINING)
-
-
-class IdInUseError(Exception):
-    """A live agent holds the id that another one asks for."""
-
-
-class RegistryFullError(Exception):
-    """As many agents as allowed are known, and none of them is lost."""
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from dispatcher.wire import codec, limits
 from dispatcher.wire.codec import Invalid
+from dispatcher.wire.fields import WireError
 from dispatcher.wire.messages import BodyChunk, BodyTaken, Message
 from dispatcher.wire.outbox import Outbox
 
@@ -70,7 +71,7 @@ class Channel:
         self._assembler = Assembler(allowance)
         self.outbox = Outbox()
 
-    def receive(self, frame: bytes) -> list[Message | Invalid]:
+    def receive(self, frame: bytes | str) -> list[Message | Invalid]:
         """Read a frame and return the messages that it completes.
 
         Raises:
@@ -78,6 +79,8 @@ class Channel:
         """
         found: list[Message | Invalid] = []
         taken = 0
+        if isinstance(frame, str):
+            raise WireError("a frame of text")
         for message in codec.decode(frame, self._accepted):
             match message:
                 case BodyChunk():

@@ -121,13 +121,6 @@ class Result(Message):
         return Failure.of(self.error_kind, self.error_detail, self.error_party)
 
 
-@dataclass(frozen=True, slots=True)
-class Draining(Message):
-    """The agent takes no new executions; what it has goes on."""
-
-    tag: ClassVar[str] = "draining"
-
-
 # Coordinator to agent
 
 
@@ -186,6 +179,16 @@ class Cancel(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class Draining(Message):
+    """The agent takes no new executions; what it has goes on. The coordinator answers with the same.
+
+    Nothing is given to the agent after that answer, so once it has come the agent knows all that it must finish.
+    """
+
+    tag: ClassVar[str] = "draining"
+
+
+@dataclass(frozen=True, slots=True)
 class BodyChunk(Message):
     """The next piece of the body of the message with this id; the message itself follows when all has come."""
 
@@ -203,4 +206,4 @@ class BodyTaken(Message):
 
 
 FROM_AGENT: tuple[type[Message], ...] = (Hello, AddressesChanged, Result, Draining, BodyChunk, BodyTaken)
-FROM_COORDINATOR: tuple[type[Message], ...] = (Welcome, Refused, Execute, Cancel, BodyChunk, BodyTaken)
+FROM_COORDINATOR: tuple[type[Message], ...] = (Welcome, Refused, Execute, Cancel, Draining, BodyChunk, BodyTaken)

@@ -1,0 +1,170 @@
+"""The coordinator's process: starts the actors, then the web; stops in reverse. The only place where the parts meet."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+
+from dispatcher import __version__, logs
+from dispatcher.actors.config import ConfigStore
+from dispatcher.actors.history import HistoryLog
+from dispatcher.actors.history_reader import HistoryReader
+from dispatcher.actors.loop_actor import ask, stop_actor
+from dispatcher.actors.messages import ReadRequest
+from dispatcher.actors.pool import IpPool
+from dispatcher.actors.registry import AgentRegistry
+from dispatcher.errors import DispatcherError, ExitStatus
+from dispatcher.executions import Executions, Limits
+from dispatcher.lifecycle import Stop, watch_loop
+from dispatcher.redaction import Redactor
+from dispatcher.web.app import make_app
+from dispatcher.web.base import DISCARDED_BYTES
+from dispatcher.web.configured import Configured
+from dispatcher.web.monitor_feed import MonitorFeed
+from dispatcher.web.services import Services
+from dispatcher.web.stats import RateMeter
+
+if TYPE_CHECKING:
+    from pykka import ActorRef
+
+    from dispatcher.record import Record
+    from dispatcher.settings import CoordinatorSettings
+
+logger = logging.getLogger(__name__)
+
+_HEADER_BYTES = 64 * 1024
+_CLOSING_SECONDS = 3.0
+"""How long links and the last replies may take to end once nothing is in flight."""
+
+
+def run(settings: CoordinatorSettings) -> int:
+    """Run a coordinator until a signal ends it; return the exit status."""
+    logs.set_up(settings.log_level)
+    return asyncio.run(_run(settings))
+
+
+async def _run(settings: CoordinatorSettings) -> int:
+    stop = Stop()
+    sockets = _listen(settings)
+    actors = _start_actors(settings)
+    services = await _make_services(settings, actors)
+    server = HTTPServer(
+        make_app(services),
+        max_body_size=settings.max_request_bytes + DISCARDED_BYTES,
+        max_header_size=_HEADER_BYTES,
+    )
+    server.add_sockets(sockets)
+    helpers = [
+        asyncio.create_task(services.feed.run(services)),
+        asyncio.create_task(watch_loop(settings.stall_warning)),
+    ]
+    logs.announce(f"coordinator ready on {_url(sockets[0])}")
+    await stop.wait()
+    await _drain(settings, services)
+    server.stop()
+    await server.close_all_connections()
+    for helper in helpers:
+        helper.cancel()
+    for actor in reversed(actors.all):
+        await stop_actor(actor)
+    return ExitStatus.DONE
+
+
+@dataclass(frozen=True, slots=True)
+class _Actors:
+    """The actors in the order of their start."""
+
+    history: ActorRef[Any]
+    history_reader: ActorRef[Any]
+    config: ActorRef[Any]
+    pool: ActorRef[Any]
+    registry: ActorRef[Any]
+
+    @property
+    def all(self) -> tuple[ActorRef[Any], ...]:
+        return self.history, self.history_reader, self.config, self.pool, self.registry
+
+
+def _start_actors(settings: CoordinatorSettings) -> _Actors:
+    max_age = settings.history_max_age or None
+    history = HistoryLog.start(
+        settings.state_dir,
+        max_records=settings.history_max_records,
+        max_age=max_age,
+        max_bytes=settings.history_max_bytes,
+    )
+    pool = IpPool.start()
+    return _Actors(
+        history=history,
+        history_reader=HistoryReader.start(settings.state_dir, max_age=max_age),
+        config=ConfigStore.start(settings.state_dir),
+        pool=pool,
+        registry=AgentRegistry.start(
+            pool=pool,
+            max_agents=settings.max_agents,
+            registration_timeout=settings.registration_timeout,
+            grace_seconds=settings.grace,
+            server_version=__version__,
+        ),
+    )
+
+
+async def _make_services(settings: CoordinatorSettings, actors: _Actors) -> Services:
+    feed, rate = MonitorFeed(), RateMeter()
+
+    def on_finished(record: Record) -> None:
+        rate.add()
+        feed.finished(record)
+
+    executions = Executions(
+        pool=actors.pool,
+        history=actors.history,
+        redactor=Redactor(settings.redact_header),
+        limits=Limits(settings.max_in_flight, settings.grace, settings.history_body_bytes),
+        on_finished=on_finished,
+    )
+    return Services(
+        version=__version__,
+        started_at=time.time(),
+        pool=actors.pool,
+        registry=actors.registry,
+        history=actors.history,
+        history_reader=actors.history_reader,
+        config=actors.config,
+        executions=executions,
+        configured=Configured(await ask(actors.config, ReadRequest())),
+        feed=feed,
+        rate=rate,
+        max_request_bytes=settings.max_request_bytes,
+        ping_interval=settings.ping_interval,
+        ping_timeout=settings.ping_timeout,
+    )
+
+
+async def _drain(settings: CoordinatorSettings, services: Services) -> None:
+    """Let what is in flight finish; what does not ends with its agent's link, honestly, as unknown."""
+    logger.info("draining: %d executions in flight", services.executions.in_flight)
+    if not await services.executions.drain(settings.drain_timeout):
+        logger.warning("%d executions outlasted --drain-timeout", services.executions.in_flight)
+    await services.sockets.close_all(_CLOSING_SECONDS)
+    await services.executions.drain(_CLOSING_SECONDS)
+
+
+def _listen(settings: CoordinatorSettings) -> list[socket.socket]:
+    try:
+        return bind_sockets(settings.port, settings.host)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise DispatcherError(f"cannot listen on {settings.host} port {settings.port}: {reason}") from error
+
+
+def _url(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,59 @@
+"""The life of a long-running command: until a signal comes, and how long the event loop was held meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import time
+
+from dispatcher.errors import ExitStatus
+
+logger = logging.getLogger(__name__)
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_TICK_SECONDS = 0.02
+
+
+class Stop:
+    """Set by the first SIGTERM or Ctrl-C; the second ends the process at once."""
+
+    def __init__(self) -> None:
+        """Listen for signals on the running loop."""
+        self._event = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, self._on_signal)
+
+    async def wait(self) -> None:
+        """Wait for the first signal."""
+        await self._event.wait()
+
+    @property
+    def is_set(self) -> bool:
+        """Whether a signal came."""
+        return self._event.is_set()
+
+    def _on_signal(self) -> None:
+        if self._event.is_set():
+            sys.stderr.write("ended at once by a second signal\n")
+            sys.stderr.flush()
+            # The actors' threads would hold up an ordinary exit; what they committed is safe.
+            os._exit(ExitStatus.DONE)
+        self._event.set()
+
+
+async def watch_loop(warn_seconds: float) -> None:
+    """Warn whenever something held the event loop for `warn_seconds`; 0 watches nothing.
+
+    The processor time beside it tells work (as much as the stall) from a machine that had no time for us (less).
+    """
+    while warn_seconds:
+        begun, worked = time.monotonic(), time.thread_time()
+        await asyncio.sleep(_TICK_SECONDS)
+        held = time.monotonic() - begun - _TICK_SECONDS
+        if held >= warn_seconds:
+            busy = time.thread_time() - worked
+            logger.warning("the event loop was held for %.0f ms (%.0f ms of work)", held * 1000, busy * 1000)

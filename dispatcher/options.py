@@ -1,0 +1,289 @@
+"""The options of every command: one table that the usage texts, the environment variables, the checks and the README
+are made of. Standard library only, so that `--help` needs nothing unpacked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+ENVIRONMENT_PREFIX = "DISPATCHER_"
+PROGRAM = "dispatcher.pyz"
+
+
+class Kind(StrEnum):
+    """What an option's value is."""
+
+    TEXT = "text"
+    WHOLE = "whole"
+    NUMBER = "number"
+    FLAG = "flag"
+    LOG_LEVEL = "log_level"
+    HOST = "host"
+    URL = "url"
+    ADDRESS = "address"
+    AGENT_ID = "agent_id"
+    PATH = "path"
+    HEADER = "header"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option: `low` and `high` bound its value, `repeats` lets it be given more than once."""
+
+    name: str
+    metavar: str
+    help: str
+    kind: Kind = Kind.TEXT
+    default: Any = None
+    low: float | None = None
+    high: float | None = None
+    repeats: bool = False
+    is_required: bool = False
+
+    @property
+    def flag(self) -> str:
+        """The option as it is typed."""
+        return f"--{self.name}"
+
+    @property
+    def variable(self) -> str:
+        """The environment variable of the option."""
+        return ENVIRONMENT_PREFIX + self.name.replace("-", "_").upper()
+
+    @property
+    def key(self) -> str:
+        """The option as a Python name."""
+        return self.name.replace("-", "_")
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command of the program."""
+
+    name: str
+    summary: str
+    options: tuple[Option, ...]
+
+
+_MIB = 1024 * 1024
+_LOG_LEVEL = Option("log-level", "LEVEL", "DEBUG, INFO, WARNING or ERROR", Kind.LOG_LEVEL, default="INFO")
+_DRAIN = Option(
+    "drain-timeout",
+    "SECONDS",
+    "how long what is in flight may take to finish after SIGTERM",
+    Kind.NUMBER,
+    default=25.0,
+    low=0,
+    high=3600,
+)
+_STALL = Option(
+    "stall-warning",
+    "SECONDS",
+    "warn when something held the event loop this long; 0 never warns",
+    Kind.NUMBER,
+    default=0.25,
+    low=0,
+    high=60,
+)
+_COORDINATOR_URL = Option(
+    "coordinator-url", "URL", "where the coordinator is, such as http://[2001:db8::1]:8000", Kind.URL, is_required=True
+)
+
+COORDINATOR = Command(
+    "coordinator",
+    "keep the pool, the request and the history; serve the REST API",
+    (
+        Option("host", "HOST", "name or address to listen on", Kind.HOST, default="127.0.0.1"),
+        Option("port", "PORT", "port to listen on; 0 takes a free one", Kind.WHOLE, default=8000, low=0, high=65535),
+        Option(
+            "state-dir", "DIR", "where history and configuration are kept (default: the user's state folder)", Kind.PATH
+        ),
+        Option("history-max-records", "N", "records kept", Kind.WHOLE, default=100_000, low=1, high=1_000_000_000),
+        Option(
+            "history-max-age",
+            "SECONDS",
+            "how long a record is kept; 0 keeps it",
+            Kind.NUMBER,
+            default=0.0,
+            low=0,
+            high=1e10,
+        ),
+        Option(
+            "history-max-bytes",
+            "BYTES",
+            "records kept, in bytes",
+            Kind.WHOLE,
+            default=4096 * _MIB,
+            low=_MIB,
+            high=2**50,
+        ),
+        Option(
+            "history-body-bytes",
+            "BYTES",
+            "of each response body that history keeps",
+            Kind.WHOLE,
+            default=64 * 1024,
+            low=0,
+            high=_MIB,
+        ),
+        Option(
+            "max-in-flight", "N", "executions at once; past it 503", Kind.WHOLE, default=4096, low=1, high=1_000_000
+        ),
+        Option(
+            "max-request-bytes",
+            "BYTES",
+            "the largest body a client may send",
+            Kind.WHOLE,
+            default=16 * _MIB,
+            low=1024,
+            high=256 * _MIB,
+        ),
+        Option(
+            "max-agents",
+            "N",
+            "agents known at once, lost ones included",
+            Kind.WHOLE,
+            default=10_000,
+            low=1,
+            high=1_000_000,
+        ),
+        Option(
+            "grace",
+            "SECONDS",
+            "how long after an execution's timeout its agent may answer",
+            Kind.NUMBER,
+            default=10.0,
+            low=0,
+            high=600,
+        ),
+        Option(
+            "registration-timeout",
+            "SECONDS",
+            "how long a registered agent may take to connect",
+            Kind.NUMBER,
+            default=60.0,
+            low=1,
+            high=3600,
+        ),
+        Option("ping-interval", "SECONDS", "between pings on every link", Kind.NUMBER, default=10.0, low=0.1, high=600),
+        Option(
+            "ping-timeout",
+            "SECONDS",
+            "until a ping without answer ends its link; at most the interval",
+            Kind.NUMBER,
+            default=10.0,
+            low=0.1,
+            high=600,
+        ),
+        Option("redact-header", "NAME", "another header whose values stay out of records", Kind.HEADER, repeats=True),
+        _DRAIN,
+        _STALL,
+        _LOG_LEVEL,
+    ),
+)
+
+AGENT = Command(
+    "agent",
+    "make requests from this machine's IPv6 addresses",
+    (
+        _COORDINATOR_URL,
+        Option("agent-id", "ID", "this agent's name (default: the coordinator makes one up)", Kind.AGENT_ID),
+        Option(
+            "address",
+            "ADDR",
+            "use just these addresses of this machine (default: find them)",
+            Kind.ADDRESS,
+            repeats=True,
+        ),
+        Option("interface", "IF", "use the addresses of just these interfaces", repeats=True),
+        Option("include-temporary", "", "use temporary (privacy) addresses too", Kind.FLAG, default=False),
+        Option("include-ula", "", "use unique local addresses (fc00::/7) too", Kind.FLAG, default=False),
+        Option("max-addresses", "N", "addresses offered", Kind.WHOLE, default=10_000, low=1, high=65_536),
+        Option("max-concurrency", "N", "transfers at once", Kind.WHOLE, default=256, low=1, high=10_000),
+        Option(
+            "max-queue",
+            "N",
+            "executions that wait for a transfer to end; past it `overloaded`",
+            Kind.WHOLE,
+            default=1024,
+            low=0,
+            high=1_000_000,
+        ),
+        Option(
+            "reconnect-max",
+            "SECONDS",
+            "the longest pause between attempts to connect",
+            Kind.NUMBER,
+            default=30.0,
+            low=0.1,
+            high=3600,
+        ),
+        _DRAIN,
+        _STALL,
+        _LOG_LEVEL,
+    ),
+)
+
+MONITOR = Command(
+    "monitor",
+    "see and steer the pool from this terminal",
+    (
+        _COORDINATOR_URL,
+        Option("json", "", "a JSON line a change instead of a screen", Kind.FLAG, default=False),
+        Option("once", "", "print one snapshot and end", Kind.FLAG, default=False),
+        _LOG_LEVEL,
+    ),
+)
+
+DEMO = Command(
+    "demo",
+    "everything on this machine in one go: coordinator, two agents, a target, a few executions",
+    (
+        Option("monitor", "", "open the monitor on the running demo", Kind.FLAG, default=False),
+        _LOG_LEVEL,
+    ),
+)
+
+COMMANDS = {command.name: command for command in (COORDINATOR, AGENT, MONITOR, DEMO)}
+
+MODES = {"coordinator": "coordinator", "agent": "agent", "monitor": "monitor", "monitoring": "monitor"}
+"""What `--mode` and `DISPATCHER_MODE` take, and the command each means."""
+
+
+def usage(command: Command) -> str:
+    """Write the usage text of a command, which is also what docopt parses."""
+    repeated = "".join(f" [{option.flag} {option.metavar}]..." for option in command.options if option.repeats)
+    lines = [f"  {f'{option.flag} {option.metavar}'.strip():<32}{_explain(option)}" for option in command.options]
+    return (
+        f"{command.summary[0].upper()}{command.summary[1:]}.\n\n"
+        f"Usage: {PROGRAM} {command.name} [options]{repeated}\n\n"
+        "Options:\n" + "\n".join(lines) + "\n  -h, --help                      show this text\n\n"
+        f"Every option has an environment variable: {ENVIRONMENT_PREFIX} and its name, such as\n"
+        f"{command.options[0].variable}. The command line beats the environment.\n"
+    )
+
+
+def _explain(option: Option) -> str:
+    if option.is_required:
+        return f"{option.help} (required)"
+    if option.default is None or option.kind is Kind.FLAG or option.default == "":
+        return option.help
+    return f"{option.help} (default: {option.default})"
+
+
+def overview() -> str:
+    """Write the usage text of the program."""
+    commands = "\n".join(f"  {command.name:<14}{command.summary}" for command in COMMANDS.values())
+    return (
+        "HTTP Dispatcher sends one configured HTTP request through a pool of IPv6 addresses.\n\n"
+        f"Usage: {PROGRAM} COMMAND [options]\n"
+        f"       {PROGRAM} COMMAND --help\n"
+        f"       {PROGRAM} --version | --help\n\n"
+        f"Commands:\n{commands}\n\n"
+        f"The older form works too: {PROGRAM} --mode coordinator|agent|monitor [options],\n"
+        "or DISPATCHER_MODE in the environment and no command.\n\n"
+        "Exit status: 0 done, 1 failed, 2 usage or settings, 3 coordinator not reachable,\n"
+        "4 refused, 5 no exit available.\n"
+    )

@@ -1,0 +1,186 @@
+"""`/ws/agent`: the coordinator's end of an agent's link; step 4 of a request's way and the first of the way back.
+
+Turns frames into messages for the agent's `AgentConnection` and its messages into frames. Decides nothing but who the
+agent is: the session in its first message names the connection, and only that one hears what comes over this socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+from tornado.iostream import StreamClosedError
+from tornado.websocket import WebSocketClosedError, WebSocketHandler
+
+from dispatcher.actors.loop_actor import ask, tell_or_drop
+from dispatcher.actors.messages import FindSession, FromAgent, LinkClosed, LinkOpened, ResultInvalid
+from dispatcher.wire import limits, messages, version
+from dispatcher.wire.channel import Channel
+from dispatcher.wire.codec import Invalid, encode
+from dispatcher.wire.fields import WireError
+from dispatcher.wire.outbox import OutboxFullError
+from dispatcher.wire.pump import Pump
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from pykka import ActorRef
+
+    from dispatcher.web.services import Services
+
+logger = logging.getLogger(__name__)
+
+HELLO_SECONDS = 10.0
+"""How long a new link may take to say hello."""
+
+WRITE_BUFFER_BYTES = 2 * limits.MAX_FRAME_BYTES
+"""What Tornado may buffer for an agent that does not read: the frame on its way and the pings behind it."""
+
+_CLOSE_GOING_AWAY = 1001
+_CLOSE_POLICY = 1008
+
+
+class AgentSocket(WebSocketHandler):
+    """One link. It is the `Link` that the agent's connection sends with."""
+
+    def initialize(self, services: Services) -> None:
+        """Take what the coordinator made; Tornado calls this for each link."""
+        self._services = services
+        self._connection: ActorRef[Any] | None = None
+        self._bounds: dict[str, int] = {}
+        self._channel = Channel(messages.FROM_AGENT, self._bounds.get)
+        self._pump = Pump(self._channel, self._write)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._is_closing = False
+        self._ended = "the link was closed"
+
+    # What Tornado calls
+
+    def open(self, *_args: str, **_kwargs: str) -> None:
+        """Begin to send, and wait for the hello."""
+        assert self.ws_connection is not None
+        stream = self.ws_connection.stream
+        assert stream is not None
+        stream.max_write_buffer_size = WRITE_BUFFER_BYTES
+        self.set_nodelay(True)
+        self._services.sockets.add(self)
+        loop = asyncio.get_running_loop()
+        self._tasks.append(loop.create_task(self._send_until_closed()))
+        self._hello_timer = loop.call_later(HELLO_SECONDS, self._refuse_protocol, "no hello came")
+
+    async def on_message(self, message: str | bytes) -> None:
+        """Take a frame."""
+        if self._is_closing:
+            return
+        try:
+            received = self._channel.receive(message)
+        except (WireError, OutboxFullError) as error:
+            self._refuse_protocol(str(error))
+            return
+        self._pump.wake()
+        for item in received:
+            if self._connection is None:
+                await self._greet(item)
+            else:
+                self._pass_on(self._connection, item)
+
+    def on_close(self) -> None:
+        """Tell the connection that this link is gone, and what never left."""
+        self._services.sockets.discard(self)
+        self._hello_timer.cancel()
+        for task in self._tasks:
+            task.cancel()
+        if self._connection is not None:
+            reason: str | None = self.close_reason
+            unsent = self._channel.outbox.unsent()
+            tell_or_drop(self._connection, LinkClosed(self, reason or self._ended, unsent))
+
+    # What the agent says
+
+    async def _greet(self, first: messages.Message | Invalid) -> None:
+        if not isinstance(first, messages.Hello):
+            self._refuse_protocol("the first message is no valid hello")
+            return
+        if not version.is_compatible(first.wire):
+            accepted = tuple(str(accepted) for accepted in version.ACCEPTED_VERSIONS)
+            detail = version.mismatch(first.wire)
+            self.close_link(messages.Refused(messages.RefusalCode.VERSION, detail, accepted))
+            return
+        connection = await ask(self._services.registry, FindSession(first.session))
+        if connection is None:
+            detail = "the session is not known here; register again"
+            self.close_link(messages.Refused(messages.RefusalCode.SESSION, detail))
+            return
+        self._hello_timer.cancel()
+        self._connection = connection
+        tell_or_drop(connection, LinkOpened(self, first))
+
+    def _pass_on(self, connection: ActorRef[Any], item: messages.Message | Invalid) -> None:
+        match item:
+            case Invalid(id=str(identifier)) if identifier in self._bounds:
+                tell_or_drop(connection, ResultInvalid(self, identifier, item.detail))
+            case Invalid():
+                logger.warning("an agent sent a %s that is not valid: %s", item.tag, item.detail)
+            case _:
+                tell_or_drop(connection, FromAgent(self, item))
+        identifier = getattr(item, "id", None)
+        if identifier is not None:
+            self._bounds.pop(identifier, None)
+
+    # What the connection sends: the `Link`
+
+    def send(self, message: messages.Message) -> bool:
+        """Put a message among those that leave in this loop turn; False where too much waits already."""
+        try:
+            self._channel.outbox.put(message)
+        except OutboxFullError as error:
+            logger.warning("the link of an agent is full: %s", error)
+            return False
+        if isinstance(message, messages.Execute):
+            self._bounds[message.id] = message.max_body_bytes
+        self._pump.wake()
+        return True
+
+    def withdraw(self, execution_id: str) -> bool:
+        """Take an execution back; False where some or all of it has left."""
+        self._bounds.pop(execution_id, None)
+        self._channel.forget(execution_id)
+        return self._channel.outbox.discard(execution_id)
+
+    def close_link(self, refusal: messages.Refused | None = None) -> None:
+        """End the link, after telling the agent why if there is a reason."""
+        if not self._is_closing:
+            self._is_closing = True
+            self._tasks.append(asyncio.get_running_loop().create_task(self._say_goodbye(refusal)))
+
+    # How it leaves
+
+    def _refuse_protocol(self, detail: str) -> None:
+        logger.warning("refused an agent's link: %s", detail)
+        self._ended = f"it broke the protocol: {detail}"
+        self.close_link(messages.Refused(messages.RefusalCode.PROTOCOL, detail[: limits.MAX_TEXT_CHARS]))
+
+    async def _say_goodbye(self, refusal: messages.Refused | None) -> None:
+        if refusal is None:
+            self.close(_CLOSE_GOING_AWAY, "the coordinator shuts down")
+            return
+        self._ended = str(refusal.code)
+        try:
+            await self._write(encode([refusal]))
+        except (WebSocketClosedError, StreamClosedError):
+            return
+        self.close(_CLOSE_POLICY, str(refusal.code))
+
+    async def _send_until_closed(self) -> None:
+        try:
+            await self._pump.run()
+        except (WebSocketClosedError, StreamClosedError):
+            logger.debug("a link closed while a frame was on its way")
+        except Exception:
+            logger.exception("a link could not send")
+            self.close(_CLOSE_POLICY, "internal")
+
+    async def _write(self, frame: bytes) -> None:
+        written: Awaitable[None] = self.write_message(frame, binary=True)
+        await written

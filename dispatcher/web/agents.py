@@ -1,0 +1,127 @@
+"""`/api/agents`: agents register, are listed and removed. Stands before a request's way."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pykka
+
+from dispatcher.actors.errors import IdInUseError, RegistryFullError
+from dispatcher.actors.loop_actor import ask
+from dispatcher.actors.messages import (
+    AgentStatus,
+    DescribeAgent,
+    ListAgents,
+    RegisterAgent,
+    RemoveAgent,
+)
+from dispatcher.timestamps import optional_rfc3339
+from dispatcher.web.base import BaseHandler
+from dispatcher.web.operations import Operation
+from dispatcher.web.problems import Problem
+from dispatcher.web.representations import AgentsSchema, RegisteredSchema
+from dispatcher.web.schemas import RegisterSchema
+
+if TYPE_CHECKING:
+    from dispatcher.wire.messages import AddressReport
+
+SOCKET_PATH = "/ws/agent"
+_REGISTER = RegisterSchema()
+
+
+class RegisterHandler(BaseHandler):
+    """`POST /api/agents/register`."""
+
+    operations = {
+        "POST": Operation(
+            "Register an agent",
+            {201: RegisteredSchema},
+            body=RegisterSchema,
+            body_is_required=False,
+            problems=(400, 409, 413, 415, 422, 503),
+        )
+    }
+
+    async def post(self) -> None:
+        """Register an agent and tell it where its link opens."""
+        asked = self.load(_REGISTER, self.json_body(if_empty={}))
+        asked["addresses"] = tuple(asked["addresses"])
+        try:
+            registered = await ask(self.services.registry, RegisterAgent(**asked))
+        except IdInUseError as error:
+            raise Problem(409, "id_in_use", str(error)) from error
+        except RegistryFullError as error:
+            raise Problem(503, "too_many_agents", str(error)) from error
+        self.write_json(
+            {
+                "agent_id": registered.agent_id,
+                "session": registered.session,
+                "websocket_url": self._websocket_url(),
+            },
+            201,
+        )
+
+    def _websocket_url(self) -> str:
+        scheme = "wss" if self.request.protocol == "https" else "ws"
+        return f"{scheme}://{self.request.host}{SOCKET_PATH}"
+
+
+class AgentsHandler(BaseHandler):
+    """`GET /api/agents`."""
+
+    operations = {"GET": Operation("List the agents", {200: AgentsSchema})}
+
+    async def get(self) -> None:
+        """List the agents."""
+        self.write_json({"agents": [agent_json(status) for status in await describe_agents(self.services.registry)]})
+
+
+class AgentHandler(BaseHandler):
+    """`DELETE /api/agents/{agent_id}`."""
+
+    operations = {
+        "DELETE": Operation(
+            "Remove an agent", {204: None}, problems=(404,), path_parameters={"agent_id": "the agent's id"}
+        )
+    }
+
+    async def delete(self, agent_id: str) -> None:
+        """Remove an agent: its exits leave the pool at once."""
+        if not await ask(self.services.registry, RemoveAgent(agent_id)):
+            raise Problem(404, "not_found", f"there is no agent {agent_id}")
+        self.set_status(204)
+        self.clear_header("Content-Type")
+
+
+async def describe_agents(registry: pykka.ActorRef[Any]) -> list[AgentStatus]:
+    """Ask every agent's connection what it is; one that stops meanwhile is left out."""
+    found = []
+    for connection in await ask(registry, ListAgents()):
+        try:
+            found.append(await ask(connection, DescribeAgent()))
+        except pykka.ActorDeadError:
+            # It was removed while the list was on its way.
+            await asyncio.sleep(0)
+    return found
+
+
+def agent_json(agent: AgentStatus) -> dict[str, Any]:
+    """Return an agent as the API shows it."""
+    return {
+        "agent_id": agent.agent_id,
+        "hostname": agent.hostname,
+        "version": agent.version,
+        "state": str(agent.state),
+        "connected_at": optional_rfc3339(agent.connected_at),
+        "last_seen_at": optional_rfc3339(agent.last_seen_at),
+        "addresses": [_address_json(report) for report in agent.addresses],
+        "in_flight": agent.in_flight,
+        "completed": agent.completed,
+        "failed": agent.failed,
+    }
+
+
+def _address_json(report: AddressReport) -> dict[str, str]:
+    content = {"address": report.address, "state": str(report.state)}
+    return content if report.reason is None else {**content, "reason": report.reason}

@@ -1,0 +1,182 @@
+"""What every REST handler shares: reading JSON, writing JSON and problems, so that a verb is validate, ask, write."""
+
+from __future__ import annotations
+
+import json
+import logging
+from http.client import responses
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import marshmallow
+from tornado.web import HTTPError, RequestHandler, stream_request_body
+
+from dispatcher.record import dump
+from dispatcher.web import problems
+from dispatcher.web.problems import Problem
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from dispatcher.web.operations import Operation
+    from dispatcher.web.services import Services
+
+logger = logging.getLogger(__name__)
+
+DISCARDED_BYTES = 64 * 1024 * 1024
+"""How far a body over the limit is read and thrown away, so that its sender gets to read the 413."""
+
+_VERBS = ("GET", "POST", "DELETE")
+
+
+@stream_request_body
+class BaseHandler(RequestHandler):
+    """A resource of the REST API. `operations` describes its verbs for the OpenAPI document."""
+
+    operations: ClassVar[dict[str, Operation]] = {}
+
+    def initialize(self, services: Services) -> None:
+        """Take what the coordinator made; Tornado calls this for each request."""
+        self.services = services
+        self._body = bytearray()
+        self._is_too_large = False
+
+    def set_default_headers(self) -> None:
+        """Say what holds for every answer: it is of this moment."""
+        self.set_header("Cache-Control", "no-store")
+        self.set_header("Server", "http-dispatcher")
+
+    async def prepare(self) -> None:
+        """Turn down a body so large that it is not even worth reading to its end."""
+        declared = self.request.headers.get("Content-Length", "0")
+        limit = self.services.max_request_bytes
+        if declared.isdigit() and int(declared) > limit + DISCARDED_BYTES:
+            self._write_problem(_too_large(limit))
+            await self.finish()
+            self.detach().close()
+
+    def data_received(self, chunk: bytes) -> None:
+        """Collect the body up to the limit; what is over it is read and dropped."""
+        if len(self._body) + len(chunk) > self.services.max_request_bytes:
+            self._is_too_large = True
+            self._body.clear()
+        elif not self._is_too_large:
+            self._body += chunk
+
+    def json_body(self, *, if_empty: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the JSON object that was sent; an empty body is `if_empty` where that is given.
+
+        Raises:
+            Problem: 413, 415, 400 or 422, in the order in which a body can be wrong.
+        """
+        if self._is_too_large:
+            raise _too_large(self.services.max_request_bytes)
+        if not self._body and if_empty is not None:
+            return if_empty
+        _check_media_type(self.request.headers.get("Content-Type", ""))
+        try:
+            content = json.loads(self._body.decode("utf-8"), parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as error:
+            raise Problem(400, "malformed_json", f"the body is not JSON: {_first_line(error)}") from error
+        if not isinstance(content, dict):
+            raise problems.invalid({"_schema": ["The body must be a JSON object."]})
+        return content
+
+    def load(self, schema: marshmallow.Schema, content: dict[str, Any]) -> Any:
+        """Check `content` and return what the schema makes of it.
+
+        Raises:
+            Problem: 422 with every field that is wrong.
+        """
+        try:
+            return schema.load(content)
+        except marshmallow.ValidationError as error:
+            raise problems.invalid(error.messages) from error
+
+    def query(self, schema: marshmallow.Schema) -> Any:
+        """Check the query string, in which every name may stand once, and return what the schema makes of it."""
+        arguments = self.request.query_arguments
+        repeated = {name: ["May be given once only."] for name, values in arguments.items() if len(values) > 1}
+        if repeated:
+            raise problems.invalid(repeated)
+        try:
+            given = {name: values[0].decode("utf-8") for name, values in arguments.items()}
+        except UnicodeDecodeError as error:
+            raise Problem(400, "malformed_query", "the query string is not UTF-8") from error
+        return self.load(schema, given)
+
+    def write_json(self, content: Any, status: int = 200) -> None:
+        """Answer with JSON; bytes are taken as JSON already."""
+        self.set_status(status)
+        self.set_header("Content-Type", "application/json")
+        self.write(content if isinstance(content, bytes) else dump(content))
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Answer with a problem, whatever was raised. Tornado calls this."""
+        error = kwargs.get("exc_info", (None, None, None))[1]
+        if isinstance(error, Problem):
+            self._write_problem(error)
+        elif status_code == 405:
+            allowed = ", ".join(verb for verb in _VERBS if verb in self.operations)
+            detail = f"this path takes {allowed or 'nothing'}, not {self.request.method}"
+            self._write_problem(Problem(405, "method_not_allowed", detail, headers={"Allow": allowed}))
+        elif status_code >= 500:
+            self._write_problem(Problem(500, "internal", "the coordinator failed over this; its log says more"))
+        else:
+            detail = getattr(error, "log_message", None) or responses.get(status_code, "error")
+            self._write_problem(Problem(status_code, "http", str(detail)))
+        self.finish()
+
+    def _write_problem(self, problem: Problem) -> None:
+        self.set_status(problem.status)
+        for name, value in problem.headers.items():
+            self.set_header(name, value)
+        self.set_header("Content-Type", problems.CONTENT_TYPE)
+        self.write(dump(problem.content))
+
+    def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
+        """Answer with a problem's own status. Tornado calls this."""
+        error = kwargs.get("exc_info", (None, None, None))[1]
+        super().send_error(error.status if isinstance(error, Problem) else status_code, **kwargs)
+
+    def log_exception(
+        self,
+        typ: type[BaseException] | None,
+        value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        """Log what nobody foresaw; a problem or an HTTP error is an answer like any other."""
+        if not isinstance(value, (Problem, HTTPError)):
+            logger.error(
+                "%s %s failed",
+                self.request.method,
+                self.request.path,
+                exc_info=(typ, value, tb),  # type: ignore[arg-type]  # Tornado passes a whole triple
+            )
+
+
+class NotFoundHandler(BaseHandler):
+    """Every path that is not in the route table."""
+
+    async def prepare(self) -> None:
+        """Answer before any body is read."""
+        raise Problem(404, "not_found", f"there is nothing at {self.request.path}")
+
+
+def _check_media_type(header: str) -> None:
+    media_type, _, parameters = header.partition(";")
+    charset = parameters.strip().lower().removeprefix("charset=").strip('"')
+    if media_type.strip().lower() != "application/json" or charset not in ("", "utf-8", "utf8"):
+        detail = f"the body must be application/json in UTF-8, not {header or 'of no type'}"
+        raise Problem(415, "unsupported_media_type", detail, headers={"Accept": "application/json"})
+
+
+def _too_large(limit: int) -> Problem:
+    return Problem(413, "too_large", f"the body has more than the {limit} bytes allowed (--max-request-bytes)")
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

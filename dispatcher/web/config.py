@@ -1,0 +1,53 @@
+"""`/api/config/request`: the request that every execution sends. Stands before a request's way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dispatcher.actors.errors import StoreError
+from dispatcher.actors.loop_actor import ask
+from dispatcher.actors.messages import StoreRequest
+from dispatcher.web.base import BaseHandler
+from dispatcher.web.configured import SCHEMA
+from dispatcher.web.operations import Operation
+from dispatcher.web.problems import Problem
+from dispatcher.web.representations import ConfigurationSchema
+from dispatcher.web.schemas import RequestSchema
+
+if TYPE_CHECKING:
+    from dispatcher.actors.messages import StoredRequest
+
+
+class ConfigHandler(BaseHandler):
+    """`GET` and `POST /api/config/request`."""
+
+    operations = {
+        "GET": Operation("Read the configured request", {200: ConfigurationSchema}, problems=(404,)),
+        "POST": Operation(
+            "Replace the configured request",
+            {200: ConfigurationSchema},
+            body=RequestSchema,
+            problems=(400, 413, 415, 422, 503),
+        ),
+    }
+
+    async def get(self) -> None:
+        """Return what is configured."""
+        stored = self.services.configured.stored
+        if stored is None:
+            raise Problem(404, "not_configured", "no request is configured: POST one to this path")
+        self.write_json(_as_json(stored))
+
+    async def post(self) -> None:
+        """Check, store, and return what is now configured."""
+        request = self.load(SCHEMA, self.json_body())
+        try:
+            stored = await ask(self.services.config, StoreRequest(request))
+        except StoreError as error:
+            raise Problem(503, "store_unavailable", str(error)) from error
+        self.services.configured.replace(stored)
+        self.write_json(_as_json(stored))
+
+
+def _as_json(stored: StoredRequest) -> dict[str, Any]:
+    return {**stored.request, "revision": stored.revision}

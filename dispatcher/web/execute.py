@@ -1,0 +1,78 @@
+"""`/api/execute`, the first step of a request's way and the last: take one execution, answer with its record."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from dispatcher import executions
+from dispatcher.web import record_writer
+from dispatcher.web.base import BaseHandler
+from dispatcher.web.configured import SCHEMA, to_spec
+from dispatcher.web.operations import Operation
+from dispatcher.web.problems import Problem
+from dispatcher.web.representations import RecordSchema
+from dispatcher.web.schemas import RequestSchema
+
+if TYPE_CHECKING:
+    from dispatcher.record import Record
+    from dispatcher.request import RequestSpec
+
+_PROBLEMS = (403, 409, 500, 502, 503, 504)
+
+_NOT_ACCEPTED = {
+    executions.OverloadedError: "overloaded",
+    executions.DrainingError: "draining",
+    executions.StoreUnavailableError: "store_unavailable",
+}
+
+
+class ExecuteHandler(BaseHandler):
+    """`GET` and `POST /api/execute`."""
+
+    operations = {
+        "GET": Operation("Execute the configured request once", {200: RecordSchema}, problems=_PROBLEMS),
+        "POST": Operation(
+            "Execute the configured request once, with other fields for this time",
+            {200: RecordSchema},
+            body=RequestSchema,
+            body_is_required=False,
+            problems=(400, *_PROBLEMS, 413, 415, 422),
+        ),
+    }
+
+    async def get(self) -> None:
+        """Execute the configured request."""
+        spec = self.services.configured.spec
+        if spec is None:
+            raise _not_configured()
+        await self._execute_and_answer(spec)
+
+    async def post(self) -> None:
+        """Execute the configured request with what the body overrides."""
+        overrides = self.json_body(if_empty={})
+        if self.services.configured.stored is None and "url" not in overrides:
+            raise _not_configured()
+        await self._execute_and_answer(to_spec(self.load(SCHEMA, self.services.configured.merged(overrides))))
+
+    async def _execute_and_answer(self, spec: RequestSpec) -> None:
+        try:
+            # Shielded: when the caller goes away, the execution still ends and is recorded.
+            record = await asyncio.shield(self.services.executions.start(spec))
+        except executions.NotAcceptedError as error:
+            raise Problem(503, _NOT_ACCEPTED[type(error)], str(error)) from error
+        except executions.UnrecordedError as error:
+            raise Problem(503, "unrecorded", str(error), execution=record_writer.in_problem(error.record)) from error
+        await self._answer(record)
+
+    async def _answer(self, record: Record) -> None:
+        if record.failure is None:
+            self.set_header("Content-Type", "application/json")
+            await record_writer.write(self, record)
+            return
+        kind = record.failure.kind
+        raise Problem(kind.http_status, str(kind), record.failure.detail, execution=record_writer.in_problem(record))
+
+
+def _not_configured() -> Problem:
+    return Problem(409, "not_configured", "no request is configured: POST one to /api/config/request first")

@@ -1,0 +1,100 @@
+"""`/api/history`: the records that step 9 of a request's way committed, newest first.
+
+Records are kept as the JSON that they are answered with, so a page costs the event loop no encoding.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dispatcher.actors.errors import StoreError
+from dispatcher.actors.loop_actor import ask
+from dispatcher.actors.messages import HistoryFilter, Outcome, ReadHistory, ReadRecord
+from dispatcher.web.base import BaseHandler
+from dispatcher.web.operations import Operation
+from dispatcher.web.problems import Problem
+from dispatcher.web.representations import HistorySchema, RecordSchema
+from dispatcher.web.schemas import HistoryQuerySchema
+
+_QUERY = HistoryQuerySchema()
+_CURSOR_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_WRITE_BYTES = 1024 * 1024
+"""How much of a page goes to the socket before the loop has its turn."""
+
+
+class HistoryHandler(BaseHandler):
+    """`GET /api/history`."""
+
+    operations = {
+        "GET": Operation("Read the history", {200: HistorySchema}, query=HistoryQuerySchema, problems=(400, 422, 503))
+    }
+
+    async def get(self) -> None:
+        """Read a page of history."""
+        asked = self.query(_QUERY)
+        before = None if asked["cursor"] is None else int(asked["cursor"], 36)
+        try:
+            page = await ask(
+                self.services.history_reader, ReadHistory(limit=asked["limit"], before=before, where=_filter(asked))
+            )
+        except StoreError as error:
+            raise Problem(503, "store_unavailable", str(error)) from error
+        await self._write_page(page.records, page.next_cursor)
+
+    async def _write_page(self, records: tuple[bytes, ...], next_cursor: int | None) -> None:
+        self.set_header("Content-Type", "application/json")
+        separator, waiting = b'{"items":[', 0
+        for record in records:
+            self.write(separator)
+            self.write(record)
+            separator, waiting = b",", waiting + len(record)
+            if waiting > _WRITE_BYTES:
+                await self.flush()
+                waiting = 0
+        if not records:
+            self.write(separator)
+        cursor = "null" if next_cursor is None else f'"{_base36(next_cursor)}"'
+        self.write(f'],"next":{cursor}}}')
+
+
+class HistoryRecordHandler(BaseHandler):
+    """`GET /api/history/{id}`."""
+
+    operations = {
+        "GET": Operation(
+            "Read one record",
+            {200: RecordSchema},
+            problems=(404, 503),
+            path_parameters={"id": "the record's id"},
+        )
+    }
+
+    async def get(self, identifier: str) -> None:
+        """Read one record."""
+        try:
+            record = await ask(self.services.history_reader, ReadRecord(identifier))
+        except StoreError as error:
+            raise Problem(503, "store_unavailable", str(error)) from error
+        if record is None:
+            raise Problem(404, "not_found", f"there is no record {identifier}, or it is no longer kept")
+        self.write_json(record)
+
+
+def _filter(asked: dict[str, Any]) -> HistoryFilter:
+    return HistoryFilter(
+        agent_id=asked["agent_id"],
+        source_ip=asked["source_ip"],
+        outcome=None if asked["outcome"] is None else Outcome(asked["outcome"]),
+        status=asked["status"],
+        error=asked["error"],
+        since_ms=asked["since"],
+        until_ms=asked["until"],
+    )
+
+
+def _base36(number: int) -> str:
+    digits = ""
+    while number:
+        number, digit = divmod(number, 36)
+        digits = _CURSOR_DIGITS[digit] + digits
+    return digits or "0"

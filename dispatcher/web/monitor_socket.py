@@ -1,0 +1,60 @@
+"""`/ws/monitor`: the last step of a request's way, an event to the monitors. What is said is `monitor_feed.py`'s."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from tornado.iostream import StreamClosedError
+from tornado.websocket import WebSocketClosedError, WebSocketHandler
+
+if TYPE_CHECKING:
+    from dispatcher.web.services import Services
+
+logger = logging.getLogger(__name__)
+
+_CLOSE_GOING_AWAY = 1001
+
+
+class MonitorSocket(WebSocketHandler):
+    """One monitor. At most one message is on its way to it."""
+
+    def initialize(self, services: Services) -> None:
+        """Take what the coordinator made; Tornado calls this for each monitor."""
+        self._services = services
+        self._sending: asyncio.Task[None] | None = None
+        self.is_busy = False
+        self.needs_snapshot = True
+
+    def open(self, *_args: str, **_kwargs: str) -> None:
+        """Begin to tell this monitor."""
+        self._services.sockets.add(self)
+        self._services.feed.add(self)
+
+    def on_message(self, message: str | bytes) -> None:
+        """Ignore what a monitor says: it has nothing to say."""
+
+    def on_close(self) -> None:
+        """Stop telling this monitor."""
+        self._services.sockets.discard(self)
+        self._services.feed.discard(self)
+        if self._sending is not None:
+            self._sending.cancel()
+
+    def send(self, content: bytes) -> None:
+        """Begin to send; busy until the monitor has taken it."""
+        self.is_busy = True
+        self._sending = asyncio.get_running_loop().create_task(self._send(content))
+
+    def close_link(self) -> None:
+        """End the link: the coordinator shuts down."""
+        self.close(_CLOSE_GOING_AWAY, "the coordinator shuts down")
+
+    async def _send(self, content: bytes) -> None:
+        try:
+            await self.write_message(content)
+        except (WebSocketClosedError, StreamClosedError):
+            logger.debug("a monitor went away while it was told something")
+        finally:
+            self.is_busy = False

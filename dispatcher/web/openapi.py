@@ -1,0 +1,108 @@
+"""`/api/openapi.json`: the REST API described by the schemas that validate it, made from the route table."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
+from marshmallow import fields
+
+from dispatcher.web import problems
+from dispatcher.web.base import BaseHandler
+from dispatcher.web.operations import Operation
+from dispatcher.web.representations import DocumentSchema, ProblemSchema
+from dispatcher.web.schemas import Headers, Timestamp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import marshmallow
+
+_PATTERNS = re.compile(r"\(\?P<(\w+)>[^)]*\)")
+
+PROBLEM_MEANINGS = {
+    400: "malformed",
+    403: "the target is blocked",
+    404: "not found",
+    409: "nothing is configured, or the id is in use",
+    413: "the body is too large",
+    415: "the body is not JSON",
+    422: "not valid",
+    500: "the coordinator failed",
+    502: "the execution failed",
+    503: "not now; Retry-After says when",
+    504: "the execution took too long",
+}
+
+
+class OpenApiHandler(BaseHandler):
+    """`GET /api/openapi.json`."""
+
+    operations = {"GET": Operation("Describe this API", {200: DocumentSchema})}
+
+    def get(self) -> None:
+        """Answer with the document."""
+        self.write_json(self.services.openapi)
+
+
+def describe(routes: Iterable[tuple[str, type[BaseHandler]]], version: str) -> dict[str, Any]:
+    """Make the OpenAPI 3.1 document of `routes`, which are path patterns with the handlers that serve them."""
+    plugin = MarshmallowPlugin(schema_name_resolver=_schema_name)
+    spec = APISpec(title="HTTP Dispatcher", version=version, openapi_version="3.1.0", plugins=[plugin])
+    assert plugin.converter is not None
+    plugin.converter.add_attribute_function(_own_fields)  # type: ignore[no-untyped-call]  # apispec leaves it untyped
+    for pattern, handler in routes:
+        operations = {verb.lower(): _operation(operation) for verb, operation in handler.operations.items()}
+        spec.path(path=_PATTERNS.sub(r"{\1}", pattern), operations=operations)
+    return spec.to_dict()
+
+
+def _schema_name(schema: Any) -> str:
+    name = schema.__name__ if isinstance(schema, type) else type(schema).__name__
+    return name.removesuffix("Schema")
+
+
+def _own_fields(_converter: Any, field: marshmallow.fields.Field[Any], **_: Any) -> dict[str, Any]:
+    match field:
+        case Headers():
+            pairs = {"type": "array", "items": {"type": "array", "items": {"type": "string"}}}
+            return {"anyOf": [{"type": "object", "additionalProperties": {"type": "string"}}, pairs]}
+        case Timestamp():
+            return {"type": "string"}
+        case fields.Dict() if field.value_field is None:
+            return {"type": "object"}
+    return {}
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    described: dict[str, Any] = {"summary": operation.summary, "responses": _responses(operation)}
+    parameters: list[dict[str, Any]] = [
+        {"in": "path", "name": name, "description": meaning, "required": True, "schema": {"type": "string"}}
+        for name, meaning in operation.path_parameters.items()
+    ]
+    if operation.query is not None:
+        parameters.append({"in": "query", "schema": operation.query})
+    if parameters:
+        described["parameters"] = parameters
+    if operation.body is not None:
+        described["requestBody"] = {
+            "required": operation.body_is_required,
+            "content": {"application/json": {"schema": operation.body}},
+        }
+    return described
+
+
+def _responses(operation: Operation) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for status, schema in operation.responses.items():
+        found[str(status)] = {"description": "done"}
+        if schema is not None:
+            found[str(status)]["content"] = {"application/json": {"schema": schema}}
+    for status in operation.problems:
+        found[str(status)] = {
+            "description": PROBLEM_MEANINGS[status],
+            "content": {problems.CONTENT_TYPE: {"schema": ProblemSchema}},
+        }
+    return found

@@ -1,0 +1,22 @@
+"""How a handler describes its verbs, for the OpenAPI document: the same schemas that validate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import marshmallow
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One verb of one path. `responses` are its successes by status (None: no content), `problems` its errors."""
+
+    summary: str
+    responses: dict[int, type[marshmallow.Schema] | None]
+    body: type[marshmallow.Schema] | None = None
+    body_is_required: bool = True
+    query: type[marshmallow.Schema] | None = None
+    problems: tuple[int, ...] = ()
+    path_parameters: dict[str, str] = field(default_factory=dict)

@@ -1,0 +1,60 @@
+"""Errors of the REST API as RFC 9457 problem details: step 1 and the end of a request's way."""
+
+from __future__ import annotations
+
+from http.client import responses
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+CONTENT_TYPE = "application/problem+json"
+TYPE_PREFIX = "urn:http-dispatcher:problem:"
+RETRY_AFTER_SECONDS = 1
+"""What `Retry-After` says of a shortage that passes by itself: executions end and agents come within seconds."""
+
+
+class Problem(Exception):  # noqa: N818 (the term of RFC 9457)
+    """An answer that is no success. `name` tells programs what it is, `detail` tells people."""
+
+    def __init__(
+        self,
+        status: int,
+        name: str,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **members: Any,
+    ) -> None:
+        """Add `members` to the problem's JSON and `headers` to the response."""
+        super().__init__(detail)
+        self.status = status
+        self.headers = dict(headers or {})
+        if status == 503:
+            self.headers.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
+        self.content = {
+            "type": TYPE_PREFIX + name,
+            "title": responses.get(status, "Error"),
+            "status": status,
+            "detail": detail,
+            **members,
+        }
+
+
+def invalid(messages: Mapping[str, Any] | list[Any]) -> Problem:
+    """Make the answer to fields that do not validate, with a JSON pointer to each."""
+    errors = [{"pointer": pointer, "detail": detail} for pointer, detail in _flatten(messages, "")]
+    wrong = ", ".join(dict.fromkeys(error["pointer"] or "/" for error in errors))
+    return Problem(422, "invalid", f"not valid: {wrong}", errors=errors)
+
+
+def _flatten(messages: Any, pointer: str) -> Iterator[tuple[str, str]]:
+    if isinstance(messages, dict):
+        for key, inner in messages.items():
+            step = "" if key == "_schema" else "/" + str(key).replace("~", "~0").replace("/", "~1")
+            yield from _flatten(inner, pointer + step)
+    elif isinstance(messages, list):
+        for inner in messages:
+            yield from _flatten(inner, pointer)
+    else:
+        yield pointer, str(messages)

@@ -1,0 +1,83 @@
+"""Writes a record to the caller: the last step of a request's way. A large body goes out piece by piece.
+
+Encoding 50 MB of base64 at once would hold the event loop for far longer than 50 ms, so a body over `PIECE_BYTES` is
+encoded a piece a turn, and the next piece waits until the caller has taken the one before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import codecs
+import json
+import secrets
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from dispatcher.record import JsonObject, dump
+
+if TYPE_CHECKING:
+    from tornado.web import RequestHandler
+
+    from dispatcher.record import Record
+
+PIECE_BYTES = 3 * 64 * 1024
+"""A piece of a body; a multiple of 3, so that pieces of base64 join without padding."""
+
+
+async def write(handler: RequestHandler, record: Record) -> None:
+    """Write the whole record as the handler's answer."""
+    if len(record.body) <= PIECE_BYTES:
+        handler.write(record.to_json_bytes())
+        return
+    is_text = await _is_text(record.body, is_cut=_is_truncated(record))
+    place = secrets.token_hex(16)
+    body: JsonObject = {
+        "encoding": "utf-8" if is_text else "base64",
+        "data": place,
+        "size": record.result.body_size if record.result is not None else 0,
+        "truncated": _is_truncated(record),
+    }
+    head, tail = dump(record.as_json(body)).split(place.encode(), 1)
+    handler.write(head)
+    for piece in _text_pieces(record.body) if is_text else _base64_pieces(record.body):
+        handler.write(piece)
+        await handler.flush()
+    handler.write(tail)
+
+
+def in_problem(record: Record) -> JsonObject:
+    """Return a record as a member of a problem; where it has a body, the first piece of it."""
+    content: JsonObject = json.loads(record.to_json_bytes(PIECE_BYTES))
+    return content
+
+
+def _is_truncated(record: Record) -> bool:
+    return record.result is not None and record.result.truncated
+
+
+def _slices(body: bytes) -> Iterator[memoryview]:
+    view = memoryview(body)
+    return (view[start : start + PIECE_BYTES] for start in range(0, len(view), PIECE_BYTES))
+
+
+async def _is_text(body: bytes, *, is_cut: bool) -> bool:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for piece in _slices(body):
+            decoder.decode(piece)
+            await asyncio.sleep(0)
+        decoder.decode(b"", final=not is_cut)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _text_pieces(body: bytes) -> Iterator[bytes]:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    for piece in _slices(body):
+        yield json.dumps(decoder.decode(piece), ensure_ascii=False)[1:-1].encode("utf-8")
+
+
+def _base64_pieces(body: bytes) -> Iterator[bytes]:
+    return (base64.b64encode(piece) for piece in _slices(body))

@@ -1,0 +1,82 @@
+"""`/api/stats`: the coordinator in numbers. Totals are history's, so they survive a restart."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from dispatcher.actors.errors import StoreError
+from dispatcher.actors.loop_actor import ask
+from dispatcher.actors.messages import AgentState, CountAgents, DescribePool, Outcome, ReadTotals
+from dispatcher.web.base import BaseHandler
+from dispatcher.web.operations import Operation
+from dispatcher.web.problems import Problem
+from dispatcher.web.representations import StatsSchema
+
+if TYPE_CHECKING:
+    from dispatcher.web.services import Services
+
+RATE_SECONDS = 60
+"""The window of `rate_per_second`."""
+
+
+class RateMeter:
+    """Counts events a second over the last `RATE_SECONDS`; constant memory at any rate."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._counts: deque[list[int]] = deque()
+        self._began = int(time.monotonic())
+
+    def add(self) -> None:
+        """Count an event."""
+        second = int(time.monotonic())
+        self._forget(second)
+        if self._counts and self._counts[-1][0] == second:
+            self._counts[-1][1] += 1
+        else:
+            self._counts.append([second, 1])
+
+    @property
+    def per_second(self) -> float:
+        """Events a second over the window, or since the start where that is less."""
+        second = int(time.monotonic())
+        self._forget(second)
+        return sum(count for _, count in self._counts) / min(max(second - self._began, 1), RATE_SECONDS)
+
+    def _forget(self, second: int) -> None:
+        while self._counts and self._counts[0][0] <= second - RATE_SECONDS:
+            self._counts.popleft()
+
+
+class StatsHandler(BaseHandler):
+    """`GET /api/stats`."""
+
+    operations = {"GET": Operation("Show the numbers", {200: StatsSchema}, problems=(503,))}
+
+    async def get(self) -> None:
+        """Show the numbers."""
+        try:
+            self.write_json(await stats_json(self.services))
+        except StoreError as error:
+            raise Problem(503, "store_unavailable", str(error)) from error
+
+
+async def stats_json(services: Services) -> dict[str, Any]:
+    """Collect the numbers as the API shows them."""
+    totals = await ask(services.history, ReadTotals())
+    pool = await ask(services.pool, DescribePool(exits=False))
+    agents = await ask(services.registry, CountAgents())
+    ended = {str(outcome): totals.by_outcome.get(str(outcome), 0) for outcome in Outcome}
+    return {
+        "uptime_seconds": round(time.time() - services.started_at, 3),
+        "version": services.version,
+        "agents": {str(state): agents.get(state, 0) for state in AgentState},
+        "pool": {"size": pool.size, "available": pool.available},
+        "executions": {"total": sum(ended.values()), **ended, "in_flight": services.executions.in_flight},
+        "by_status": dict(totals.by_status),
+        "by_error": dict(totals.by_error),
+        "latency_ms": {"p50": totals.p50, "p90": totals.p90, "p99": totals.p99, "max": totals.max},
+        "rate_per_second": round(services.rate.per_second, 3),
+    }
