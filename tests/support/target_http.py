@@ -56,11 +56,11 @@ async def read_request(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
     """Read one request with its body; None where the peer closed instead."""
     try:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-    except asyncio.LimitOverrunError:
-        return None
-    except asyncio.IncompleteReadError:
+    except (asyncio.LimitOverrunError, asyncio.IncompleteReadError):
         return None
     first, *lines = head[:-4].split("\r\n")
+    if first.count(" ") != 2:
+        return None
     method, target, version = first.split(" ")
     headers = [(name, value.strip()) for name, _, value in (line.partition(":") for line in lines)]
     peer = writer.get_extra_info("peername")

@@ -1,0 +1,52 @@
+"""So many transfers at a time, so many waiting, first come first served. Runs on the event loop; never blocks.
+
+Step 6 of a request's way. A full queue says no at once: a caller that knows is better off than one that waits in vain.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+
+class FullError(Exception):
+    """Every slot is taken and the queue is full."""
+
+
+class Slots:
+    """`size` slots and a queue of at most `max_waiting`."""
+
+    def __init__(self, size: int, max_waiting: int) -> None:
+        self.size = size
+        self.max_waiting = max_waiting
+        self.taken = 0
+        self._waiting: dict[asyncio.Future[None], None] = {}
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for a slot."""
+        return len(self._waiting)
+
+    def ask(self) -> asyncio.Future[None]:
+        """Return a future that is done when a slot is the caller's. Raises `FullError`."""
+        slot: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self.taken < self.size:
+            self.taken += 1
+            slot.set_result(None)
+        elif len(self._waiting) < self.max_waiting:
+            self._waiting[slot] = None
+        else:
+            raise FullError
+        return slot
+
+    def give_back(self, slot: asyncio.Future[None]) -> None:
+        """End the use of a slot, or the wait for it. To be called once for each `ask`."""
+        if slot in self._waiting:
+            del self._waiting[slot]
+            return
+        # One whose wait has ended already is still to give back, and passed over.
+        following = next((other for other in self._waiting if not other.done()), None)
+        if following is None:
+            self.taken -= 1
+        else:
+            del self._waiting[following]
+            following.set_result(None)

@@ -1,0 +1,106 @@
+"""Which of libcurl's sockets are bound to which source, so that those of one source can be ended at once.
+
+Step 7 of a request's way, on the event loop. libcurl keeps idle connections to itself and has no call that closes those
+of one source; but it shows us every socket when it opens it, and a socket that is shut down from outside is found dead
+when libcurl next looks at it. A number that libcurl has closed may name somebody else's file by now, so each is known
+by its inode too, and is not touched where that differs.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+
+
+class SourceSockets:
+    """The sockets opened so far, by file descriptor; a reused descriptor replaces its predecessor."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[int, str]] = {}
+        self._by_port: dict[tuple[str, int], int] = {}
+
+    def opened(self, fd: int, source: str) -> None:
+        """Remember that `fd` is about to be bound to `source`."""
+        self._known[fd] = (os.fstat(fd).st_ino, source)
+
+    def connected(self, fd: int, local_ip: str, local_port: int) -> None:
+        """Remember where the local end of `fd` is, by which it is found again."""
+        self._by_port[local_ip, local_port] = fd
+
+    def is_dead(self, local_ip: str, local_port: int) -> bool:
+        """Whether the peer has closed the connection with this local end."""
+        fd = self._by_port.get((local_ip, local_port))
+        if fd is None or not self._is_open(fd):
+            return False
+        with _Borrowed(fd) as handle:
+            return _is_at_its_end(handle)
+
+    def count(self, source: str) -> int:
+        """How many sockets of `source` are still open."""
+        return sum(1 for fd in self._of(source) if self._is_open(fd))
+
+    def shut(self, source: str) -> int:
+        """End the connections of one source; return how many there were."""
+        return sum(self._shut(fd) for fd in self._of(source))
+
+    def shut_all(self) -> int:
+        """End all connections; return how many there were."""
+        return sum(self._shut(fd) for fd in list(self._known))
+
+    def is_connected(self, fd: int) -> bool:
+        """Whether `fd` is still the socket we know and has reached its peer."""
+        if not self._is_open(fd):
+            return False
+        try:
+            with _Borrowed(fd) as handle:
+                handle.getpeername()
+        except OSError:
+            return False
+        return True
+
+    def _of(self, source: str) -> list[int]:
+        return [fd for fd, (_, known) in self._known.items() if known == source]
+
+    def _is_open(self, fd: int) -> bool:
+        try:
+            return os.fstat(fd).st_ino == self._known[fd][0]
+        except OSError:
+            return False
+
+    def _shut(self, fd: int) -> bool:
+        was_open = self._is_open(fd)
+        if was_open:
+            with _Borrowed(fd) as handle:
+                _shut_down(handle)
+        del self._known[fd]
+        return was_open
+
+
+def _shut_down(handle: socket.socket) -> None:
+    try:
+        handle.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        # Not connected yet, or not any more: nothing is kept alive by it.
+        return
+
+
+def _is_at_its_end(handle: socket.socket) -> bool:
+    try:
+        return not handle.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+class _Borrowed:
+    """A socket object over a descriptor that stays libcurl's."""
+
+    def __init__(self, fd: int) -> None:
+        self._socket = socket.socket(fileno=fd)
+
+    def __enter__(self) -> socket.socket:
+        return self._socket
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.detach()

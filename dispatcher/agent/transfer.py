@@ -1,0 +1,140 @@
+"""One hop under way in libcurl, and how it ended: step 7 of a request's way, on the event loop.
+
+libcurl calls into this from the middle of its own work, so nothing here may raise or wait. The surprising part: libcurl
+sends a request again by itself when a kept connection turns out to be closed. A target may have acted on the first one,
+so the second is stopped before it leaves (`before_request`); there, too, the source is checked before a byte is sent.
+"""
+
+from __future__ import annotations
+
+import io
+import ipaddress
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pycurl
+
+from dispatcher.agent.hop import REDIRECTS
+from dispatcher.agent.response import MalformedResponseError, parse_response
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from dispatcher.agent.hop import Hop
+
+REDIRECT_BODY_BYTES = 64 * 1024
+"""How much of the body of a redirect that is followed is read, so that its connection can be kept; what it says is not
+kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What libcurl said at the end of a transfer.
+
+    `errno` is a `pycurl.E_` number, 0 for success, None where we ended it; `os_errno` is 0 where no system call
+    failed; `phases` are milliseconds from dns to receive, and `phase` is the one in which it ended.
+    """
+
+    errno: int | None
+    message: str
+    os_errno: int
+    http_version: str
+    remote_ip: str
+    local_ip: str
+    phase: str
+    phases: dict[str, float]
+
+
+class Transfer:
+    """The callbacks of one hop and what they collect. `done` gets the `Ending`."""
+
+    __slots__ = (
+        "_body",
+        "_keep",
+        "cut",
+        "done",
+        "ending",
+        "fd",
+        "handle",
+        "header_lines",
+        "hop",
+        "resent",
+        "seen_source",
+        "size",
+        "stale",
+        "started",
+    )
+
+    def __init__(self, hop: Hop, done: asyncio.Future[Ending]) -> None:
+        self.hop = hop
+        self.done = done
+        self.handle: pycurl.Curl | None = None
+        self.ending: Ending | None = None
+        self.started = time.monotonic()
+        self.header_lines: list[bytes] = []
+        self.size = 0
+        self.cut = False
+        self.resent = False
+        self.stale = False
+        self.seen_source: str | None = None
+        self.fd: int | None = None
+        self._body = io.BytesIO()
+        self._keep: int | None = None
+
+    @property
+    def body(self) -> bytes:
+        """What was kept of the decoded body."""
+        return self._body.getvalue()
+
+    @property
+    def has_wrong_source(self) -> bool:
+        """Whether the connection was bound to another address than the hop's source."""
+        return self.seen_source is not None and not same_address(self.seen_source, self.hop.source)
+
+    def before_request(self, local_ip: str, *, kept_is_dead: bool) -> int:
+        """Say whether the request may leave by a connection that stands.
+
+        Called for every connection that libcurl would use; `kept_is_dead` says that the peer has closed it already.
+        """
+        if self.seen_source is not None:
+            self.resent = True
+        elif kept_is_dead:
+            self.stale = True
+        else:
+            self.seen_source = local_ip
+        refused = self.resent or self.stale or self.has_wrong_source
+        return int(pycurl.PREREQFUNC_ABORT if refused else pycurl.PREREQFUNC_OK)
+
+    def write(self, chunk: bytes) -> int | None:
+        """WRITEFUNCTION: a decoded piece of the body. A short count ends the transfer."""
+        if self._keep is None:
+            self._keep = 0 if self._is_followed() else self.hop.max_body_bytes
+        bound = self._keep or (REDIRECT_BODY_BYTES if self._is_followed() else 0)
+        room = self._keep - self.size
+        self.size += len(chunk)
+        if room > 0:
+            self._body.write(chunk if len(chunk) <= room else chunk[:room])
+        if self.size <= bound:
+            return None
+        self.cut = True
+        return 0
+
+    def _is_followed(self) -> bool:
+        if not self.hop.follow_redirects:
+            return False
+        try:
+            response = parse_response(self.header_lines)
+        except MalformedResponseError:
+            return False
+        return response.status in REDIRECTS and response.header("location") is not None
+
+
+def same_address(one: str, other: str) -> bool:
+    """Whether two texts name the same address."""
+    if one == other:
+        return True
+    try:
+        return ipaddress.ip_address(one.partition("%")[0]) == ipaddress.ip_address(other)
+    except ValueError:
+        return False
