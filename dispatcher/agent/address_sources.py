@@ -68,7 +68,7 @@ class AddressSource(Protocol):
 def choose_source(explicit: Sequence[str], wake: Callable[[], None]) -> AddressSource:
     """Open the best source that works here; its `wake` is called on the running loop."""
     source: AddressSource
-    for source in (NetlinkSource(), ProcSource()):
+    for source in (NetlinkSource(), ProcSource(_PROC_FILE)):
         try:
             source.open(wake)
         except OSError as error:
@@ -156,7 +156,7 @@ class ProcSource:
 
     poll_seconds: float | None = POLL_SECONDS
 
-    def __init__(self, path: Path = _PROC_FILE) -> None:
+    def __init__(self, path: Path) -> None:
         """Make a source that reads `path`."""
         self._path = path
 

@@ -137,8 +137,9 @@ class AddressTable:
         free = self._options.max_addresses - len(self._reports)
         if free > 0 and self._left_out:
             for address in heapq.nsmallest(free, self._left_out, key=self._turn):
-                self._left_out.discard(address)
-                self.settle(address)
+                report = self._report(address)
+                assert report is not None, "who went is left out no more"
+                self._keep(report)
 
     def changes(self, limit: int) -> tuple[tuple[AddressReport, ...], tuple[str, ...]]:
         """Take out at most `limit` differences to what was told: reports that are new or changed, and who went."""
@@ -174,8 +175,8 @@ class AddressTable:
         return AddressReport(address, verdict.state, verdict.reason)
 
     def _admit(self, report: AddressReport) -> bool:
-        """Find a place for one more address: a free one, or that of one that is excluded anyway."""
-        if len(self._reports) < self._options.max_addresses:
+        """Find a place for one more address: a free one that nobody waits for, or that of an excluded address."""
+        if len(self._reports) < self._options.max_addresses and not self._left_out:
             return True
         if report.state is not AddressState.EXCLUDED and self._excluded:
             other, _ = self._excluded.popitem()
