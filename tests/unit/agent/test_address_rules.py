@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv6Address
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,9 +17,9 @@ INTERFACES = {1: "lo", 2: "eth0"}
 PREFERRED = Verdict(AddressState.PREFERRED)
 
 
-def verdict(address: str, flags: int = 0, index: int = 2, preferred: int | None = None, **options: object) -> object:
+def verdict(address: str, flags: int = 0, index: int = 2, preferred: int | None = None, **options: Any) -> Any:
     found = KernelAddress(address, index, flags=flags, preferred_seconds=preferred)
-    return judge(found, AddressOptions(**options), INTERFACES.__getitem__)  # type: ignore[arg-type]  # test table
+    return judge(found, AddressOptions(**options), INTERFACES.__getitem__)
 
 
 SPECIAL = [
@@ -121,7 +122,7 @@ def test_options_take_temporary_and_unique_local_addresses() -> None:
 
 
 def test_only_the_interfaces_asked_for_count() -> None:
-    options = {"interfaces": frozenset({"eth0"})}
+    options: dict[str, Any] = {"interfaces": frozenset({"eth0"})}
     assert verdict("2a00::1", index=2, **options) == PREFERRED
     excluded = Verdict(AddressState.EXCLUDED, "on interface lo, which is not among those of --interface")
     assert verdict("2a00::1", index=1, **options) == excluded
@@ -129,7 +130,7 @@ def test_only_the_interfaces_asked_for_count() -> None:
 
 @pytest.mark.parametrize("address", ["::1", "fd00::1", "2001:db8::1", "2002::1", "2a00::1"])
 def test_an_address_asked_for_by_name_counts_whatever_its_range_and_interface(address: str) -> None:
-    asked = {"explicit": (address,), "interfaces": frozenset({"eth9"})}
+    asked: dict[str, Any] = {"explicit": (address,), "interfaces": frozenset({"eth9"})}
     assert verdict(address, AddressFlag.TEMPORARY, **asked) == PREFERRED
     assert verdict("2a00::2", **asked) is None
 
