@@ -62,8 +62,9 @@ class SourceSockets:
         return [fd for fd, (_, known) in self._known.items() if known == source]
 
     def _is_open(self, fd: int) -> bool:
+        inode, _ = self._known.get(fd, (None, ""))
         try:
-            return os.fstat(fd).st_ino == self._known[fd][0]
+            return os.fstat(fd).st_ino == inode
         except OSError:
             return False
 

@@ -36,7 +36,8 @@ class Target:
     """A server on `address` and a free port (or `port`), up while its context lasts.
 
     `connections` counts what was accepted, `requests` holds what was read, oldest first; `seen` is set when
-    a connection has been read from (or accepted, for targets that never read).
+    a connection has been read from (or accepted, for targets that never read); `closings` gets the peer's address
+    for each connection that has ended.
     """
 
     def __init__(self, address: str = "::1", port: int = 0, *, ssl_context: ssl.SSLContext | None = None) -> None:
@@ -45,7 +46,7 @@ class Target:
         self.connections = 0
         self.requests: list[Request] = []
         self.seen = asyncio.Event()
-        self.closed = asyncio.Event()
+        self.closings: asyncio.Queue[str] = asyncio.Queue()
         self._ssl = ssl_context
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -62,6 +63,11 @@ class Target:
         for writer in self._writers:
             writer.transport.abort()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections are open now."""
+        return len(self._writers)
 
     def url(self, path: str = "/", *, host: str | None = None) -> str:
         """Return the URL of `path` here, with the address (or the name `host`) in it."""
@@ -81,7 +87,7 @@ class Target:
             writer.transport.close()
             self._writers.discard(writer)
             self._tasks.discard(task)
-            self.closed.set()
+            self.closings.put_nowait(writer.get_extra_info("peername")[0])
 
     async def _next(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Request | None:
         request = await read_request(reader, writer)
