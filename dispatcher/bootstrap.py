@@ -6,8 +6,7 @@ over at each start, size, time, owner and mode of every file (2 ms for 600 files
 cut short does not raise but kills the process.
 """
 
-# Without pathlib: pathlib takes 10 ms to load, and every start would pay for it.
-# ruff: noqa: PTH100, PTH111, PTH112, PTH116, PTH117, PTH118, PTH120
+# ruff: noqa: PTH100, PTH111, PTH112, PTH116, PTH117, PTH118, PTH120  (pathlib takes 10 ms to load, and every start would pay for it)
 
 from __future__ import annotations
 
@@ -216,17 +215,18 @@ def _share(file: int) -> bool:
 
 
 def _is_whole(folder: str, index: int) -> bool:
-    with open(index, encoding="utf-8", closefd=False) as stream:
-        *lines, last = stream.read().splitlines() or [""]
-    if last != "end" or stat.S_IMODE(os.lstat(folder).st_mode) != stat.S_IRWXU:
+    if stat.S_IMODE(os.lstat(folder).st_mode) != stat.S_IRWXU:
         return False
     try:
-        return all(_is_untouched(folder, *line.split(" ", 1)) for line in lines)
-    except OSError:
-        return False
+        with open(index, encoding="utf-8", closefd=False) as stream:
+            *lines, last = stream.read().splitlines() or [""]
+        return last == "end" and all(_is_untouched(folder, line) for line in lines)
+    except (OSError, ValueError):
+        return False  # a file is missing, or the index is no longer what was written
 
 
-def _is_untouched(folder: str, size: str, name: str) -> bool:
+def _is_untouched(folder: str, line: str) -> bool:
+    size, _, name = line.partition(" ")
     status = os.lstat(os.path.join(folder, name))
     return (
         stat.S_ISREG(status.st_mode)

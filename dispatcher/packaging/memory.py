@@ -5,8 +5,7 @@ be loaded from although no writable mount allows execution. Native libraries fin
 loaded, so they are loaded in rounds until none is left.
 """
 
-# Without pathlib: paths are strings, as in bootstrap.py.
-# ruff: noqa: PTH119
+# ruff: noqa: PTH119  (paths are strings, as in bootstrap.py)
 
 from __future__ import annotations
 

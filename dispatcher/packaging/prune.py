@@ -1,7 +1,6 @@
 """Removes what earlier versions and broken-off first starts left in the cache. Runs after a set was unpacked."""
 
-# Without pathlib: paths are strings, as in bootstrap.py.
-# ruff: noqa: PTH104, PTH118, PTH120, PTH123, PTH208
+# ruff: noqa: PTH104, PTH118, PTH120, PTH123, PTH208  (paths are strings, as in bootstrap.py)
 
 from __future__ import annotations
 

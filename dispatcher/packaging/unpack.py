@@ -5,8 +5,7 @@ at all: it is written beside it, flushed to the disk and renamed. Byte code is w
 write it later, unlisted; the packages start in about half the time of the same ones imported from a zip.
 """
 
-# Without pathlib: paths are strings, as in bootstrap.py.
-# ruff: noqa: PTH103, PTH104, PTH112, PTH118, PTH120, PTH123
+# ruff: noqa: PTH103, PTH104, PTH112, PTH118, PTH120, PTH123  (paths are strings, as in bootstrap.py)
 
 from __future__ import annotations
 
