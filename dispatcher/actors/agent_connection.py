@@ -124,9 +124,10 @@ class AgentConnection(LoopActor):
 
     def _close(self, closed: LinkClosed) -> None:
         if closed.link is self._link:
+            level = logging.INFO if self._state is AgentState.DRAINING else logging.WARNING
+            logger.log(level, "agent %s gone: %s", self._agent_id, closed.reason)
             self._lose_link(closed.reason, closed.unsent)
             self._go_to(AgentState.LOST)
-            logger.warning("agent %s lost: %s", self._agent_id, closed.reason)
 
     def _lose_link(self, reason: str, unsent: frozenset[str]) -> None:
         self._link = None

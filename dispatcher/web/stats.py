@@ -77,6 +77,10 @@ async def stats_json(services: Services) -> dict[str, Any]:
         "executions": {"total": sum(ended.values()), **ended, "in_flight": services.executions.in_flight},
         "by_status": dict(totals.by_status),
         "by_error": dict(totals.by_error),
-        "latency_ms": {"p50": totals.p50, "p90": totals.p90, "p99": totals.p99, "max": totals.max},
+        "latency_ms": {name: _rounded(getattr(totals, name)) for name in ("p50", "p90", "p99", "max")},
         "rate_per_second": round(services.rate.per_second, 3),
     }
+
+
+def _rounded(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else round(milliseconds, 3)

@@ -69,6 +69,11 @@ class Outbox:
         """The peer has taken in `size` bytes of body chunks."""
         self._window = min(self._window + size, limits.BULK_WINDOW_BYTES)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits."""
+        return not self._small and not self._large
+
     def unsent(self) -> frozenset[str]:
         """Return the ids of the messages that have not left as a whole."""
         waiting = {message.id for message in self._small if hasattr(message, "id")}

@@ -20,15 +20,30 @@ class Pump:
         self._channel = channel
         self._write = write
         self._wanted = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._is_over = False
 
     def wake(self) -> None:
         """Say that the channel may have something to send."""
-        self._wanted.set()
+        if not self._is_over:
+            self._wanted.set()
+            self._idle.clear()
+
+    async def flush(self) -> None:
+        """Wait until all has been sent, or nothing can be sent any more."""
+        await self._idle.wait()
 
     async def run(self) -> None:
         """Send for ever."""
-        while True:
-            await self._wanted.wait()
-            self._wanted.clear()
-            while (frame := self._channel.outbox.next_frame()) is not None:
-                await self._write(frame)
+        try:
+            while True:
+                await self._wanted.wait()
+                self._wanted.clear()
+                while (frame := self._channel.outbox.next_frame()) is not None:
+                    await self._write(frame)
+                if self._channel.outbox.is_empty:
+                    self._idle.set()
+        finally:
+            self._is_over = True
+            self._idle.set()

@@ -1,0 +1,171 @@
+"""Keeps an agent connected: registers, opens a link, and does so again when it is lost. Stands before step 5.
+
+A lost link is opened again with the session that it had, so the same agent comes back; only when the coordinator does
+not know that session any more (it was restarted) does the agent register anew, under the same id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+import socket
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
+from tornado.simple_httpclient import SimpleAsyncHTTPClient
+
+from dispatcher import __version__, logs
+from dispatcher.agent.link import CONNECT_SECONDS, Link, LinkLostError, LinkRefusedError, LinkUser
+from dispatcher.errors import RefusedError
+from dispatcher.wire.messages import RefusalCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+logger = logging.getLogger(__name__)
+
+FIRST_PAUSE_SECONDS = 1.0
+"""The bound of the first pause between attempts; it doubles with each failure up to `--reconnect-max`."""
+
+_FINAL = (RefusalCode.VERSION, RefusalCode.REMOVED, RefusalCode.REPLACED)
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What registering gave: this agent's id, and how it opens its link."""
+
+    agent_id: str
+    session: str
+    websocket_url: str
+
+
+class Backoff:
+    """Pauses with full jitter: each is drawn evenly from zero to a bound that doubles."""
+
+    def __init__(self, max_seconds: float, draw: Callable[[float, float], float] = random.uniform) -> None:
+        """Never pause longer than `max_seconds`."""
+        self._max_seconds = max_seconds
+        self._draw = draw
+        self._failures = 0
+
+    def reset(self) -> None:
+        """Begin again: an attempt succeeded."""
+        self._failures = 0
+
+    def next_pause(self) -> float:
+        """Return the seconds to wait before the next attempt."""
+        bound = min(self._max_seconds, FIRST_PAUSE_SECONDS * 2 ** min(self._failures, 30))
+        self._failures += 1
+        return self._draw(0.0, bound)
+
+
+class Connector:
+    """Opens one link after the other until it is cancelled or refused for good."""
+
+    def __init__(self, url: str, agent_id: str | None, user: LinkUser, *, reconnect_max: float) -> None:
+        """Connect `user` to the coordinator at `url`, under `agent_id` if one is wanted."""
+        self._url = url
+        self._agent_id = agent_id
+        self._user = user
+        self._backoff = Backoff(reconnect_max)
+        self._hostname = socket.gethostname()[:255]
+        self._registration: Registration | None = None
+        self._was_connected = False
+
+    async def run(self) -> None:
+        """Keep connected.
+
+        Raises:
+            RefusedError: the coordinator does not take this agent, and would not next time.
+        """
+        while True:
+            try:
+                await self._serve_one_link()
+            except LinkRefusedError as error:
+                self._consider(error)
+            except LinkLostError as error:
+                logger.warning("%s", error)
+            pause = self._backoff.next_pause()
+            logger.info("connecting again in %.1f s", pause)
+            await asyncio.sleep(pause)
+
+    async def _serve_one_link(self) -> None:
+        if self._registration is None:
+            self._registration = await self._register()
+            self._agent_id = self._registration.agent_id
+        link = Link(_Greeter(self, self._user), self._hostname)
+        await link.run(self._registration.websocket_url, self._registration.session)
+
+    def connected(self) -> None:
+        """A link is up."""
+        self._backoff.reset()
+        self._was_connected = True
+        logs.announce(f"agent {self._agent_id} connected to {self._url}")
+
+    def _consider(self, error: LinkRefusedError) -> None:
+        if error.refusal.code in _FINAL:
+            raise RefusedError(f"the coordinator refused this agent: {error.refusal.detail}") from error
+        logger.warning("the coordinator ended the link: %s", error)
+        if error.refusal.code is RefusalCode.SESSION:
+            self._registration = None
+
+    async def _register(self) -> Registration:
+        content = {"hostname": self._hostname, "version": __version__}
+        if self._agent_id is not None:
+            content["agent_id"] = self._agent_id
+        request = HTTPRequest(
+            f"{self._url}/api/agents/register",
+            method="POST",
+            headers={"Content-Type": "application/json"},
+            body=json.dumps(content),
+            connect_timeout=CONNECT_SECONDS,
+            request_timeout=CONNECT_SECONDS,
+            follow_redirects=False,
+        )
+        client: AsyncHTTPClient = SimpleAsyncHTTPClient(force_instance=True)
+        try:
+            answer = json.loads((await client.fetch(request)).body)
+            return Registration(answer["agent_id"], answer["session"], answer["websocket_url"])
+        except HTTPClientError as error:
+            raise self._refusal(error) from error
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise LinkLostError(f"cannot register with {self._url}: {error or type(error).__name__}") from error
+        finally:
+            client.close()
+
+    def _refusal(self, error: HTTPClientError) -> Exception:
+        """Tell a refusal from a failure that may pass."""
+        detail = _problem_detail(error) or str(error)
+        if error.code == 409 and not self._was_connected:
+            return RefusedError(f"the coordinator refused this agent: {detail}")
+        if error.code == 422:
+            return RefusedError(f"the coordinator refused what this agent says of itself: {detail}")
+        return LinkLostError(f"cannot register with {self._url}: {detail}")
+
+
+class _Greeter:
+    """Lets the connector know of a welcome before its user does."""
+
+    def __init__(self, connector: Connector, user: LinkUser) -> None:
+        self._connector = connector
+        self._user = user
+        self.on_execute = user.on_execute
+        self.on_cancel = user.on_cancel
+        self.on_draining = user.on_draining
+        self.on_lost = user.on_lost
+
+    def on_welcome(self, link: Link) -> None:
+        self._connector.connected()
+        self._user.on_welcome(link)
+
+
+def _problem_detail(error: HTTPClientError) -> str | None:
+    try:
+        content = json.loads(error.response.body) if error.response is not None else None
+    except ValueError:
+        return None
+    detail = content.get("detail") if isinstance(content, dict) else None
+    return detail if isinstance(detail, str) else None

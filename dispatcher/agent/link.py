@@ -1,0 +1,186 @@
+"""The agent's end of the link, step 5 of a request's way: one WebSocket, from its hello until it is gone.
+
+Frames become messages for a `LinkUser` and its messages become frames; who connects again, and when, is
+`connector.py`'s business. Runs on the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol
+
+from tornado.httpclient import HTTPRequest
+from tornado.iostream import StreamClosedError
+from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, websocket_connect
+
+from dispatcher import __version__
+from dispatcher.errors import FailureKind, Party
+from dispatcher.wire import limits, messages, version
+from dispatcher.wire.channel import Channel
+from dispatcher.wire.codec import Invalid
+from dispatcher.wire.fields import WireError
+from dispatcher.wire.outbox import OutboxFullError
+from dispatcher.wire.pump import Pump
+
+if TYPE_CHECKING:
+    from dispatcher.wire.messages import Execute, Message, Refused
+
+logger = logging.getLogger(__name__)
+
+PING_SECONDS = 10.0
+"""Between pings, and until one without answer ends the link: a half-open link is noticed within twice this."""
+
+CONNECT_SECONDS = 15.0
+"""How long connecting, and then the coordinator's welcome, may take."""
+
+
+class LinkUser(Protocol):
+    """Whoever works with what the coordinator says."""
+
+    def on_welcome(self, link: Link) -> None:
+        """The link is up; the addresses are to be told."""
+
+    def on_execute(self, link: Link, execute: Execute) -> None:
+        """A request is to be made, and answered with a `Result` on the same link."""
+
+    def on_cancel(self, execution_id: str) -> None:
+        """Nobody waits for this execution any more."""
+
+    def on_lost(self, link: Link) -> None:
+        """The link is gone."""
+
+    def on_draining(self) -> None:
+        """The coordinator knows that this agent drains, and gives it nothing more."""
+
+
+class LinkRefusedError(Exception):
+    """The coordinator ended the link and said why."""
+
+    def __init__(self, refusal: Refused) -> None:
+        """Carry what it said."""
+        super().__init__(f"{refusal.code}: {refusal.detail}")
+        self.refusal = refusal
+
+
+class LinkLostError(Exception):
+    """The link could not be made, or is gone; the text says how."""
+
+
+class Link:
+    """One WebSocket to the coordinator."""
+
+    def __init__(self, user: LinkUser, hostname: str) -> None:
+        """Prepare a link; `run` opens it."""
+        self._user = user
+        self._hostname = hostname
+        self._channel = Channel(messages.FROM_COORDINATOR, lambda _: limits.MAX_BODY_BYTES)
+        self._pump = Pump(self._channel, self._write)
+        self._connection: WebSocketClientConnection | None = None
+        self._is_welcome = False
+
+    def send(self, message: Message) -> None:
+        """Put a message among those that leave in this loop turn. On a link that is gone it is dropped."""
+        try:
+            self._channel.outbox.put(message)
+        except OutboxFullError as error:
+            logger.error("the coordinator does not read: %s", error)  # noqa: TRY400 (a peer's fault, no trace of ours)
+            self.close()
+            return
+        self._pump.wake()
+
+    async def flush(self) -> None:
+        """Wait until all that was put has left, or the link is gone."""
+        await self._pump.flush()
+
+    def close(self) -> None:
+        """End the link."""
+        if self._connection is not None:
+            self._connection.close(1000, "the agent ends")
+
+    async def run(self, url: str, session: str) -> None:
+        """Open the link and serve it until it is gone.
+
+        Raises:
+            LinkRefusedError: the coordinator does not want this link.
+            LinkLostError: it could not be opened, or was lost.
+        """
+        self._connection = await self._connect(url)
+        sender = asyncio.create_task(self._pump.run())
+        try:
+            hello = messages.Hello(wire=version.WIRE, session=session, version=__version__, hostname=self._hostname)
+            self.send(hello)
+            async with asyncio.timeout(CONNECT_SECONDS) as welcome_deadline:
+                await self._read(self._connection, welcome_deadline)
+        except TimeoutError as error:
+            raise LinkLostError("the coordinator did not welcome this agent in time") from error
+        except WireError as error:
+            raise LinkLostError(f"the coordinator broke the protocol: {error}") from error
+        finally:
+            self._connection.close()
+            if self._is_welcome:
+                self._user.on_lost(self)
+            sender.cancel()
+            with suppress(asyncio.CancelledError, WebSocketClosedError, StreamClosedError):
+                await sender
+
+    async def _connect(self, url: str) -> WebSocketClientConnection:
+        request = HTTPRequest(url, connect_timeout=CONNECT_SECONDS, request_timeout=CONNECT_SECONDS)
+        try:
+            connection = await websocket_connect(
+                request,
+                ping_interval=PING_SECONDS,
+                ping_timeout=PING_SECONDS,
+                max_message_size=limits.MAX_FRAME_BYTES,
+            )
+        except Exception as error:
+            # Tornado raises what its resolver, its TLS and its HTTP client raise; all mean that there is no link.
+            raise LinkLostError(f"cannot connect to {url}: {error or type(error).__name__}") from error
+        assert connection.protocol is not None
+        stream = connection.protocol.stream
+        assert stream is not None
+        stream.max_write_buffer_size = 2 * limits.MAX_FRAME_BYTES
+        stream.set_nodelay(True)
+        return connection
+
+    async def _read(self, connection: WebSocketClientConnection, welcome_deadline: asyncio.Timeout) -> None:
+        while (frame := await connection.read_message()) is not None:
+            for message in self._channel.receive(frame):
+                self._hear(message)
+            self._pump.wake()
+            if self._is_welcome:
+                welcome_deadline.reschedule(None)
+        raise LinkLostError(connection.close_reason or "the coordinator closed the link")
+
+    def _hear(self, message: Message | Invalid) -> None:
+        match message:
+            case messages.Execute():
+                self._user.on_execute(self, message)
+            case messages.Cancel():
+                self._channel.forget(message.id)
+                self._user.on_cancel(message.id)
+            case messages.Draining():
+                self._user.on_draining()
+            case messages.Welcome():
+                self._is_welcome = True
+                self._user.on_welcome(self)
+            case messages.Refused():
+                raise LinkRefusedError(message)
+            case Invalid(tag="execute", id=str(identifier)):
+                self.send(_refuse(identifier, message.detail))
+            case Invalid():
+                logger.warning("the coordinator sent a %s that is not valid: %s", message.tag, message.detail)
+
+    async def _write(self, frame: bytes) -> None:
+        assert self._connection is not None
+        await self._connection.write_message(frame, binary=True)
+
+
+def _refuse(identifier: str, detail: str) -> messages.Result:
+    return messages.Result(
+        id=identifier,
+        error_kind=FailureKind.INTERNAL,
+        error_detail=f"the agent could not read the execution: {detail}",
+        error_party=Party.COORDINATOR,
+    )

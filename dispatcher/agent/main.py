@@ -1,0 +1,70 @@
+"""The agent's process: starts the executor, the address watcher and the connector; stops in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from dispatcher import logs
+from dispatcher.agent.address_rules import AddressOptions
+from dispatcher.agent.addresses import AddressWatcher
+from dispatcher.agent.connector import Connector
+from dispatcher.agent.executor import Executor
+from dispatcher.agent.worker import Worker
+from dispatcher.errors import ExitStatus
+from dispatcher.lifecycle import Stop, watch_loop
+
+if TYPE_CHECKING:
+    from dispatcher.settings import AgentSettings
+
+logger = logging.getLogger(__name__)
+
+
+def run(settings: AgentSettings) -> int:
+    """Run an agent until a signal or the coordinator ends it; return the exit status.
+
+    Raises:
+        RefusedError: the coordinator does not take this agent.
+    """
+    logs.set_up(settings.log_level)
+    return asyncio.run(_run(settings))
+
+
+async def _run(settings: AgentSettings) -> int:
+    stop = Stop()
+    executor = Executor(max_concurrency=settings.max_concurrency, max_queue=settings.max_queue)
+    worker = Worker(executor)
+    worker.watcher = watcher = AddressWatcher(_options(settings), worker.on_addresses)
+    connector = Connector(settings.coordinator_url, settings.agent_id, worker, reconnect_max=settings.reconnect_max)
+    await watcher.start()
+    if not watcher.snapshot():
+        logger.warning("this machine has no IPv6 address that may be used; addresses are taken up as they come")
+    stall_watch = asyncio.create_task(watch_loop(settings.stall_warning))
+    connecting = asyncio.create_task(connector.run())
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((connecting, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if connecting.done():
+            connecting.result()  # raises why the coordinator refused
+        logger.info("draining: %d executions in flight", executor.in_flight)
+        await worker.drain(settings.drain_timeout)
+    finally:
+        for task in (connecting, stopping, stall_watch):
+            task.cancel()
+        with suppress(asyncio.CancelledError, Exception):
+            await connecting
+        await watcher.stop()
+        executor.close()
+    return ExitStatus.DONE
+
+
+def _options(settings: AgentSettings) -> AddressOptions:
+    return AddressOptions(
+        explicit=settings.address,
+        interfaces=frozenset(settings.interface),
+        include_temporary=settings.include_temporary,
+        include_ula=settings.include_ula,
+        max_addresses=settings.max_addresses,
+    )

@@ -1,0 +1,117 @@
+"""Brings link, executor and addresses together: steps 5 to 7 of a request's way and the first of the way back.
+
+Runs on the agent's event loop. A result goes back on the link that its execution came on, because the coordinator
+takes it from no other; when that link is gone, the coordinator has ended the execution already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from dispatcher.wire import limits
+from dispatcher.wire.messages import AddressesChanged, AddressState, Draining
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dispatcher.agent.addresses import AddressWatcher
+    from dispatcher.agent.executor import Executor
+    from dispatcher.agent.link import Link
+    from dispatcher.wire.messages import AddressReport, Execute
+
+logger = logging.getLogger(__name__)
+
+_USABLE = (AddressState.PREFERRED, AddressState.DEPRECATED)
+
+
+class Worker:
+    """What one agent does; the `LinkUser` of its links."""
+
+    def __init__(self, executor: Executor) -> None:
+        """Make requests with `executor`."""
+        self._executor = executor
+        self.watcher: AddressWatcher | None = None
+        self._link: Link | None = None
+        self._running: set[asyncio.Task[None]] = set()
+        self._is_draining = False
+        self._drain_answered = asyncio.Event()
+        self._link_lost = asyncio.Event()
+        self._link_lost.set()
+
+    # What the link calls
+
+    def on_welcome(self, link: Link) -> None:
+        """Tell all addresses: a new link starts from none."""
+        self._link = link
+        self._link_lost.clear()
+        if self._is_draining:
+            link.send(Draining())
+        elif self.watcher is not None:
+            self._tell(self.watcher.snapshot(), ())
+
+    def on_lost(self, link: Link) -> None:
+        """Nothing can be told until the next welcome; what runs goes on, and its answers find no one."""
+        if link is self._link:
+            self._link = None
+            self._link_lost.set()
+
+    def on_execute(self, link: Link, execute: Execute) -> None:
+        """Make a request."""
+        task = asyncio.get_running_loop().create_task(self._execute(link, execute))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    def on_cancel(self, execution_id: str) -> None:
+        """End an execution for which nobody waits."""
+        self._executor.cancel(execution_id)
+
+    def on_draining(self) -> None:
+        """The coordinator gives this agent nothing more."""
+        self._drain_answered.set()
+
+    # What the watcher calls
+
+    def on_addresses(self, changed: Sequence[AddressReport], gone: Sequence[str]) -> None:
+        """Tell what changed, and let go of the connections of what can no longer be used."""
+        for address in (*gone, *(report.address for report in changed if report.state not in _USABLE)):
+            self._executor.drop_source(address)
+        if self._link is not None and not self._is_draining:
+            self._tell(changed, gone)
+
+    # What the process calls
+
+    async def drain(self, seconds: float) -> None:
+        """Take nothing new and let what is in flight finish, `seconds` at most.
+
+        Without a link there is nobody to finish it for: the coordinator has ended what it had given on the lost one.
+        """
+        self._is_draining = True
+        finishing = asyncio.create_task(self._finish())
+        lost = asyncio.create_task(self._link_lost.wait())
+        _, late = await asyncio.wait((finishing, lost), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if len(late) == 2:
+            logger.warning("%d executions outlasted --drain-timeout", len(self._running))
+        for task in (finishing, lost):
+            task.cancel()
+
+    async def _finish(self) -> None:
+        if self._link is None:
+            return
+        self._link.send(Draining())
+        await self._drain_answered.wait()
+        while self._running:
+            await asyncio.wait(self._running)
+        if self._link is not None:
+            await self._link.flush()
+
+    async def _execute(self, link: Link, execute: Execute) -> None:
+        link.send(await self._executor.execute(execute))
+
+    def _tell(self, changed: Sequence[AddressReport], gone: Sequence[str]) -> None:
+        assert self._link is not None
+        step = limits.MAX_ADDRESSES_PER_MESSAGE
+        for start in range(0, max(len(changed), len(gone)), step):
+            part = AddressesChanged(tuple(changed[start : start + step]), tuple(gone[start : start + step]))
+            self._link.send(part)
