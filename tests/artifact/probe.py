@@ -12,8 +12,7 @@ def main() -> int:
     if "--version" in sys.argv[1:]:
         sys.stdout.write("probe\n")
         return 0
-    import curtsies  # noqa: PLC0415  as late as in a real command
-    import cwcwidth  # noqa: PLC0415  the same
+    import cwcwidth  # noqa: PLC0415  as late as in a real command
     import docopt  # noqa: PLC0415  the same
     import pycurl  # noqa: PLC0415  the same
     import pykka  # noqa: PLC0415  the same
@@ -22,7 +21,7 @@ def main() -> int:
     import dispatcher.errors  # noqa: PLC0415  the same
     from dispatcher.bootstrap import self_command  # noqa: PLC0415  the same
 
-    modules = (tornado, tornado.speedups, pycurl, pykka, curtsies, cwcwidth, docopt, json, dispatcher.errors)
+    modules = (tornado, tornado.speedups, pycurl, pykka, cwcwidth, docopt, json, dispatcher.errors)
     found = {module.__name__: module.__file__ for module in modules}
     report = {"modules": found, "self_command": self_command(), "path": sys.path, "curl": pycurl.version}
     report["docopt"] = docopt.__version__
