@@ -118,8 +118,8 @@ class AgentSocket(WebSocketHandler):
 
     def _pass_on(self, connection: ActorRef[Any], item: messages.Message | Invalid) -> None:
         match item:
-            case Invalid(id=str(identifier)) if identifier in self._bounds:
-                tell_or_drop(connection, ResultInvalid(self, identifier, item.detail))
+            case Invalid(id=str(asked)) if asked in self._bounds:
+                tell_or_drop(connection, ResultInvalid(self, asked, item.detail))
             case Invalid():
                 logger.warning("an agent sent a %s that is not valid: %s", item.tag, item.detail)
             case _:
