@@ -1,7 +1,8 @@
 """Why a transfer failed, in our words: the one place where libcurl's numbers become failure kinds. Pure.
 
-Step 7 of a request's way, back. libcurl's text is quoted where it knows more (certificates, protocol errors); nothing
-is decided by it, but for one case: a TLS connection that ends without goodbye has no number of its own.
+Step 7 of a request's way, back. libcurl's text is quoted where it knows more (certificates, protocol errors); only two
+cases are decided by it, since they have no number: a TLS connection that ends without goodbye, and a TLS server that
+has no HTTP/2.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def failure_of(ending: Ending, transfer: Transfer) -> Failure:
     if transfer.resent:
         detail = f"{transfer.hop.target.place} closed a kept connection before it answered; nothing was sent again"
         return Failure.of(FailureKind.RESET, detail)
-    kind = _kind(ending)
+    kind = FailureKind.HTTP_PROTOCOL if _lacks_http_2(ending, transfer.hop) else _kind(ending)
     describe = _DETAILS.get(kind, _internal)
     return Failure.of(kind, describe(ending, transfer), _party(kind, ending))
 
@@ -147,9 +148,16 @@ def _reset(ending: Ending, transfer: Transfer) -> str:
     return f"{place} ended the connection before it answered: {_reason(ending)}"
 
 
+def _lacks_http_2(ending: Ending, hop: Hop) -> bool:
+    """Whether HTTP/2 was asked for and is what failed: the first frame or, of one that says so, TLS."""
+    if hop.http_version is not HttpVersion.HTTP_2:
+        return False
+    return ending.errno == pycurl.E_HTTP2 or "no application protocol" in ending.message
+
+
 def _http_protocol(ending: Ending, transfer: Transfer) -> str:
     hop = transfer.hop
-    if ending.errno == pycurl.E_HTTP2 and hop.http_version is HttpVersion.HTTP_2:
+    if _lacks_http_2(ending, hop):
         return f"{hop.target.place} does not speak HTTP/2, which was asked for: {_reason(ending)}"
     return f"{hop.target.place} did not answer in valid HTTP: {_reason(ending)}"
 

@@ -10,28 +10,48 @@ from __future__ import annotations
 
 import os
 import socket
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class _Known:
+    """A socket as it was when it was opened, and its local end once it is connected."""
+
+    inode: int
+    source: str
+    local_end: tuple[str, int] | None = None
+    was_shut: bool = False
 
 
 class SourceSockets:
-    """The sockets opened so far, by file descriptor; a reused descriptor replaces its predecessor."""
+    """The sockets opened so far, by file descriptor; a reused descriptor replaces its predecessor.
+
+    So it holds no more than the process ever had descriptors at one time.
+    """
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[int, str]] = {}
-        self._by_port: dict[tuple[str, int], int] = {}
+        self._known: dict[int, _Known] = {}
+        self._by_local_end: dict[tuple[str, int], int] = {}
 
     def opened(self, fd: int, source: str) -> None:
         """Remember that `fd` is about to be bound to `source`."""
-        self._known[fd] = (os.fstat(fd).st_ino, source)
+        before = self._known.get(fd)
+        if before is not None and before.local_end is not None and self._by_local_end.get(before.local_end) == fd:
+            del self._by_local_end[before.local_end]
+        self._known[fd] = _Known(os.fstat(fd).st_ino, source)
 
     def connected(self, fd: int, local_ip: str, local_port: int) -> None:
         """Remember where the local end of `fd` is, by which it is found again."""
-        self._by_port[local_ip, local_port] = fd
+        self._known[fd].local_end = (local_ip, local_port)
+        self._by_local_end[local_ip, local_port] = fd
 
     def is_dead(self, local_ip: str, local_port: int) -> bool:
-        """Whether the peer has closed the connection with this local end."""
-        fd = self._by_port.get((local_ip, local_port))
+        """Whether the connection with this local end was closed, by its peer or by us."""
+        fd = self._by_local_end.get((local_ip, local_port))
         if fd is None or not self._is_open(fd):
             return False
+        if self._known[fd].was_shut:
+            return True  # of a UDP socket (HTTP/3) reading would not tell
         with _Borrowed(fd) as handle:
             return _is_at_its_end(handle)
 
@@ -59,30 +79,28 @@ class SourceSockets:
         return True
 
     def _of(self, source: str) -> list[int]:
-        return [fd for fd, (_, known) in self._known.items() if known == source]
+        return [fd for fd, known in self._known.items() if known.source == source]
 
     def _is_open(self, fd: int) -> bool:
-        inode, _ = self._known.get(fd, (None, ""))
         try:
-            return os.fstat(fd).st_ino == inode
+            return os.fstat(fd).st_ino == self._known[fd].inode
         except OSError:
             return False
 
     def _shut(self, fd: int) -> bool:
-        was_open = self._is_open(fd)
-        if was_open:
-            with _Borrowed(fd) as handle:
-                _shut_down(handle)
-        del self._known[fd]
-        return was_open
+        if not self._is_open(fd):
+            return False
+        with _Borrowed(fd) as handle:
+            self._known[fd].was_shut = _shut_down(handle)
+        return self._known[fd].was_shut
 
 
-def _shut_down(handle: socket.socket) -> None:
+def _shut_down(handle: socket.socket) -> bool:
     try:
         handle.shutdown(socket.SHUT_RDWR)
     except OSError:
-        # Not connected yet, or not any more: nothing is kept alive by it.
-        return
+        return False  # not connected yet, or not any more: there is nothing to end
+    return True
 
 
 def _is_at_its_end(handle: socket.socket) -> bool:

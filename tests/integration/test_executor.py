@@ -40,9 +40,7 @@ def test_every_execution_leaves_from_its_source_as_the_target_sees_it() -> None:
 
 
 @pytest.mark.parametrize("libcurl", [0x081600, 0x081700])
-def test_a_connection_is_kept_for_its_source_and_for_no_other(
-    libcurl: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_connection_is_kept_for_its_source_and_for_no_other(libcurl: int, monkeypatch: pytest.MonkeyPatch) -> None:
     form = curl_options.interface
     monkeypatch.setattr(curl_options, "interface", lambda source: form(source, libcurl))
 
@@ -61,9 +59,7 @@ def test_a_connection_is_kept_for_its_source_and_for_no_other(
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_no_tls_session_is_resumed_from_another_source(
-    version: ssl.TLSVersion, server_context: ssl.SSLContext
-) -> None:
+def test_no_tls_session_is_resumed_from_another_source(version: ssl.TLSVersion, server_context: ssl.SSLContext) -> None:
     server_context.minimum_version = server_context.maximum_version = version
 
     async def test() -> None:

@@ -7,7 +7,7 @@ import contextlib
 import socket
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -40,7 +40,7 @@ def names(private_network: None) -> Iterator[None]:
     netns.set_hosts({})
 
 
-async def _ask(url: str, **rest: float) -> Result:
+async def _ask(url: str, **rest: Any) -> Result:
     async with executor() as made:
         return await made.execute(execution(url, source=SOURCE, **rest))
 
@@ -177,7 +177,8 @@ def test_many_hanging_names_do_not_stop_a_target_that_has_an_address() -> None:
     async def test() -> None:
         async with Echo(TARGET) as target, executor() as made:
             hung = [
-                made.execute(execution(f"http://slow{number}.test/", source=SOURCE, timeout=0.5)) for number in range(40)
+                made.execute(execution(f"http://slow{number}.test/", source=SOURCE, timeout=0.5))
+                for number in range(40)
             ]
             tasks = [asyncio.create_task(one) for one in hung]
             result = await made.execute(execution(target.url(), source=SOURCE, timeout=0.4))

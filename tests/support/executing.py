@@ -62,17 +62,18 @@ async def watched_loop(every: float = 0.005) -> AsyncIterator[list[float]]:
     """Measure the loop's stalls: the list gets how many seconds each tick came late."""
     late: list[float] = []
     loop = asyncio.get_running_loop()
+    timers: list[asyncio.TimerHandle] = []
 
     def tick(due: float) -> None:
-        nonlocal timer
         late.append(loop.time() - due)
-        timer = loop.call_at(loop.time() + every, tick, loop.time() + every)
+        following = loop.time() + every
+        timers[:] = [loop.call_at(following, tick, following)]
 
-    timer = loop.call_later(every, tick, loop.time() + every)
+    tick(loop.time())
     try:
         yield late
     finally:
-        timer.cancel()
+        timers[0].cancel()
 
 
 def elapsed(since: float) -> float:
