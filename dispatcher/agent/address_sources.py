@@ -90,7 +90,6 @@ class NetlinkSource:
         self._waiting: list[netlink.NetlinkMessage] = []
         self._lost = False
         self._wake: Callable[[], None] = _nothing
-        self._sequence = itertools.count(1)
 
     def open(self, wake: Callable[[], None]) -> None:
         """Start to hear of changes."""
@@ -113,13 +112,12 @@ class NetlinkSource:
         return None if lost else events
 
     async def pieces(self) -> AsyncGenerator[list[KernelAddress], None]:
-        """Ask the kernel for all IPv6 addresses."""
-        sequence = next(self._sequence)
+        """Ask the kernel for all IPv6 addresses. On a socket of its own nothing else can come between the answers."""
         interrupted = False
         with _netlink_socket(0) as connection:
-            connection.send(netlink.dump_request(sequence))
+            connection.send(netlink.dump_request(sequence=1))
             while True:
-                messages = await _receive_list(connection, sequence)
+                messages = await _receive_list(connection)
                 yield [message.address for message in messages if message.address is not None]
                 interrupted |= any(message.interrupted for message in messages)
                 if messages and messages[-1].type == netlink.NLMSG_DONE:
@@ -235,14 +233,14 @@ async def _own_names_addresses() -> list[str]:
     return [str(IPv6Address(str(answer[4][0]).partition("%")[0])) for answer in answers]
 
 
-async def _receive_list(connection: socket.socket, sequence: int) -> list[netlink.NetlinkMessage]:
+async def _receive_list(connection: socket.socket) -> list[netlink.NetlinkMessage]:
     """Receive the next piece of a list, and give the loop a turn: the kernel always has the next one ready."""
     async with asyncio.timeout(LIST_TIMEOUT_SECONDS):
         data, sender = await asyncio.get_running_loop().sock_recvfrom(connection, _PIECE_BYTES)
         await asyncio.sleep(0)
     if sender[0] != 0:
         return []
-    messages = [message for message in netlink.parse(data) if message.sequence == sequence]
+    messages = list(netlink.parse(data))
     for message in messages:
         if message.errno:
             raise NetlinkError(f"the kernel lists no addresses: {os.strerror(message.errno)}")

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dispatcher.agent import address_sources, netlink
-from dispatcher.agent.address_sources import HostNameSource, NetlinkSource, ProcSource, choose_source, parse_proc
+from dispatcher.agent.address_sources import (
+    HostNameSource,
+    ListInterruptedError,
+    NetlinkSource,
+    ProcSource,
+    choose_source,
+    parse_proc,
+)
 from dispatcher.agent.netlink import AddressFlag, KernelAddress, NetlinkError
 
 if TYPE_CHECKING:
@@ -125,6 +132,32 @@ def test_a_flood_of_events_is_bounded_in_a_turn_and_in_all(monkeypatch: pytest.M
     for _ in range(3):
         source._read()
     assert source.take_events() is None
+
+
+def test_a_list_that_changed_while_it_was_made_gives_what_it_has_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    address = KernelAddress("2a00::1", 1)
+    pieces = iter(
+        [
+            [netlink.NetlinkMessage(netlink.RTM_NEWADDR, 1, True, address)],
+            [netlink.NetlinkMessage(netlink.NLMSG_DONE, 1, False)],
+        ]
+    )
+
+    async def receive(connection: socket.socket) -> list[netlink.NetlinkMessage]:
+        return next(pieces)
+
+    found: list[KernelAddress] = []
+
+    async def use() -> None:
+        async for piece in NetlinkSource().pieces():
+            found.extend(piece)
+
+    monkeypatch.setattr(address_sources, "_netlink_socket", lambda groups: near)
+    monkeypatch.setattr(address_sources, "_receive_list", receive)
+    with far, pytest.raises(ListInterruptedError):
+        asyncio.run(use())
+    assert [address] == found
 
 
 def test_the_kernels_file_is_read_with_flags_and_interface() -> None:

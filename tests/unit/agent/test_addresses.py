@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dispatcher.agent import netlink
+from dispatcher.agent import addresses, netlink
 from dispatcher.agent.address_rules import AddressOptions
 from dispatcher.agent.address_sources import ListInterruptedError
 from dispatcher.agent.addresses import AddressWatcher
@@ -154,6 +154,22 @@ def test_events_are_told_together_and_only_differences() -> None:
         await told.until(lambda: "2a00::1" not in told.states)
         reports = (AddressReport("2a00::2", AddressState.PREFERRED, None),)
         assert [(reports, ("2a00::1",))] == told.calls[1:]
+        await watching.stop()
+
+    run(scenario())
+
+
+def test_events_of_a_few_loop_turns_are_told_in_one_call() -> None:
+    async def scenario() -> None:
+        told = Told()
+        source = ListedSource()
+        watching = watcher(source, told)
+        await watching.start()
+        for number in range(1, 6):
+            source.tell(netlink.RTM_NEWADDR, f"2a00::{number}")
+            await asyncio.sleep(0)
+        await told.until(lambda: len(told.states) == 5)
+        assert 1 == len(told.calls)
         await watching.stop()
 
     run(scenario())
@@ -305,6 +321,31 @@ def test_only_addresses_on_the_interfaces_asked_for_are_usable() -> None:
         watching = watcher(ListedSource("2a00::1"), told, options={"interfaces": frozenset({"none0"})})
         await watching.start()
         assert {"2a00::1": AddressState.EXCLUDED} == told.states
+        await watching.stop()
+
+    run(scenario())
+
+
+class SystemThatRenamesAnInterface:
+    """The socket module of a system where interface 1 gets another name after the first question."""
+
+    def __init__(self) -> None:
+        """Start with the first name."""
+        self.names = iter(["old0"])
+
+    def if_indextoname(self, index: int) -> str:
+        return next(self.names, "new0")
+
+
+def test_an_interface_that_is_renamed_is_known_by_its_new_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        told = Told()
+        monkeypatch.setattr(addresses, "socket", SystemThatRenamesAnInterface())
+        options = {"interfaces": frozenset({"new0"})}
+        watching = watcher(ListedSource("2a00::1"), told, options=options, resync_seconds=0.05)
+        await watching.start()
+        assert {"2a00::1": AddressState.EXCLUDED} == told.states
+        await told.until(lambda: preferred("2a00::1") == told.states)
         await watching.stop()
 
     run(scenario())
