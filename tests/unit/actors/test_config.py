@@ -1,7 +1,5 @@
 """The configured request: revisions, restarts, and what it may hold."""
 
-# ruff: noqa: SIM300  (asserts read expected == actual)
-
 from __future__ import annotations
 
 import sqlite3

@@ -1,7 +1,5 @@
 """Pages of the history against a list: every filter, any cursor, while records arrive and old ones go."""
 
-# ruff: noqa: SIM300  (asserts read expected == actual)
-
 from __future__ import annotations
 
 import itertools
@@ -109,6 +107,21 @@ def test_pages_go_on_while_retention_takes_the_oldest(tmp_path: Path) -> None:
         append(log, row(4))
         assert (row(3).record, row(2).record) == first.records
         assert HistoryPage((row(1).record,), None) == read(reader, 2, first.next_cursor)
+
+
+@pytest.mark.parametrize(
+    ("where", "found"),
+    [
+        (HistoryFilter(since_ms=T0), 1),
+        (HistoryFilter(since_ms=T0 + 1), 0),
+        (HistoryFilter(until_ms=T0), 0),
+        (HistoryFilter(until_ms=T0 + 1), 1),
+    ],
+)
+def test_a_time_range_takes_in_its_first_moment_and_not_its_last(where: HistoryFilter, found: int) -> None:
+    with history() as (log, reader):
+        append(log, row(0))
+        assert found == len(read(reader, 50, None, where).records)
 
 
 def test_what_is_too_old_is_not_shown_even_before_it_is_deleted() -> None:

@@ -1,7 +1,5 @@
 """What is on disk: the first version's tables, what an insert writes, and what retention takes away."""
 
-# ruff: noqa: SIM300  (asserts read expected == actual)
-
 from __future__ import annotations
 
 import sqlite3
@@ -95,9 +93,9 @@ def test_a_place_is_never_given_twice() -> None:
 def test_pruning_deletes_no_more_than_it_may() -> None:
     with history() as database, database.transaction() as connection:
         for number in range(10):
-            insert(connection, row(number))
-        assert 4 == prune(connection, Retention(max_records=0, max_age=0), T0, 4)
-        assert [row(number).id for number in range(4, 10)] == ids(connection)
+            insert(connection, row(number, finished_at_ms=T0 - number))
+        assert 4 == prune(connection, Retention(max_records=0, max_age=0), T0 / 1000 + 1, 4)
+        assert [row(number).id for number in range(6)] == ids(connection)
 
 
 def kept_by(model: list[RecordRow], retention: Retention, now: float) -> list[RecordRow]:

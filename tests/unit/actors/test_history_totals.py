@@ -1,7 +1,5 @@
 """Totals against a plain count of the rows, through any split into transactions."""
 
-# ruff: noqa: SIM300  (asserts read expected == actual)
-
 from __future__ import annotations
 
 import tempfile

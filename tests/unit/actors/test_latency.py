@@ -1,7 +1,5 @@
 """Percentiles from buckets against percentiles from the sorted data."""
 
-# ruff: noqa: SIM300  (asserts read expected == actual)
-
 from __future__ import annotations
 
 import math

@@ -1,7 +1,5 @@
 """Actors with a thread of their own: batches, faults of handlers, the end; and what all this leans on in Pykka."""
 
-# ruff: noqa: SIM300  (asserts read expected == actual)
-
 from __future__ import annotations
 
 import asyncio
@@ -83,6 +81,17 @@ def test_no_exception_of_a_handler_ends_other_actors(fault: BaseException, caplo
         assert fault is caught.value.__cause__
         assert (1, 2) == (answer(echo, 1), answer(bystander, 2))
     assert ["ERROR"] == [record.levelname for record in caplog.records]
+
+
+def test_a_fault_of_one_message_leaves_the_others_of_its_batch_alone(caplog: pytest.LogCaptureFixture) -> None:
+    with running(Echo) as echo:
+        with held(echo):
+            faulty = echo.ask(SystemExit(1), block=False)
+            sound = echo.ask(2, block=False)
+        assert 2 == sound.get(timeout=WAIT)
+        with pytest.raises(ActorFailedError):
+            faulty.get(timeout=WAIT)
+    assert 1 == len(caplog.records)
 
 
 def test_a_fault_in_a_told_message_is_logged_and_the_actor_lives_on(caplog: pytest.LogCaptureFixture) -> None:
