@@ -69,14 +69,14 @@ class HistoryRecordHandler(BaseHandler):
         )
     }
 
-    async def get(self, identifier: str) -> None:
+    async def get(self, id: str) -> None:  # noqa: A002 (the name in the path of the contract)
         """Read one record."""
         try:
-            record = await ask(self.services.history_reader, ReadRecord(identifier))
+            record = await ask(self.services.history_reader, ReadRecord(id))
         except StoreError as error:
             raise Problem(503, "store_unavailable", str(error)) from error
         if record is None:
-            raise Problem(404, "not_found", f"there is no record {identifier}, or it is no longer kept")
+            raise Problem(404, "not_found", f"there is no record {id}, or it is no longer kept")
         self.write_json(record)
 
 

@@ -1,7 +1,5 @@
 """What the tests of the one file share: the built file, a probe made like it, and a way to run either."""
 
-# ruff: noqa: SIM300  (asserts read expected == actual)
-
 from __future__ import annotations
 
 import json

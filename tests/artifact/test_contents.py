@@ -1,7 +1,5 @@
 """What is in the file, and that the same sources always give the same bytes."""
 
-# ruff: noqa: SIM300  (asserts read expected == actual)
-
 from __future__ import annotations
 
 import os

@@ -1,7 +1,5 @@
 """Damage in the cache is repaired, damage in the file is said in a line."""
 
-# ruff: noqa: SIM300  (asserts read expected == actual)
-
 from __future__ import annotations
 
 import os

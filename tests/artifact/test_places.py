@@ -1,7 +1,5 @@
 """Where a first start unpacks to when the first place will not do, and what it says when none will."""
 
-# ruff: noqa: SIM300  (asserts read expected == actual)
-
 from __future__ import annotations
 
 import os

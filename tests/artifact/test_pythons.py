@@ -1,7 +1,5 @@
 """The file under the Pythons of this machine: those it is for, and the older ones that get one line."""
 
-# ruff: noqa: SIM300  (asserts read expected == actual)
-
 from __future__ import annotations
 
 import os

@@ -1,7 +1,5 @@
 """Nobody's `PYTHONPATH`, user packages or current folder come before what is in the file."""
 
-# ruff: noqa: SIM300  (asserts read expected == actual)
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING

@@ -1,7 +1,5 @@
 """The first start, the later ones, and many at once."""
 
-# ruff: noqa: SIM300  (asserts read expected == actual)
-
 from __future__ import annotations
 
 import json
