@@ -1,7 +1,5 @@
 """What every start decides before a command runs."""
 
-# ruff: noqa: SIM300  (asserts read expected == actual)
-
 from __future__ import annotations
 
 import os

@@ -1,7 +1,5 @@
 """The last resort; `tests/artifact/test_places.py` starts a whole file from memory."""
 
-# ruff: noqa: SIM300  (asserts read expected == actual)
-
 from __future__ import annotations
 
 import os

@@ -1,7 +1,5 @@
 """How sources and wheels become the one file."""
 
-# ruff: noqa: SIM300  (asserts read expected == actual)
-
 from __future__ import annotations
 
 import zipfile

@@ -1,7 +1,5 @@
 """What stays in the cache and what goes."""
 
-# ruff: noqa: SIM300  (asserts read expected == actual)
-
 from __future__ import annotations
 
 import fcntl

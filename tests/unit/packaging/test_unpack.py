@@ -1,7 +1,5 @@
 """The steps of a first start; `tests/artifact` runs them in whole files."""
 
-# ruff: noqa: SIM300  (asserts read expected == actual)
-
 from __future__ import annotations
 
 import fcntl
