@@ -88,7 +88,7 @@ class SourceSockets:
             return False
 
     def _shut(self, fd: int) -> bool:
-        if not self._is_open(fd):
+        if not self._is_open(fd) or self._known[fd].was_shut:
             return False
         with _Borrowed(fd) as handle:
             self._known[fd].was_shut = _shut_down(handle)

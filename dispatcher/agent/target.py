@@ -23,6 +23,7 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
 _AMBIGUOUS = frozenset("\u00df\u1e9e\u03c2\u200c\u200d")
 _HOST_CHARS = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=-]+")
 _KEPT = "".join(chr(code) for code in range(0x21, 0x7F))
+_BRACKETED = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//(?:[^/?#]*@)?\[([^\]]*)\]")
 _IPV4_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 
 
@@ -74,7 +75,7 @@ def parse_target(url: str, *, base: Target | None = None) -> Target:
     Raises:
         ExecutionError: `target_has_no_ipv6` for an IPv4 literal, `internal` for what is no URL of ours.
     """
-    split = _split(url if base is None else urljoin(base.url, url))
+    split = _split(url, base)
     host = _host(split)
     port = _port(split)
     userinfo = split.netloc.rpartition("@")[0]
@@ -84,11 +85,14 @@ def parse_target(url: str, *, base: Target | None = None) -> Target:
     return target
 
 
-def _split(url: str) -> SplitResult:
+def _split(url: str, base: Target | None) -> SplitResult:
     if _CONTROLS.search(url):
         raise _invalid("the URL holds a control character")
+    bracketed = _BRACKETED.match(url.strip(" "))
+    if bracketed and _is_ipv4(bracketed[1]):  # some versions of urlsplit raise here
+        raise _ipv4(bracketed[1])
     try:
-        split = urlsplit(url.strip(" "))
+        split = urlsplit(url.strip(" ") if base is None else urljoin(base.url, url.strip(" ")))
     except ValueError as error:
         raise _invalid(f"the URL cannot be read: {error}") from error
     if split.scheme not in PORTS:
@@ -116,22 +120,19 @@ def _host(split: SplitResult) -> str:
         return _address(host)
     name = _ascii_name(host)
     if _is_ipv4(name):
-        raise ExecutionError.of(FailureKind.TARGET_HAS_NO_IPV6, f"the target {host} is an IPv4 address")
+        raise _ipv4(host)
     return name
 
 
 def _address(literal: str) -> str:
     if "%" in literal:
         raise _invalid("the URL's address has a zone, which means something on one machine only")
-    if _is_ipv4(literal):
-        raise ExecutionError.of(FailureKind.TARGET_HAS_NO_IPV6, f"the target {literal} is an IPv4 address")
     try:
         address = ipaddress.IPv6Address(literal)
     except ValueError as error:
         raise _invalid(f"the URL's host [{literal[:64]}] is no IPv6 address") from error
     if address in _IPV4_MAPPED:
-        detail = f"the target [{address}] is an IPv4 address in an IPv6 form"
-        raise ExecutionError.of(FailureKind.TARGET_HAS_NO_IPV6, detail)
+        raise _ipv4(f"[{address}]")
     return str(address)
 
 
@@ -163,6 +164,10 @@ def _assemble(split: SplitResult, host: str, port: int, userinfo: str) -> Target
     query = f"?{quote(split.query, safe=_KEPT)}" if split.query else ""
     url = f"{split.scheme}://{secret}{place}{quote(split.path, safe=_KEPT) or '/'}{query}"
     return Target(url, split.scheme, host, port, userinfo)
+
+
+def _ipv4(host: str) -> ExecutionError:
+    return ExecutionError.of(FailureKind.TARGET_HAS_NO_IPV6, f"the target {host} is an IPv4 address")
 
 
 def _invalid(detail: str) -> ExecutionError:

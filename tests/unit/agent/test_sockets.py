@@ -1,0 +1,110 @@
+"""Sockets by source, on real connections."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from dispatcher.agent.sockets import SourceSockets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Pair = tuple[socket.socket, socket.socket]
+
+
+@contextlib.contextmanager
+def connection() -> Iterator[Pair]:
+    """Both ends of a connection over ::1."""
+    with (
+        socket.create_server(("::1", 0), family=socket.AF_INET6) as listener,
+        socket.create_connection(listener.getsockname()[:2]) as near,
+    ):
+        far, _ = listener.accept()
+        far.settimeout(5)
+        with far:
+            yield near, far
+
+
+@pytest.fixture
+def two() -> Iterator[tuple[Pair, Pair]]:
+    with connection() as one, connection() as other:
+        yield one, other
+
+
+def test_the_connections_of_one_source_are_ended_and_no_others(two: tuple[Pair, Pair]) -> None:
+    (near, far), (other_near, other_far) = two
+    sockets = SourceSockets()
+    sockets.opened(near.fileno(), "::1")
+    sockets.opened(other_near.fileno(), "::2")
+    assert 1 == sockets.shut("::1")
+    assert b"" == far.recv(1)
+    other_near.send(b"x")
+    assert b"x" == other_far.recv(1)
+    assert 1 == sockets.shut_all()
+    assert b"" == other_far.recv(1)
+
+
+def test_a_descriptor_that_names_something_else_by_now_is_left_alone(two: tuple[Pair, Pair]) -> None:
+    (near, _), (other_near, other_far) = two
+    sockets = SourceSockets()
+    sockets.opened(near.fileno(), "::1")
+    os.dup2(other_near.fileno(), near.fileno())
+    assert 0 == sockets.count("::1")
+    assert 0 == sockets.shut("::1")
+    other_near.send(b"x")
+    assert b"x" == other_far.recv(1)
+
+
+def test_a_connection_is_found_dead_by_its_local_end_once_its_peer_has_closed() -> None:
+    with connection() as (near, far):
+        sockets = SourceSockets()
+        sockets.opened(near.fileno(), "::1")
+        ip, port = near.getsockname()[:2]
+        sockets.connected(near.fileno(), ip, port)
+        assert not sockets.is_dead(ip, port)
+        far.close()
+        assert sockets.is_dead(ip, port)
+        assert not sockets.is_dead(ip, port + 1)
+
+
+def test_a_connection_that_we_ended_is_dead_for_udp_too() -> None:
+    with (
+        socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as far,
+        socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as near,
+    ):
+        far.bind(("::1", 0))
+        near.connect(far.getsockname())
+        sockets = SourceSockets()
+        sockets.opened(near.fileno(), "::1")
+        ip, port = near.getsockname()[:2]
+        sockets.connected(near.fileno(), ip, port)
+        assert not sockets.is_dead(ip, port)
+        sockets.shut("::1")
+        assert sockets.is_dead(ip, port)
+
+
+def test_a_socket_is_connected_when_it_has_a_peer() -> None:
+    sockets = SourceSockets()
+    with connection() as (near, _), socket.socket(socket.AF_INET6) as lonely:
+        sockets.opened(near.fileno(), "::1")
+        sockets.opened(lonely.fileno(), "::1")
+        assert sockets.is_connected(near.fileno())
+        assert not sockets.is_connected(lonely.fileno())
+    assert 0 == sockets.count("::1")
+
+
+def test_a_reused_descriptor_replaces_its_predecessor() -> None:
+    sockets = SourceSockets()
+    ends = []
+    for _ in range(50):
+        with connection() as (near, _far):
+            sockets.opened(near.fileno(), "::1")
+            ends.append(near.getsockname()[:2])
+            sockets.connected(near.fileno(), *ends[-1])
+    assert len(sockets._known) == len(sockets._by_local_end) == 1
+    assert not any(sockets.is_dead(*end) for end in ends)
