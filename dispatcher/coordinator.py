@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _HEADER_BYTES = 64 * 1024
+_BACKLOG = 1024  # a fleet of agents that comes back at once must not be turned away
 _CLOSING_SECONDS = 3.0
 """How long links and the last replies may take to end once nothing is in flight."""
 
@@ -159,7 +160,14 @@ async def _drain(settings: CoordinatorSettings, services: Services) -> None:
 
 def _listen(settings: CoordinatorSettings) -> list[socket.socket]:
     try:
-        return bind_sockets(settings.port, settings.host)
+        if settings.host == "::" and socket.has_dualstack_ipv6():
+            # Tornado would leave IPv4 out; whoever listens on everything means that too.
+            everything = socket.create_server(
+                ("::", settings.port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=_BACKLOG
+            )
+            everything.setblocking(False)
+            return [everything]
+        return bind_sockets(settings.port, settings.host, backlog=_BACKLOG)
     except OSError as error:
         reason = error.strerror or str(error)
         raise DispatcherError(f"cannot listen on {settings.host} port {settings.port}: {reason}") from error
