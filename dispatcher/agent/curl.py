@@ -106,13 +106,15 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         return self._sockets.count(source)
 
     def close(self) -> None:
-        """End all transfers (their `done` is cancelled) and all connections."""
+        """End all transfers (their `done` is cancelled) and all connections.
+
+        libcurl waits here for a resolver that hangs, for as long as the system's resolver does.
+        """
+        for transfer in list(self._active.values()):
+            self.stop(transfer)
+            transfer.done.cancel()
         if self._idle_timer is not None:
             self._idle_timer.cancel()
-        for handle, transfer in list(self._active.items()):
-            transfer.done.cancel()
-            self._multi.remove_handle(handle)
-        self._active.clear()
         super().close()
 
     def _new_handle(self) -> pycurl.Curl:

@@ -28,7 +28,9 @@ def test_an_ipv4_literal_in_any_form_is_a_target_without_ipv6(host: str) -> None
     assert FailureKind.TARGET_HAS_NO_IPV6 == kind_of(f"https://{host}:8443")
 
 
-@pytest.mark.parametrize("host", ["1.example", "256.256.256.256.test", "0x.test", "a1", "1-2", "[::1]", "[2001:db8::1]"])
+@pytest.mark.parametrize(
+    "host", ["1.example", "256.256.256.256.test", "0x.test", "a1", "1-2", "[::1]", "[2001:db8::1]"]
+)
 def test_a_name_that_only_looks_like_one_is_no_ipv4_literal(host: str) -> None:
     assert host.strip("[]") == parse_target(f"http://{host}/").host
 

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     import pytest
 
 
-def test_the_environment_names_the_file_of_trusted_certificates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_names_the_file_of_trusted_certificates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "mine.pem"
     path.write_text("")
     monkeypatch.setenv("SSL_CERT_FILE", str(path))

@@ -1,0 +1,265 @@
+"""The executor's limits and its one promise: exactly one result for each execution, within its time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dispatcher.agent.executor import Executor
+from dispatcher.errors import FailureKind, Party
+from dispatcher.wire.messages import PHASES
+from tests.support.executing import echoed, elapsed, execution, executor, run, watched_loop
+from tests.support.targets import Dripping, Echo, Hanging, Mute, known_bytes
+
+if TYPE_CHECKING:
+    from dispatcher.agent.run import Run
+    from dispatcher.wire.messages import Result
+
+
+def test_a_result_says_what_was_answered_from_where_to_where() -> None:
+    async def test() -> None:
+        async with Echo() as target, executor() as made:
+            asked = execution(target.url("/cookies"), id="mine")
+            result = await made.execute(asked)
+        assert ("mine", 200, "OK", "1.1") == (result.id, result.status, result.reason, result.http_version)
+        assert ("::1", "::1") == (result.source_ip, result.remote_ip)
+        assert ("Set-Cookie", "a=1") == result.headers[0]
+        assert (("set-cookie", "b=2"), ("X-Latin", "\xe9")) == result.headers[2:4]
+        assert (None, "", None) == (result.error_kind, result.error_detail, result.error_party)
+
+    run(test())
+
+
+def test_timings_have_every_phase_and_add_up() -> None:
+    async def test() -> Result:
+        async with Echo() as target, executor() as made:
+            return await made.execute(execution(target.url("/redirect/3"), follow_redirects=True))
+
+    timings = run(test()).timings
+    assert PHASES == tuple(timings)
+    assert all(value >= 0 for value in timings.values())
+    parts = sum(value for name, value in timings.items() if name != "total")
+    assert timings["total"] >= timings["wait"] > 0
+    assert parts == pytest.approx(timings["total"], abs=5)
+
+
+def test_transfers_are_bounded_then_queued_in_order_then_refused() -> None:
+    async def test() -> None:
+        async with Hanging() as target, executor(max_concurrency=2, max_queue=2) as made:
+            running = [asyncio.create_task(made.execute(execution(target.url(), timeout=0.5))) for _ in range(4)]
+            await asyncio.sleep(0)
+            began = time.monotonic()
+            refused = await made.execute(execution(target.url(), timeout=0.5))
+            assert elapsed(began) < 0.1
+            assert FailureKind.OVERLOADED == refused.error_kind
+            assert "the agent has 2 transfers and 2 waiting ones already" == refused.error_detail
+            assert Party.AGENT == refused.error_party
+            assert 4 == made.in_flight
+            results = await asyncio.gather(*running)
+            assert [FailureKind.TIMEOUT] * 4 == [result.error_kind for result in results]
+            assert 2 == target.connections
+            assert 0 == made.in_flight
+
+    run(test())
+
+
+def test_the_time_in_the_queue_counts() -> None:
+    async def test() -> None:
+        async with Hanging() as target, Echo() as echo, executor(max_concurrency=1) as made:
+            first = asyncio.create_task(made.execute(execution(target.url(), timeout=0.3)))
+            second = asyncio.create_task(made.execute(execution(echo.url(), timeout=0.2)))
+            third = asyncio.create_task(made.execute(execution(echo.url(), timeout=5)))
+            queued = await second
+            assert "the time was up in phase queued, while waiting for a free slot at the agent" == queued.error_detail
+            assert Party.AGENT == queued.error_party
+            assert queued.timings["queued"] == pytest.approx(queued.timings["total"], abs=5)
+            assert FailureKind.TIMEOUT == (await first).error_kind
+            waited = await third
+            assert 200 == waited.status
+            assert waited.timings["queued"] > 200
+
+    run(test())
+
+
+@pytest.mark.parametrize(
+    ("kind", "scheme", "body", "phase"),
+    [
+        (Hanging, "http", None, "wait"),
+        (Dripping, "http", None, "receive"),
+        (Mute, "https", None, "tls"),
+        (Mute, "http", b"x" * 20_000_000, "send"),
+    ],
+)
+def test_at_the_deadline_a_transfer_ends_and_its_phase_is_named(
+    kind: type[Hanging], scheme: str, body: bytes | None, phase: str
+) -> None:
+    async def test() -> None:
+        async with kind() as target, executor() as made:
+            url = target.url().replace("http:", f"{scheme}:")
+            began = time.monotonic()
+            result = await made.execute(execution(url, method="POST", body=body, timeout=0.4))
+            assert elapsed(began) < 0.6
+            assert FailureKind.TIMEOUT == result.error_kind
+            assert result.error_detail.startswith(f"the time was up in phase {phase}, while ")
+            assert target.url().split("/")[2] in result.error_detail
+            assert Party.TARGET == result.error_party
+            assert result.timings[phase] > 250
+            if kind is not Mute:  # which would not notice
+                assert "::1" == await asyncio.wait_for(target.closings.get(), 5)
+
+    run(test())
+
+
+def test_no_time_left_is_a_timeout_and_nothing_is_sent() -> None:
+    async def test() -> None:
+        async with Echo() as target, executor() as made:
+            result = await made.execute(execution(target.url(), timeout=0))
+            assert FailureKind.TIMEOUT == result.error_kind
+            assert [] == target.requests
+
+    run(test())
+
+
+def test_the_deadline_holds_over_redirects() -> None:
+    async def test() -> None:
+        async with Hanging() as slow, Echo() as target, executor() as made:
+            url = target.url(f"/redirect-to?url={slow.url()}")
+            result = await made.execute(execution(url, follow_redirects=True, timeout=0.4))
+            assert FailureKind.TIMEOUT == result.error_kind
+            assert "phase wait" in result.error_detail
+            assert str(slow.port) in result.error_detail
+            assert result.timings["total"] < 600
+
+    run(test())
+
+
+def test_cancelling_ends_the_transfer_and_frees_its_slot() -> None:
+    async def test() -> None:
+        async with Hanging() as target, Echo() as echo, executor(max_concurrency=1) as made:
+            running = asyncio.create_task(made.execute(execution(target.url(), id="a", timeout=20)))
+            waiting = asyncio.create_task(made.execute(execution(target.url(), id="b", timeout=20)))
+            await asyncio.wait_for(target.seen.wait(), 5)
+            made.cancel("b")
+            made.cancel("a")
+            made.cancel("unknown")
+            for task in (running, waiting):
+                with pytest.raises(asyncio.CancelledError):
+                    await asyncio.wait_for(task, 1)
+            assert "::1" == await asyncio.wait_for(target.closings.get(), 5)
+            assert 0 == made.in_flight
+            assert 200 == (await made.execute(execution(echo.url(), id="a"))).status
+
+    run(test())
+
+
+def test_cancelling_the_callers_task_frees_what_it_held() -> None:
+    async def test() -> None:
+        async with Hanging() as target, Echo() as echo, executor(max_concurrency=1) as made:
+            running = asyncio.create_task(made.execute(execution(target.url(), timeout=20)))
+            waiting = asyncio.create_task(made.execute(execution(target.url(), timeout=20)))
+            await asyncio.wait_for(target.seen.wait(), 5)
+            waiting.cancel()
+            running.cancel()
+            await asyncio.gather(running, waiting, return_exceptions=True)
+            assert 0 == made.in_flight
+            assert 200 == (await made.execute(execution(echo.url()))).status
+
+    run(test())
+
+
+def test_an_id_that_is_under_way_is_refused_and_the_first_goes_on() -> None:
+    async def test() -> None:
+        async with Hanging() as target, executor() as made:
+            first = asyncio.create_task(made.execute(execution(target.url(), id="same", timeout=0.3)))
+            await asyncio.wait_for(target.seen.wait(), 5)
+            second = await made.execute(execution(target.url(), id="same"))
+            assert FailureKind.INTERNAL == second.error_kind
+            assert FailureKind.TIMEOUT == (await first).error_kind
+
+    run(test())
+
+
+def test_draining_takes_nothing_new_and_waits_for_the_rest() -> None:
+    async def test() -> None:
+        async with Hanging() as target, executor() as made:
+            running = asyncio.create_task(made.execute(execution(target.url(), timeout=0.5)))
+            await asyncio.wait_for(target.seen.wait(), 5)
+            assert not await made.drain(0.05)
+            refused = await made.execute(execution(target.url()))
+            assert FailureKind.OVERLOADED == refused.error_kind
+            assert await made.drain(5)
+            assert running.done()
+
+    run(test())
+
+
+def test_closing_cancels_what_has_no_result_yet() -> None:
+    async def test() -> None:
+        async with Hanging() as target:
+            made = Executor(max_concurrency=1)
+            tasks = [asyncio.create_task(made.execute(execution(target.url(), timeout=20))) for _ in range(2)]
+            await asyncio.wait_for(target.seen.wait(), 5)
+            made.close()
+            done = await asyncio.gather(*tasks, return_exceptions=True)
+            assert [asyncio.CancelledError] * 2 == [type(one) for one in done]
+            assert 0 == made.in_flight
+
+    run(test())
+
+
+class BrokenExecutor(Executor):
+    """Fails where nobody expects it."""
+
+    async def _follow(self, run: Run, hop: Any) -> Result:
+        raise KeyError(hop)
+
+
+def test_a_fault_of_ours_is_one_failed_result_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def test() -> None:
+        async with Echo() as target, executor(BrokenExecutor) as made:
+            result = await made.execute(execution(target.url(), id="f1"))
+            assert (FailureKind.INTERNAL, Party.AGENT) == (result.error_kind, result.error_party)
+            assert 0 == made.in_flight
+
+    run(test())
+    assert ["execution f1 failed by a fault of the agent"] == [record.message for record in caplog.records]
+
+
+def test_two_hundred_and_fifty_six_transfers_run_at_a_time() -> None:
+    async def test() -> None:
+        async with Echo() as target, executor() as made:
+            results = await asyncio.gather(*(made.execute(execution(target.url(), timeout=20)) for _ in range(600)))
+            assert {200} == {result.status for result in results}
+            assert target.connections <= 256
+
+    run(test())
+
+
+def test_the_loop_is_not_held_up_by_a_large_body() -> None:
+    async def test() -> None:
+        async with Echo() as target, executor() as made:
+            url = target.url("/bytes/50000000")
+            expected = known_bytes(50_000_000)
+            async with watched_loop() as late:
+                result = await made.execute(execution(url, max_body_bytes=50_000_000, timeout=20))
+                assert echoes_within(late)
+            assert expected == result.body
+
+    run(test())
+
+
+def echoes_within(late: list[float]) -> bool:
+    """Whether no tick came 50 ms late, but for the target's own, which makes the body on this loop."""
+    return sorted(late)[-2] < 0.05
+
+
+def test_kept_connections_are_used_again() -> None:
+    async def test() -> None:
+        async with Echo() as target, executor() as made:
+            ports = {echoed(await made.execute(execution(target.url())))["peer_port"] for _ in range(5)}
+            assert 1 == len(ports) == target.connections
+
+    run(test())
