@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support import netns
+from tests.support.cluster import Cluster, running_cluster, serving
+from tests.support.targets import Echo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 SOURCES = tuple(f"2001:db8:1::{number:x}" for number in range(1, 0x41))
 """The addresses that executions may leave from, canonical."""
@@ -26,3 +33,17 @@ def private_network() -> None:
             pytest.fail(reason, pytrace=False)
         pytest.skip(reason)
     netns.add_addresses("lo", (*SOURCES, TARGET))
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """Processes of the test's own."""
+    with running_cluster(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def target() -> Iterator[Echo]:
+    """A target that answers with what it saw."""
+    with serving(Echo(TARGET)) as made:
+        yield made

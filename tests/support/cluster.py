@@ -1,0 +1,130 @@
+"""A coordinator and its agents as processes, and a target in a thread of the test. Ended and judged at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import threading
+from typing import TYPE_CHECKING, TypeVar
+
+from tests.support import netns
+from tests.support.client import Client
+from tests.support.processes import Process, dispatcher_command, eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from tests.support.targets import Refusing, Target
+
+T = TypeVar("T", bound="Target | Refusing")
+
+_STALL_OPTION = ("--stall-warning", "0.05")
+
+
+class Cluster:
+    """Processes that end together. `client` talks to the coordinator that was started last."""
+
+    def __init__(self, folder: Path, command: Sequence[str] | None = None) -> None:
+        self.state_dir = folder / "state"
+        self.processes: list[Process] = []
+        self.url = ""
+        self._command = command or dispatcher_command()
+        self._client: Client | None = None
+
+    @property
+    def client(self) -> Client:
+        """A user of the coordinator."""
+        assert self._client is not None, "no coordinator has been started"
+        return self._client
+
+    def start(self, name: str, *arguments: str, machine: netns.Machine = netns.THIS) -> Process:
+        """Start the program."""
+        process = Process(name, [*self._command, *arguments], machine=machine)
+        self.processes.append(process)
+        return process
+
+    def coordinator(self, *options: str, host: str = "127.0.0.1", port: int = 0) -> Process:
+        """Start a coordinator, wait until it is ready, and let `client` talk to it."""
+        place = ("--host", host, "--port", str(port), "--state-dir", str(self.state_dir))
+        process = self.start("coordinator", "coordinator", *place, *_STALL_OPTION, *options)
+        self.url = process.wait_for_line("coordinator ready on ").rpartition(" ")[2]
+        if self._client is not None:
+            self._client.close()
+        self._client = Client(self.url)
+        return process
+
+    @property
+    def port(self) -> int:
+        """Where the coordinator listens."""
+        return int(self.url.rpartition(":")[2])
+
+    def agent(
+        self, agent_id: str, addresses: Iterable[str] = (), *options: str, machine: netns.Machine = netns.THIS
+    ) -> Process:
+        """Start an agent and wait until it is connected."""
+        process = self.begin_agent(agent_id, addresses, *options, machine=machine)
+        process.wait_for_line("connected to ")
+        return process
+
+    def begin_agent(
+        self, agent_id: str, addresses: Iterable[str] = (), *options: str, machine: netns.Machine = netns.THIS
+    ) -> Process:
+        """Start an agent."""
+        named = [word for address in addresses for word in ("--address", address)]
+        common = ("--coordinator-url", self.url, "--agent-id", agent_id, *_STALL_OPTION)
+        return self.start(agent_id, "agent", *common, *named, *options, machine=machine)
+
+    def close(self) -> None:
+        """End all processes, the last one first; each must end well and must have been silent."""
+        statuses = [(process.name, process.end()) for process in reversed(self.processes) if process.is_running]
+        if self._client is not None:
+            self._client.close()
+        for process in self.processes:
+            print(process.everything())  # noqa: T201 - pytest shows it where a test fails
+        assert [] == [(name, status) for name, status in statuses if status != 0]
+        alarms = [f"[{process.name}] {line}" for process in self.processes for line in process.alarms()]
+        assert [] == alarms
+
+
+@contextlib.contextmanager
+def running_cluster(folder: Path, command: Sequence[str] | None = None) -> Iterator[Cluster]:
+    """A cluster for the length of a block; after a failure its processes end without being judged."""
+    cluster = Cluster(folder, command)
+    try:
+        yield cluster
+    except BaseException:
+        for process in reversed(cluster.processes):
+            process.signal(signal.SIGKILL)
+            process.wait()
+            print(process.everything())  # noqa: T201 - pytest shows it where a test fails
+        raise
+    cluster.close()
+
+
+@contextlib.contextmanager
+def serving(target: T) -> Iterator[T]:
+    """Run a target on an event loop in a thread of its own; what it has seen may be read from the test."""
+    up, stop = threading.Event(), asyncio.Event()
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def serve() -> None:
+        loops.append(asyncio.get_running_loop())
+        async with target:
+            up.set()
+            await stop.wait()
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),), name="target")
+    thread.start()
+    try:
+        assert up.wait(10), "the target does not listen"
+        yield target
+    finally:
+        loops[0].call_soon_threadsafe(stop.set)
+        thread.join(10)
+
+
+def wait_for_requests(target: Target, count: int) -> None:
+    """Wait until the target has read so many requests in all."""
+    eventually(lambda: len(target.requests) >= count, f"{count} requests at the target")
