@@ -6,6 +6,7 @@ import asyncio
 import errno
 import logging
 import socket
+import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,13 @@ fe800000000000004cb6c2fffea8dccb 0c 40 20 c0     eth0
 """
 
 needs_netlink = pytest.mark.skipif(not hasattr(socket, "AF_NETLINK"), reason="netlink is Linux's")
+
+
+def address_event(address: str) -> bytes:
+    """Make what the kernel sends when an address was added."""
+    fixed = bytes([socket.AF_INET6, 128, 0, 0]) + struct.pack("=I", 1)
+    body = fixed + struct.pack("=HH16s", 20, 1, socket.inet_pton(socket.AF_INET6, address))
+    return struct.pack("=IHHII", 16 + len(body), netlink.RTM_NEWADDR, 0, 0, 0) + body
 
 
 def ignore() -> None:
@@ -72,7 +80,7 @@ def test_bytes_from_another_process_are_not_taken_for_the_kernels() -> None:
             port, _ = source._socket.getsockname()
             with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as other:
                 try:
-                    other.sendto(netlink.dump_request(1), (port, 0))
+                    other.sendto(address_event("2a00::1"), (port, 0))
                 except OSError as error:
                     pytest.skip(f"the kernel does not deliver it at all: {error}")
                 async with asyncio.timeout(5):
@@ -112,13 +120,8 @@ def test_after_a_loss_events_are_not_trusted_once(fake: socket.socket) -> None:
 class KernelSocketThatNeverEnds:
     """A netlink socket that always has one more address event."""
 
-    def __init__(self) -> None:
-        """Make one event of an address."""
-        body = bytes([10, 128, 0, 0, 1, 0, 0, 0]) + b"\x14\x00\x01\x00" + socket.inet_pton(socket.AF_INET6, "2a00::1")
-        self.data = (16 + len(body)).to_bytes(4, "little") + b"\x14\x00\x00\x00" + bytes(8) + body
-
     def recvfrom(self, size: int) -> tuple[bytes, tuple[int, int]]:
-        return self.data, (0, 0)
+        return address_event("2a00::1"), (0, 0)
 
 
 def test_a_flood_of_events_is_bounded_in_a_turn_and_in_all(monkeypatch: pytest.MonkeyPatch) -> None:

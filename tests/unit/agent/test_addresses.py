@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import logging
 import time
 from typing import TYPE_CHECKING, Any
@@ -67,6 +68,21 @@ class ListedSource:
     def lose(self) -> None:
         self.events = None
         self.wake()
+
+
+class SourceInPieces(ListedSource):
+    """A kernel that lists its addresses as the real one does: some 400 at a time, a loop turn each."""
+
+    def __init__(self, *addresses: str) -> None:
+        """Make the pieces beforehand: their making is the kernel's work."""
+        super().__init__()
+        known = [KernelAddress(address, 1) for address in addresses]
+        self.ready = [known[start : start + 400] for start in range(0, len(known), 400)]
+
+    async def pieces(self) -> AsyncGenerator[list[KernelAddress], None]:
+        for piece in self.ready:
+            yield piece
+            await asyncio.sleep(0)
 
 
 class InterruptedSource(ListedSource):
@@ -353,8 +369,10 @@ def test_an_interface_that_is_renamed_is_known_by_its_new_name(monkeypatch: pyte
 
 def test_ten_thousand_addresses_take_the_loop_for_less_than_50_ms_a_turn_and_fit_into_messages() -> None:
     async def scenario() -> None:
+        gc.collect()
+        gc.freeze()  # a full collection over all that pytest has loaded takes 45 ms by itself
         told = Told()
-        source = ListedSource(*(f"2a00::{number:x}" for number in range(10_000)))
+        source = SourceInPieces(*(f"2a00::{number:x}" for number in range(10_000)))
         watching = watcher(source, told)
         start = asyncio.create_task(watching.start())
         turns = [await busy_seconds() for _ in iter(start.done, True)]
@@ -362,9 +380,10 @@ def test_ten_thousand_addresses_take_the_loop_for_less_than_50_ms_a_turn_and_fit
         assert 10_000 == len(told.states)
         assert {limits.MAX_ADDRESSES_PER_MESSAGE} == {len(changed) for changed, _ in told.calls}
         # CPU time, since another process may take the CPU from a turn.
-        assert sorted(turns)[-1] < 0.05
+        assert max(turns) < 0.05
         assert len(turns) > 20
         await watching.stop()
+        gc.unfreeze()
 
     run(scenario())
 
