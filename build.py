@@ -175,7 +175,9 @@ def _commit() -> str:
     if not (ROOT / ".git").exists() or shutil.which("git") is None:
         return ""
     commit = _output(["git", "rev-parse", "--short=12", "HEAD"])
-    changed = _output(["git", "status", "--porcelain", "--", "dispatcher", LOCK.name, Path(__file__).name])
+    changed = _output(
+        ["git", "--no-optional-locks", "status", "--porcelain", "--", "dispatcher", LOCK.name, Path(__file__).name]
+    )
     return f"{commit}.dirty" if changed else commit
 
 

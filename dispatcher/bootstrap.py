@@ -58,6 +58,8 @@ def start() -> int:
         except NotUsableError as error:
             sys.stderr.write(f"{error}\n")
             return 2
+        except KeyboardInterrupt:
+            return 0
     from dispatcher.cli import main  # noqa: PLC0415  the path that it imports from is only right now
 
     return main()
@@ -114,7 +116,10 @@ def target_tag() -> str:
 def set_name() -> str:
     """Return the name of this Python's set of files. Raises `NotUsableError` where the file holds none."""
     tag = target_tag()
-    known = dict(line.split(" ") for line in read_stored("targets.txt").decode().splitlines())
+    try:
+        known = dict(line.split(" ") for line in read_stored("targets.txt").decode().splitlines())
+    except ValueError as error:
+        raise damaged(error) from error
     if tag not in known:
         has = ", ".join(known)
         raise NotUsableError(f"dispatcher.pyz was built for {has}; this is {tag} ({sys.executable})")
@@ -125,6 +130,12 @@ def read_stored(member: str) -> bytes:
     """Read a member of the one file that is stored uncompressed."""
     data: bytes = __spec__.loader.get_data(member)  # type: ignore[union-attr]  # a zipimporter
     return data
+
+
+def damaged(error: Exception) -> NotUsableError:
+    """Return what to say of a file whose content is not what was packed."""
+    what = f"{ARCHIVE} is damaged ({error})"
+    return NotUsableError(f"{what}; copy it again and compare its SHA-256 with the published one")
 
 
 def find(name: str) -> str | None:
@@ -143,23 +154,26 @@ def import_from(folder: str) -> None:
 
 
 def places() -> Iterator[tuple[str, str]]:
-    """Yield where a set may lie, best first: what names the place, and its real path."""
+    """Yield where a set may lie, best first: what names the place, and its path."""
     env = os.environ
+    ours = f"dispatcher-{os.geteuid()}"
+    if cache := env.get("DISPATCHER_CACHE"):
+        yield "DISPATCHER_CACHE", os.path.realpath(cache)
     named = [
-        ("DISPATCHER_CACHE", env.get("DISPATCHER_CACHE"), ""),
         ("XDG_CACHE_HOME", env.get("XDG_CACHE_HOME"), "dispatcher"),
-        ("the home directory", os.path.expanduser("~"), ".cache/dispatcher"),
+        ("the home directory", os.path.expanduser("~/.cache"), "dispatcher"),
         ("XDG_RUNTIME_DIR", env.get("XDG_RUNTIME_DIR"), "dispatcher"),
-        ("/var/tmp", "/var/tmp", f"dispatcher-{os.geteuid()}"),  # noqa: S108  checked: private or not used
-        ("TMPDIR", env.get("TMPDIR") or "/tmp", f"dispatcher-{os.geteuid()}"),  # noqa: S108  the same
+        ("/var/tmp", "/var/tmp", ours),  # noqa: S108  not used unless it is private
+        ("TMPDIR", env.get("TMPDIR") or "/tmp", ours),  # noqa: S108  the same
     ]
-    for origin, base, below in named:
+    for origin, base, name in named:
         if base and os.path.isabs(base):
-            yield origin, os.path.realpath(os.path.join(base, below))
+            # No link is followed below a base: where others may write, they could lead us anywhere.
+            yield origin, os.path.join(os.path.realpath(base), name)
 
 
 def why_unfit(root: str) -> str | None:
-    """Say why the existing folder `root` (a real path) is not fit to import from; None where it is.
+    """Say why the existing folder `root`, one of `places()`, is not fit to import from; None where it is.
 
     Fit is what nobody but us, root and the owner of `/` (root outside, in a user namespace) can change, and what
     allows execution.

@@ -26,7 +26,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from dispatcher import bootstrap
-from dispatcher.bootstrap import FILE_TIME, INDEX, NotUsableError
+from dispatcher.bootstrap import FILE_TIME, INDEX
 from dispatcher.packaging import prune
 
 if TYPE_CHECKING:
@@ -71,18 +71,17 @@ def _provide(name: str, files: dict[str, bytes]) -> None:
             reasons.append(f"  {root} ({origin}): {error.strerror or error}")
         else:
             _warn_of_cache(reasons)
-            return bootstrap.import_from(folder)
+            bootstrap.import_from(folder)
+            return
     from dispatcher.packaging import memory  # noqa: PLC0415  the last resort; it needs ctypes, which may be missing
 
     memory.provide(files, reasons)
-    return None
 
 
 def _warn_of_cache(reasons: list[str]) -> None:
     """Tell whoever named a place that it was not used; the other places are nobody's wish."""
-    for reason in reasons:
-        if "(DISPATCHER_CACHE)" in reason:
-            sys.stderr.write(f"DISPATCHER_CACHE is not used:{reason[1:]}\n")
+    if "DISPATCHER_CACHE" in os.environ and reasons:
+        sys.stderr.write(f"DISPATCHER_CACHE is not used:{reasons[0][1:]}\n")
 
 
 def read_set() -> dict[str, bytes]:
@@ -94,8 +93,7 @@ def read_set() -> dict[str, bytes]:
             with zipfile.ZipFile(io.BytesIO(archive.read("packages.zip"))) as packages:
                 return {entry.path: _read(entry, archive, packages) for entry in entries}
     except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, EOFError) as error:
-        what = f"{bootstrap.ARCHIVE} is damaged ({error})"
-        raise NotUsableError(f"{what}; copy it again and compare its SHA-256 with the published one") from error
+        raise bootstrap.damaged(error) from error
 
 
 def _entry(line: str) -> Entry:

@@ -118,6 +118,19 @@ def test_a_link_to_a_private_folder_is_followed_once(gateway: Gateway, probe: Pa
     assert gateway.report(probe)["path"][0].startswith(f"{private}/{target_tag()}-")
 
 
+def test_a_link_that_others_could_have_made_is_not_followed(gateway: Gateway, probe: Path, tmp_path: Path) -> None:
+    bait = tmp_path / "bait"
+    bait.mkdir(mode=0o700)
+    gateway.env |= {"HOME": "/proc/no-home", "BAIT": str(bait), "TMPDIR": str(gateway.home)}
+    wrap = mounted("/var/tmp:rw")
+    wrap[wrap.index("-c") + 1] = wrap[-2].replace(
+        'exec "$@"', 'ln -s "$BAIT" /var/tmp/dispatcher-$(id -u) && exec "$@"'
+    )
+    report = gateway.report(probe, wrap=wrap)
+    assert report["path"][0].startswith(f"{gateway.home}/dispatcher-")
+    assert [] == list(bait.iterdir())
+
+
 def test_where_nothing_will_do_each_place_gets_a_line(gateway: Gateway, probe: Path) -> None:
     gateway.env |= {"TMPDIR": str(gateway.home), "DISPATCHER_CACHE": "/proc/nowhere"}
     no_memory = "import os; del os.memfd_create; import runpy, sys; sys.argv = sys.argv[1:]; "

@@ -76,17 +76,29 @@ def test_the_places_come_in_the_order_that_is_documented(monkeypatch: pytest.Mon
 
 
 def test_a_relative_or_empty_place_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DISPATCHER_CACHE", "here")
+    monkeypatch.setenv("DISPATCHER_CACHE", "")
     monkeypatch.setenv("XDG_CACHE_HOME", "")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "here")
     origins = [origin for origin, _ in bootstrap.places()]
-    assert "DISPATCHER_CACHE" not in origins
-    assert "XDG_CACHE_HOME" not in origins
+    assert ["the home directory", "/var/tmp", "TMPDIR"] == origins
 
 
-def test_a_place_is_its_real_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_links_to_a_place_are_followed_but_none_below_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "real")
     monkeypatch.setenv("DISPATCHER_CACHE", str(tmp_path / "link"))
-    assert ("DISPATCHER_CACHE", str(tmp_path / "real")) in list(bootstrap.places())
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "link"))
+    (tmp_path / "real").mkdir()
+    ours = f"dispatcher-{os.geteuid()}"
+    (tmp_path / "real" / ours).symlink_to(tmp_path)
+    places = dict(bootstrap.places())
+    assert str(tmp_path / "real") == places["DISPATCHER_CACHE"]
+    assert f"{tmp_path}/real/{ours}" == places["TMPDIR"]
+
+
+def test_a_relative_cache_is_below_the_current_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DISPATCHER_CACHE", "here")
+    assert ("DISPATCHER_CACHE", str(tmp_path / "here")) in list(bootstrap.places())
 
 
 def test_a_private_folder_is_fit(tmp_path: Path) -> None:
