@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import sqlite3
 from typing import TYPE_CHECKING
@@ -20,11 +21,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+_log = logging.getLogger(__name__)
+
 BUSY_TIMEOUT_SECONDS = 5.0
 """How long a statement waits for another process (a backup, a shell) that holds the file."""
 
 JOURNAL_LIMIT_BYTES = 64 * 1024 * 1024
-"""What a checkpoint leaves of a write-ahead log that a burst made larger."""
+"""How large the write-ahead log may grow before it is emptied by force: readers without a pause keep it growing."""
+
+TRIM_WAIT_SECONDS = 0.25
+"""How long emptying it waits for readers: longer than a page of 500 records of 64 KiB takes (30 ms)."""
 
 Migration = tuple[str, ...]
 """The statements that lead from one version of a file to the next."""
@@ -46,6 +52,8 @@ class Database:
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             self.connection = opened.enter_context(contextlib.closing(_connect(self.path)))
             self._migrate(migrations)
+            self._journal = self.path.with_name(f"{self.path.name}-wal")
+            self._trim_at = JOURNAL_LIMIT_BYTES
             self._opened = opened.pop_all()
 
     @contextlib.contextmanager
@@ -64,6 +72,23 @@ class Database:
                 if self.connection.in_transaction:  # SQLite itself has rolled back after some errors
                     self.connection.execute("ROLLBACK")
                 raise
+
+    def trim(self) -> None:
+        """Empty the write-ahead log if it has grown over its limit; where a reader stays in it, try again later.
+
+        SQLite moves it into the file by itself, but starts it afresh only in a moment without readers.
+        """
+        size = self._journal.stat().st_size if self._journal.exists() else 0
+        if size <= self._trim_at:
+            return
+        self.connection.execute(f"PRAGMA busy_timeout = {TRIM_WAIT_SECONDS * 1000:.0f}")
+        try:
+            (is_busy, _, _) = self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.Error as error:  # such as a full disk; everything committed stays in the log
+            _log.warning("cannot empty %s: %s", self._journal, error)
+            is_busy = True
+        self.connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_SECONDS * 1000:.0f}")
+        self._trim_at = size + JOURNAL_LIMIT_BYTES if is_busy else JOURNAL_LIMIT_BYTES
 
     @contextlib.contextmanager
     def first_reading(self) -> Iterator[None]:
@@ -114,7 +139,7 @@ def connect_read_only(state_dir: Path, name: str) -> sqlite3.Connection:
     path = database_path(state_dir, name)
     with reading(path):
         connection = _connect(path, "?mode=ro")
-        connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
+        connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
         return connection
 
 

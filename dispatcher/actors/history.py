@@ -60,6 +60,7 @@ class HistoryLog(BatchingActor):
         appends = [request for request in requests if isinstance(request.message, AppendRecord)]
         if appends:
             self._append(appends)
+            self._database.trim()
         for request in requests:
             if not isinstance(request.message, AppendRecord):
                 self.handle(request)

@@ -154,6 +154,29 @@ def test_a_fault_of_the_block_rolls_back_and_passes_as_it_is(tmp_path: Path) -> 
         assert [("apple",)] == fruit(database.connection)
 
 
+def test_a_log_that_readers_keep_growing_is_emptied_once_they_leave(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dispatcher.actors.database.JOURNAL_LIMIT_BYTES", 50_000)
+    monkeypatch.setattr("dispatcher.actors.database.TRIM_WAIT_SECONDS", 0.01)
+    journal = tmp_path / "test.sqlite3-wal"
+
+    def grow() -> int:
+        for number in range(20):
+            add(database, f"{number}-{journal.stat().st_size}")
+        database.trim()
+        return journal.stat().st_size
+
+    with closing(Database(tmp_path, "test", [FIRST])) as database:
+        with closing(connect_read_only(tmp_path, "test")) as reader:
+            reader.execute("BEGIN")
+            fruit(reader)
+            sizes = [grow(), grow()]
+            assert 50_000 < sizes[0] < sizes[1]
+        assert 0 == grow()
+        assert 61 == len(fruit(database.connection))
+
+
 def test_closing_leaves_everything_in_the_one_file(tmp_path: Path) -> None:
     Database(tmp_path, "test", [FIRST]).close()
     assert {"test.lock", "test.sqlite3"} == {path.name for path in tmp_path.iterdir()}
