@@ -16,14 +16,15 @@ ROOT = Path(build.__file__).parent
 PACKED = ["dispatcher", "build.py", "requirements.lock", "pyproject.toml"]
 
 
-def copy(target: Path) -> Path:
-    """Copy what a build needs to another folder, the downloaded wheels too."""
+def copy(target: Path, *, wheels: bool = True) -> None:
+    """Copy what a build needs to another folder, with or without the downloaded wheels."""
     for name in PACKED:
         source = ROOT / name
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(source, target / name, ignore=ignored) if source.is_dir() else shutil.copy(source, target)
-    shutil.copytree(build.locked_wheels(target_tag()).parent, target / "build" / "wheels")
-    return target
+    if wheels:
+        folder = build.locked_wheels(target_tag())
+        shutil.copytree(folder, target / "build" / "wheels" / folder.name)
 
 
 def test_two_builds_in_different_folders_give_the_same_bytes(tmp_path: Path) -> None:
