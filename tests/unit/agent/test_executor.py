@@ -12,7 +12,7 @@ from dispatcher.agent.executor import Executor
 from dispatcher.errors import FailureKind, Party
 from dispatcher.wire.messages import PHASES
 from tests.support.executing import echoed, elapsed, execution, executor, run, watched_loop
-from tests.support.targets import Dripping, Echo, Hanging, Mute, known_bytes
+from tests.support.targets import Dripping, Echo, Hanging, Mute, Target, known_bytes
 
 if TYPE_CHECKING:
     from dispatcher.agent.run import Run
@@ -94,7 +94,7 @@ def test_the_time_in_the_queue_counts() -> None:
     ],
 )
 def test_at_the_deadline_a_transfer_ends_and_its_phase_is_named(
-    kind: type[Hanging], scheme: str, body: bytes | None, phase: str
+    kind: type[Target], scheme: str, body: bytes | None, phase: str
 ) -> None:
     async def test() -> None:
         async with kind() as target, executor() as made:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from dispatcher.agent.hop import canonical_source, first_hop, next_hop
@@ -34,7 +36,7 @@ SECRETS = (("Authorization", "a"), ("cookie", "c"), ("Host", "h"), ("X-Key", "k"
         {"http_version": HttpVersion.HTTP_3},
     ],
 )
-def test_what_cannot_be_sent_as_it_is_is_refused(wrong: dict[str, object]) -> None:
+def test_what_cannot_be_sent_as_it_is_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ExecutionError) as caught:
         first_hop(execution(URL, **wrong))
     assert FailureKind.INTERNAL == caught.value.failure.kind
@@ -56,8 +58,8 @@ def test_an_empty_body_is_a_body_only_where_it_was_given() -> None:
     ("status", "method", "becomes"),
     [
         (301, "POST", "GET"), (302, "POST", "GET"), (303, "POST", "GET"), (307, "POST", "POST"), (308, "POST", "POST"),
-        (301, "PUT", "PUT"), (302, "DELETE", "DELETE"), (303, "PUT", "GET"), (303, "HEAD", "HEAD"), (302, "HEAD", "HEAD"),
-        (303, "GET", "GET"), (302, "PATCH", "PATCH"),
+        (301, "PUT", "PUT"), (302, "DELETE", "DELETE"), (303, "PUT", "GET"), (303, "HEAD", "HEAD"),
+        (302, "HEAD", "HEAD"), (303, "GET", "GET"), (302, "PATCH", "PATCH"),
     ],
 )  # fmt: skip
 def test_a_redirect_changes_the_method_as_its_status_says(status: int, method: str, becomes: str) -> None:

@@ -45,7 +45,7 @@ def test_a_folded_header_is_one_header() -> None:
     ["HTTP/1.1 200 OK", "HTTP/1.1 200 OK\nA: b", "HTTP/1.1 100 Continue\n", "HTTP/1.1 100 Continue\n\nHTTP/1.1 200"],
 )
 def test_a_head_without_an_end_is_unfinished(text: str) -> None:
-    given_lines = lines(text) if not text.endswith("\n") else lines(text[:-1]) + [b"\r\n"]
+    given_lines = lines(text) if not text.endswith("\n") else [*lines(text[:-1]), b"\r\n"]
     with pytest.raises(UnfinishedResponseError):
         parse_response(given_lines)
 
