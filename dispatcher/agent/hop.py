@@ -6,6 +6,7 @@ IPv4-only target named and the time measured for every hop alike, and credential
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 from dataclasses import dataclass, replace
@@ -77,6 +78,7 @@ def first_hop(execute: Execute) -> Hop:
     )
 
 
+@functools.lru_cache(maxsize=4096)
 def canonical_source(source: str) -> str:
     """Return the address as `ipaddress` writes it. Raises `ExecutionError` (`source_address`) for anything else."""
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,7 @@ def timings(phases: dict[str, float], total: float) -> dict[str, float]:
     return {name: round(max(0.0, known.get(name, 0.0)), 3) for name in PHASES}
 
 
+@functools.lru_cache(maxsize=4096)
 def _canonical(address: str) -> str:
     try:
         return str(ipaddress.ip_address(address.partition("%")[0]))

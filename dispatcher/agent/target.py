@@ -10,6 +10,7 @@ give another name (sharp s, final sigma, joiners) the request is refused rather 
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 import socket
@@ -66,6 +67,7 @@ class Target:
         return f"[{self.host}]:{self.port}" if self.is_literal else f"{self.host}:{self.port}"
 
 
+@functools.lru_cache(maxsize=64)  # most executions have the URL of the one before
 def parse_target(url: str, *, base: Target | None = None) -> Target:
     """Take a URL apart; with `base` it may be relative, and keeps the base's userinfo within its origin.
 
