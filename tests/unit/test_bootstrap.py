@@ -163,6 +163,14 @@ def test_a_set_with_another_size_time_or_mode_is_not_taken(unpacked: Path) -> No
     assert not bootstrap.take(str(unpacked))
 
 
+def test_a_set_with_a_pipe_in_it_is_not_taken(unpacked: Path) -> None:
+    victim = unpacked / "b with a space.py"
+    victim.unlink()
+    os.mkfifo(victim, 0o600)
+    os.utime(victim, (bootstrap.FILE_TIME, bootstrap.FILE_TIME))
+    assert not bootstrap.take(str(unpacked))
+
+
 def test_a_set_that_is_being_removed_is_not_taken(unpacked: Path) -> None:
     held = subprocess.run(
         ["flock", "--exclusive", "--nonblock", unpacked / bootstrap.INDEX, sys.executable, "-c", PROGRAM, unpacked],
