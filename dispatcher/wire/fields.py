@@ -7,7 +7,7 @@ value as JSON gave it and returns the value that the message holds, or raises `W
 from __future__ import annotations
 
 import dataclasses
-import math
+import ipaddress
 from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -44,6 +44,25 @@ def text(max_chars: int = limits.MAX_TEXT_CHARS, *, min_chars: int = 0, default:
     return _field(check, default)
 
 
+def _address(value: Any) -> str:
+    try:
+        if isinstance(value, str) and "%" not in value:
+            return str(ipaddress.ip_address(value))
+    except ValueError:
+        pass
+    raise WireError("is not an IP address")
+
+
+def address(*, default: Any = _ABSENT) -> Any:
+    """An IP address without a zone; held in its canonical form, so that no address is two."""
+    return _field(_address, default)
+
+
+def addresses(max_items: int, *, default: Any = _ABSENT) -> Any:
+    """A list of IP addresses."""
+    return _field(lambda value: tuple(map(_address, _list(value, max_items))), default)
+
+
 def integer(low: int, high: int, *, default: Any = _ABSENT) -> Any:
     """A whole number from `low` to `high`."""
 
@@ -51,17 +70,18 @@ def integer(low: int, high: int, *, default: Any = _ABSENT) -> Any:
         if type(value) is not int:
             raise WireError("is not a whole number")
         if not low <= value <= high:
-            raise WireError(f"is {value}, not {low} to {high}")
+            raise WireError(f"is not a whole number from {low} to {high}")
         return value
 
     return _field(check, default)
 
 
 def _number(value: Any, low: float, high: float) -> float:
-    if type(value) not in (int, float) or not math.isfinite(value):
+    if type(value) not in (int, float):
         raise WireError("is not a number")
+    # NaN is in no range; and a whole number that no float can hold can still be compared.
     if not low <= value <= high:
-        raise WireError(f"is {value}, not {low} to {high}")
+        raise WireError(f"is not a number from {low:g} to {high:g}")
     return float(value)
 
 

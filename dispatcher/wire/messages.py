@@ -75,7 +75,7 @@ class Hello(Message):
 class AddressReport:
     """One address of an agent: its canonical text, its state, and why it is not used if it is not."""
 
-    address: str = text(64, min_chars=2)
+    address: str = fields.address()
     state: AddressState = choice(AddressState)
     reason: str | None = optional(text())
 
@@ -86,7 +86,7 @@ class AddressesChanged(Message):
 
     tag: ClassVar[str] = "addresses_changed"
     changed: tuple[AddressReport, ...] = fields.records(AddressReport, limits.MAX_ADDRESSES_PER_MESSAGE, default=())
-    gone: tuple[str, ...] = strings(limits.MAX_ADDRESSES_PER_MESSAGE, 64, default=())
+    gone: tuple[str, ...] = fields.addresses(limits.MAX_ADDRESSES_PER_MESSAGE, default=())
 
 
 @dataclass(frozen=True, slots=True)
