@@ -24,8 +24,7 @@ class Assembler:
     def __init__(self, allowance: Allowance) -> None:
         """Start with none."""
         self._allowance = allowance
-        self._pieces: dict[str, list[bytes]] = {}
-        self._sizes: dict[str, int] = {}
+        self._arrived: dict[str, bytearray | None] = {}  # None: it was said to be invalid
 
     def add(self, chunk: BodyChunk) -> Invalid | None:
         """Keep a chunk. One that nobody expects is dropped; one past the allowance makes the message invalid, once."""
@@ -33,33 +32,40 @@ class Assembler:
         if allowed is None:
             self.forget(chunk.id)
             return None
-        size = self._sizes.get(chunk.id, 0) + len(chunk.body)
-        self._sizes[chunk.id] = size
-        if size > allowed:
-            self._pieces.pop(chunk.id, None)
-            return Invalid(chunk.tag, chunk.id, f"its body has more than the {allowed} bytes allowed")
-        self._pieces.setdefault(chunk.id, []).append(chunk.body)
+        arrived = self._arrived.setdefault(chunk.id, bytearray())
+        if arrived is None:
+            return None
+        if len(arrived) + len(chunk.body) > allowed:
+            self._arrived[chunk.id] = None
+            return _too_long(chunk, allowed)
+        arrived += chunk.body
         return None
 
-    def complete(self, message: Message) -> Message | Invalid:
-        """Put the chunks that went ahead of `message` before its own piece of the body."""
+    def complete(self, message: Message) -> Message | Invalid | None:
+        """Put the chunks that went ahead of `message` before its own piece; None where they made it invalid before."""
         identifier = getattr(message, "id", None)
         if not hasattr(message, "body") or not isinstance(identifier, str):
             return message
         allowed = self._allowance(identifier)
-        size = self._sizes.pop(identifier, 0) + len(message.body)
-        pieces = self._pieces.pop(identifier, [])
-        if allowed is not None and size > allowed:
-            return Invalid(message.tag, identifier, f"its body has {size} bytes, more than the {allowed} allowed")
-        if not pieces:
+        arrived = self._arrived.pop(identifier, bytearray())
+        if allowed is None:
             return message
-        body = b"".join((*pieces, message.body))
+        if arrived is None:
+            return None
+        if len(arrived) + len(message.body) > allowed:
+            return _too_long(message, allowed)
+        if not arrived:
+            return message
+        body = b"".join((arrived, message.body))
         return dataclasses.replace(message, body=body)  # type: ignore[type-var]  # every message is a dataclass
 
-    def forget(self, identifier: str) -> None:
-        """Drop what has come of this message."""
-        self._pieces.pop(identifier, None)
-        self._sizes.pop(identifier, None)
+    def forget(self, identifier: str) -> bool:
+        """Drop what has come of this message; True where it was said to be invalid before."""
+        return self._arrived.pop(identifier, bytearray()) is None
+
+
+def _too_long(message: Message, allowed: int) -> Invalid:
+    return Invalid(message.tag, message.id, f"its body has more than the {allowed} bytes allowed")  # type: ignore[attr-defined]  # a body has an id with it
 
 
 class Channel:
@@ -90,11 +96,11 @@ class Channel:
                 case BodyTaken():
                     self.outbox.taken(message.size)
                 case Invalid():
-                    if message.id is not None:
-                        self._assembler.forget(message.id)
-                    found.append(message)
+                    was_said = message.id is not None and self._assembler.forget(message.id)
+                    found += [] if was_said else [message]
                 case _:
-                    found.append(self._assembler.complete(message))
+                    completed = self._assembler.complete(message)
+                    found += [completed] if completed is not None else []
         if taken:
             self.outbox.put(BodyTaken(size=min(taken, limits.BULK_WINDOW_BYTES)))
         return found

@@ -11,7 +11,7 @@ import dataclasses
 from collections import deque
 
 from dispatcher.wire import codec, limits
-from dispatcher.wire.messages import BodyChunk, Message
+from dispatcher.wire.messages import BodyChunk, Draining, Execute, Message
 
 
 class OutboxFullError(Exception):
@@ -47,6 +47,7 @@ class Outbox:
         """Start with nothing to send and the whole window open."""
         self._small: deque[Message] = deque()
         self._large: deque[_Large] = deque()
+        self._behind: list[tuple[Message, list[_Large]]] = []
         self._window = limits.BULK_WINDOW_BYTES
         self._queued_bytes = 0
 
@@ -62,6 +63,9 @@ class Outbox:
         self._queued_bytes += size
         if size > limits.CHUNK_BYTES:
             self._large.append(_Large(message, message.id))  # type: ignore[attr-defined]  # a body has an id with it
+        elif isinstance(message, Draining) and (executions := self._large_executions()):
+            # It says that nothing more is given, so it must not overtake what was given before it.
+            self._behind.append((message, executions))
         else:
             self._small.append(message)
 
@@ -72,7 +76,7 @@ class Outbox:
     @property
     def is_empty(self) -> bool:
         """Whether nothing waits."""
-        return not self._small and not self._large
+        return not self._small and not self._large and not self._behind
 
     def unsent(self) -> frozenset[str]:
         """Return the ids of the messages that have not left as a whole."""
@@ -89,6 +93,7 @@ class Outbox:
         for large in self._large:
             if large.identifier == identifier:
                 self._large.remove(large)
+                self._let_follow()
                 self._queued_bytes -= len(large.body) - large.sent
                 return large.sent == 0
         return False
@@ -98,10 +103,13 @@ class Outbox:
         messages: list[Message] = []
         encoded: list[bytes] = []
         size = 0
-        while self._small and size < limits.SHARED_FRAME_BYTES:
+        while self._small:
+            written = codec.message_json(self._small[0])
+            size += len(written) + len(codec.body_of(self._small[0]))
+            if messages and size > limits.SHARED_FRAME_BYTES:
+                break
             messages.append(self._small.popleft())
-            encoded.append(codec.message_json(messages[-1]))
-            size += len(encoded[-1]) + len(codec.body_of(messages[-1]))
+            encoded.append(written)
         chunk = self._next_chunk()
         if chunk is not None:
             messages.append(chunk)
@@ -120,4 +128,14 @@ class Outbox:
         if not large.is_done:
             self._window -= limits.CHUNK_BYTES
             self._large.append(large)
+        self._let_follow()
         return chunk
+
+    def _large_executions(self) -> list[_Large]:
+        return [large for large in self._large if isinstance(large.message, Execute)]
+
+    def _let_follow(self) -> None:
+        """Queue what waits for large messages that have left by now."""
+        freed = [entry for entry in self._behind if not any(large in self._large for large in entry[1])]
+        self._behind = [entry for entry in self._behind if entry not in freed]
+        self._small.extend(message for message, _ in freed)

@@ -1,7 +1,5 @@
 """Frames: what is written is read again, and whatever else comes is refused without harm."""
 
-# ruff: noqa: SIM300  (asserts read expected == actual)
-
 from __future__ import annotations
 
 import json

@@ -1,7 +1,5 @@
 """How fields are declared, checked and written. The bounds of the real messages are in `test_messages.py`."""
 
-# ruff: noqa: SIM300  (asserts read expected == actual)
-
 from __future__ import annotations
 
 import math
@@ -34,7 +32,7 @@ class Sample:
     number: float = fields.number(0.0, 10.0)
     whole: int = fields.integer(0, 10, default=0)
     flag: bool = fields.flag(default=False)
-    colour: Colour = fields.choice(Colour, default=Colour.RED)
+    colour: Colour = fields.choice(Colour, default=Colour.RED)  # noqa: RUF009 (the call declares a field)
     parts: tuple[Part, ...] = fields.records(Part, 2, default=())
     names: tuple[str, ...] = fields.strings(2, 3, default=())
     maybe: int | None = fields.optional(fields.integer(0, 1))
@@ -62,7 +60,7 @@ def test_unknown_members_and_undeclared_ones_are_ignored() -> None:
 
 
 def test_what_is_no_object_is_refused() -> None:
-    with pytest.raises(WireError, match="^Sample is not an object$"):
+    with pytest.raises(WireError, match=r"^Sample is not an object$"):
         fields.parse(Sample, [])
 
 

@@ -1,7 +1,5 @@
 """The messages themselves: one committed example each, and every bound at its limit and one past it."""
 
-# ruff: noqa: SIM300  (asserts read expected == actual)
-
 from __future__ import annotations
 
 import dataclasses

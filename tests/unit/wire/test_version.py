@@ -1,7 +1,5 @@
 """Which peers understand each other."""
 
-# ruff: noqa: SIM300  (asserts read expected == actual)
-
 from __future__ import annotations
 
 import pytest

@@ -1,0 +1,38 @@
+"""Notices a peer that is silent: beside steps 4 and 8 of a request's way, on the event loop of either side.
+
+Tornado can ping by itself, but it says goodbye to a silent peer and waits five seconds more for an answer, in which
+executions are still given to it. And here everything that comes counts as a sign of life, not only the pong: on a slow
+line a pong waits behind the body that the peer is sending.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+
+class Heartbeat:
+    """Pings with `ping`, `interval` seconds after a sign of life; `timeout` seconds without another are silence."""
+
+    def __init__(self, ping: Callable[[bytes], None], *, interval: float, timeout: float) -> None:
+        """Prepare to ping; `run` does it."""
+        self._ping = ping
+        self._interval = interval
+        self._timeout = timeout
+        self._heard = asyncio.Event()
+
+    def heard(self) -> None:
+        """Something came from the peer."""
+        self._heard.set()
+
+    async def run(self) -> str:
+        """Ping until nothing came for `interval` and `timeout` seconds, and return a sentence that says so."""
+        while True:
+            await asyncio.sleep(self._interval)
+            self._heard.clear()
+            self._ping(b"")
+            try:
+                async with asyncio.timeout(self._timeout):
+                    await self._heard.wait()
+            except TimeoutError:
+                return f"nothing came for {self._timeout:g} s, not even an answer to a ping"

@@ -1,0 +1,192 @@
+"""The loop that sends: what one turn of the event loop put leaves in one frame, and the end is the end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
+
+import pytest
+
+from dispatcher.wire import codec, limits
+from dispatcher.wire import messages as wire
+from dispatcher.wire.channel import Channel
+from dispatcher.wire.messages import Message
+from dispatcher.wire.pump import Pump
+
+WAIT = 10.0
+
+
+def on_loop(test: Coroutine[Any, Any, None]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(WAIT):
+            await test
+
+    asyncio.run(bounded())
+
+
+class Wire:
+    """Takes frames, one at a time where it is `held`."""
+
+    def __init__(self) -> None:
+        self.frames: asyncio.Queue[list[Any]] = asyncio.Queue()
+        self.open = asyncio.Event()
+        self.open.set()
+
+    async def write(self, frame: bytes) -> None:
+        self.frames.put_nowait(codec.decode(frame, wire.FROM_COORDINATOR))
+        await self.open.wait()
+
+
+class BrokenWire:
+    """Fails at the first frame."""
+
+    async def write(self, _frame: bytes) -> None:
+        raise ConnectionResetError("gone")
+
+
+class Sender:
+    def __init__(self, write: Any) -> None:
+        self.channel = Channel(wire.FROM_AGENT, lambda _: None)
+        self.pump = Pump(self.channel, write)
+
+    def send(self, *messages: Message) -> None:
+        for message in messages:
+            self.channel.outbox.put(message)
+            self.pump.wake()
+
+
+@contextlib.asynccontextmanager
+async def pumping(sender: Sender) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.create_task(sender.pump.run())
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def cancels(*numbers: int) -> list[Message]:
+    return [wire.Cancel(str(number)) for number in numbers]
+
+
+def test_the_messages_of_one_turn_share_a_frame() -> None:
+    async def test() -> None:
+        over = Wire()
+        sender = Sender(over.write)
+        async with pumping(sender):
+            for number in range(100):
+                sender.send(wire.Cancel(str(number)))
+            assert cancels(*range(100)) == await over.frames.get()
+            sender.send(*cancels(1, 2))
+            assert cancels(1, 2) == await over.frames.get()
+            assert over.frames.empty()
+
+    on_loop(test())
+
+
+def test_what_comes_while_a_frame_is_taken_waits_and_goes_together() -> None:
+    async def test() -> None:
+        over = Wire()
+        over.open.clear()
+        sender = Sender(over.write)
+        async with pumping(sender):
+            sender.send(*cancels(1))
+            assert cancels(1) == await over.frames.get()
+            sender.send(*cancels(2))
+            sender.send(*cancels(3))
+            assert over.frames.empty()
+            over.open.set()
+            assert cancels(2, 3) == await over.frames.get()
+
+    on_loop(test())
+
+
+def test_a_small_message_overtakes_a_large_one() -> None:
+    async def test() -> None:
+        over = Wire()
+        over.open.clear()
+        sender = Sender(over.write)
+        async with pumping(sender):
+            large = wire.Execute("L", "::1", "POST", "x", 1.0, body=bytes(5 * limits.CHUNK_BYTES))
+            sender.send(large)
+            await over.frames.get()
+            sender.send(*cancels(1))
+            over.open.set()
+            assert wire.Cancel("1") == (await over.frames.get())[0]
+
+    on_loop(test())
+
+
+def test_a_shut_window_opens_again_when_it_is_woken() -> None:
+    async def test() -> None:
+        over = Wire()
+        sender = Sender(over.write)
+        async with pumping(sender):
+            chunks = limits.BULK_WINDOW_BYTES // limits.CHUNK_BYTES
+            large = wire.Execute("L", "::1", "POST", "x", 1.0, body=bytes(limits.BULK_WINDOW_BYTES + 1))
+            sender.send(large)
+            for _ in range(chunks):
+                assert isinstance((await over.frames.get())[0], wire.BodyChunk)
+            flushed = asyncio.create_task(sender.pump.flush())
+            sender.channel.receive(codec.encode([wire.BodyTaken(limits.CHUNK_BYTES)]))
+            assert over.frames.empty()
+            assert not flushed.done()
+            sender.pump.wake()
+            assert isinstance((await over.frames.get())[0], wire.Execute)
+            await flushed
+
+    on_loop(test())
+
+
+def test_a_flush_waits_until_the_last_frame_was_taken() -> None:
+    async def test() -> None:
+        over = Wire()
+        over.open.clear()
+        sender = Sender(over.write)
+        async with pumping(sender):
+            sender.send(*cancels(1))
+            flushed = asyncio.create_task(sender.pump.flush())
+            await over.frames.get()
+            assert not flushed.done()
+            over.open.set()
+            await flushed
+
+    on_loop(test())
+
+
+def test_a_flush_of_nothing_returns_at_once() -> None:
+    async def test() -> None:
+        await Sender(Wire().write).pump.flush()
+
+    on_loop(test())
+
+
+def test_a_flush_ends_with_the_pump() -> None:
+    async def test() -> None:
+        over = Wire()
+        over.open.clear()
+        sender = Sender(over.write)
+        async with pumping(sender) as task:
+            sender.send(*cancels(1))
+            await over.frames.get()
+            flushed = asyncio.create_task(sender.pump.flush())
+            task.cancel()
+            await flushed
+        sender.send(*cancels(2))
+        await sender.pump.flush()
+
+    on_loop(test())
+
+
+def test_what_the_wire_raises_ends_the_pump() -> None:
+    async def test() -> None:
+        sender = Sender(BrokenWire().write)
+        async with pumping(sender) as task:
+            sender.send(*cancels(1))
+            await sender.pump.flush()
+            with pytest.raises(ConnectionResetError):
+                await task
+
+    on_loop(test())
