@@ -165,8 +165,7 @@ class SourceBoundClient(CurlAsyncHTTPClient):
 
     def _end(self, handle: pycurl.Curl, errno: int | None, message: str) -> Ending:
         transfer = self._active.pop(handle)
-        connected = transfer.fd is not None and self._sockets.is_connected(transfer.fd)
-        ending = curl_info.read(handle, transfer, errno, message, connected=connected)
+        ending = curl_info.read(handle, transfer, errno, message)
         transfer.handle, transfer.ending = None, ending
         self._multi.remove_handle(handle)
         self._release(handle)

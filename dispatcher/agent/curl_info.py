@@ -24,10 +24,10 @@ _HTTP_VERSIONS = {
 }
 
 
-def read(handle: Any, transfer: Transfer, errno: int | None, message: str, *, connected: bool) -> Ending:
-    """Read the ending of `transfer`; `errno` as in `Ending`, `connected` says whether its socket reached its peer."""
+def read(handle: Any, transfer: Transfer, errno: int | None, message: str) -> Ending:
+    """Read the ending of `transfer`; `errno` as in `Ending`."""
     marks = _marks(handle)
-    phase = "receive" if errno == 0 else _phase(transfer, marks, connected=connected)
+    phase = "receive" if errno == 0 else _phase(transfer, marks)
     return Ending(
         errno=errno,
         message=message,
@@ -51,7 +51,7 @@ def _marks(handle: Any) -> dict[str, float]:
     }
 
 
-def _phase(transfer: Transfer, marks: dict[str, float], *, connected: bool) -> str:
+def _phase(transfer: Transfer, marks: dict[str, float]) -> str:
     if transfer.seen_source is not None:
         if transfer.header_lines:
             return "receive"
@@ -59,7 +59,7 @@ def _phase(transfer: Transfer, marks: dict[str, float], *, connected: bool) -> s
     if not marks["dns"]:
         return "dns"
     is_tls = transfer.hop.target.scheme == "https"
-    return "tls" if is_tls and (connected or marks["connect"]) else "connect"
+    return "tls" if is_tls and marks["connect"] else "connect"
 
 
 def _phases(marks: dict[str, float], phase: str, total: float) -> dict[str, float]:

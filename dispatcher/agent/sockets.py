@@ -67,17 +67,6 @@ class SourceSockets:
         """End all connections; return how many there were."""
         return sum(self._shut(fd) for fd in list(self._known))
 
-    def is_connected(self, fd: int) -> bool:
-        """Whether `fd` is still the socket we know and has reached its peer."""
-        if not self._is_open(fd):
-            return False
-        try:
-            with _Borrowed(fd) as handle:
-                handle.getpeername()
-        except OSError:
-            return False
-        return True
-
     def _of(self, source: str) -> list[int]:
         return [fd for fd, known in self._known.items() if known.source == source]
 

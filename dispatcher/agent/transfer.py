@@ -51,7 +51,9 @@ class Transfer:
 
     __slots__ = (
         "_body",
+        "_bounded",
         "_keep",
+        "_read",
         "cut",
         "done",
         "ending",
@@ -80,7 +82,8 @@ class Transfer:
         self.seen_source: str | None = None
         self.fd: int | None = None
         self._body = io.BytesIO()
-        self._keep: int | None = None
+        self._bounded = False
+        self._keep = self._read = hop.max_body_bytes
 
     @property
     def body(self) -> bytes:
@@ -108,17 +111,22 @@ class Transfer:
 
     def write(self, chunk: bytes) -> int | None:
         """WRITEFUNCTION: a decoded piece of the body. A short count ends the transfer."""
-        if self._keep is None:
-            self._keep = 0 if self._is_followed() else self.hop.max_body_bytes
-        bound = self._keep or (REDIRECT_BODY_BYTES if self._is_followed() else 0)
+        if not self._bounded:
+            self._bound()
         room = self._keep - self.size
         self.size += len(chunk)
         if room > 0:
             self._body.write(chunk if len(chunk) <= room else chunk[:room])
-        if self.size <= bound:
+        if self.size <= self._read:
             return None
         self.cut = True
         return 0
+
+    def _bound(self) -> None:
+        """Say how much of the body is kept and how much read, once its headers are there."""
+        self._bounded = True
+        if self._is_followed():
+            self._keep, self._read = 0, REDIRECT_BODY_BYTES
 
     def _is_followed(self) -> bool:
         if not self.hop.follow_redirects:

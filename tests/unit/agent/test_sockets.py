@@ -88,16 +88,6 @@ def test_a_connection_that_we_ended_is_dead_for_udp_too() -> None:
         assert sockets.is_dead(ip, port)
 
 
-def test_a_socket_is_connected_when_it_has_a_peer() -> None:
-    sockets = SourceSockets()
-    with connection() as (near, _), socket.socket(socket.AF_INET6) as lonely:
-        sockets.opened(near.fileno(), "::1")
-        sockets.opened(lonely.fileno(), "::1")
-        assert sockets.is_connected(near.fileno())
-        assert not sockets.is_connected(lonely.fileno())
-    assert 0 == sockets.count("::1")
-
-
 def test_a_reused_descriptor_replaces_its_predecessor() -> None:
     sockets = SourceSockets()
     ends = []
