@@ -21,6 +21,7 @@ from dispatcher.wire import limits, messages, version
 from dispatcher.wire.channel import Channel
 from dispatcher.wire.codec import Invalid
 from dispatcher.wire.fields import WireError
+from dispatcher.wire.heartbeat import Heartbeat
 from dispatcher.wire.outbox import OutboxFullError
 from dispatcher.wire.pump import Pump
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PING_SECONDS = 10.0
-"""Between pings, and until one without answer ends the link: a half-open link is noticed within twice this."""
+"""From a sign of life to a ping, and from there until the link ends: a dead one is noticed within twice this."""
 
 CONNECT_SECONDS = 15.0
 """How long connecting, and then the coordinator's welcome, may take."""
@@ -79,6 +80,7 @@ class Link:
         self._pump = Pump(self._channel, self._write)
         self._connection: WebSocketClientConnection | None = None
         self._is_welcome = False
+        self._ended = "the coordinator closed the link"
 
     def send(self, message: Message) -> None:
         """Put a message among those that leave in this loop turn. On a link that is gone it is dropped."""
@@ -107,12 +109,16 @@ class Link:
             LinkLostError: it could not be opened, or was lost.
         """
         self._connection = await self._connect(url)
-        sender = asyncio.create_task(self._pump.run())
+        heartbeat = self._listen_to(self._connection)
+        tasks = [
+            asyncio.create_task(self._pump.run()),
+            asyncio.create_task(self._abort_when_silent(self._connection, heartbeat)),
+        ]
         try:
             hello = messages.Hello(wire=version.WIRE, session=session, version=__version__, hostname=self._hostname)
             self.send(hello)
             async with asyncio.timeout(CONNECT_SECONDS) as welcome_deadline:
-                await self._read(self._connection, welcome_deadline)
+                await self._read(self._connection, heartbeat, welcome_deadline)
         except TimeoutError as error:
             raise LinkLostError("the coordinator did not welcome this agent in time") from error
         except WireError as error:
@@ -121,19 +127,15 @@ class Link:
             self._connection.close()
             if self._is_welcome:
                 self._user.on_lost(self)
-            sender.cancel()
-            with suppress(asyncio.CancelledError, WebSocketClosedError, StreamClosedError):
-                await sender
+            for task in tasks:
+                task.cancel()
+                with suppress(asyncio.CancelledError, WebSocketClosedError, StreamClosedError):
+                    await task
 
     async def _connect(self, url: str) -> WebSocketClientConnection:
         request = HTTPRequest(url, connect_timeout=CONNECT_SECONDS, request_timeout=CONNECT_SECONDS)
         try:
-            connection = await websocket_connect(
-                request,
-                ping_interval=PING_SECONDS,
-                ping_timeout=PING_SECONDS,
-                max_message_size=limits.MAX_FRAME_BYTES,
-            )
+            connection = await websocket_connect(request, max_message_size=limits.MAX_FRAME_BYTES)
         except Exception as error:
             # Tornado raises what its resolver, its TLS and its HTTP client raise; all mean that there is no link.
             raise LinkLostError(f"cannot connect to {url}: {error or type(error).__name__}") from error
@@ -144,14 +146,29 @@ class Link:
         stream.set_nodelay(True)
         return connection
 
-    async def _read(self, connection: WebSocketClientConnection, welcome_deadline: asyncio.Timeout) -> None:
+    def _listen_to(self, connection: WebSocketClientConnection) -> Heartbeat:
+        heartbeat = Heartbeat(connection.ping, interval=PING_SECONDS, timeout=PING_SECONDS)
+        connection.on_pong = lambda data: heartbeat.heard()  # type: ignore[method-assign]  # Tornado makes this object
+        return heartbeat
+
+    async def _abort_when_silent(self, connection: WebSocketClientConnection, heartbeat: Heartbeat) -> None:
+        self._ended = await heartbeat.run()
+        assert connection.protocol is not None
+        stream = connection.protocol.stream
+        if stream is not None:
+            stream.close()
+
+    async def _read(
+        self, connection: WebSocketClientConnection, heartbeat: Heartbeat, welcome_deadline: asyncio.Timeout
+    ) -> None:
         while (frame := await connection.read_message()) is not None:
+            heartbeat.heard()
             for message in self._channel.receive(frame):
                 self._hear(message)
             self._pump.wake()
             if self._is_welcome:
                 welcome_deadline.reschedule(None)
-        raise LinkLostError(connection.close_reason or "the coordinator closed the link")
+        raise LinkLostError(connection.close_reason or self._ended)
 
     def _hear(self, message: Message | Invalid) -> None:
         match message:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from tornado.iostream import StreamClosedError
@@ -19,6 +20,7 @@ from dispatcher.wire import limits, messages, version
 from dispatcher.wire.channel import Channel
 from dispatcher.wire.codec import Invalid, encode
 from dispatcher.wire.fields import WireError
+from dispatcher.wire.heartbeat import Heartbeat
 from dispatcher.wire.outbox import OutboxFullError
 from dispatcher.wire.pump import Pump
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from pykka import ActorRef
+    from tornado.iostream import IOStream
 
     from dispatcher.web.services import Services
 
@@ -51,11 +54,17 @@ class AgentSocket(WebSocketHandler):
         self._bounds: dict[str, int] = {}
         self._channel = Channel(messages.FROM_AGENT, self._bounds.get)
         self._pump = Pump(self._channel, self._write)
+        self._heartbeat = Heartbeat(self.ping, interval=services.ping_interval, timeout=services.ping_timeout)
         self._tasks: list[asyncio.Task[None]] = []
         self._is_closing = False
         self._ended = "the link was closed"
 
     # What Tornado calls
+
+    @property
+    def ping_interval(self) -> None:
+        """Tornado does not ping here; see `Heartbeat`."""
+        return
 
     def open(self, *_args: str, **_kwargs: str) -> None:
         """Begin to send, and wait for the hello."""
@@ -67,10 +76,16 @@ class AgentSocket(WebSocketHandler):
         self._services.sockets.add(self)
         loop = asyncio.get_running_loop()
         self._tasks.append(loop.create_task(self._send_until_closed()))
+        self._tasks.append(loop.create_task(self._abort_when_silent(stream)))
         self._hello_timer = loop.call_later(HELLO_SECONDS, self._refuse_protocol, "no hello came")
+
+    def on_pong(self, _data: bytes) -> None:
+        """Take a sign of life."""
+        self._heartbeat.heard()
 
     async def on_message(self, message: str | bytes) -> None:
         """Take a frame."""
+        self._heartbeat.heard()
         if self._is_closing:
             return
         try:
@@ -163,6 +178,7 @@ class AgentSocket(WebSocketHandler):
 
     async def _say_goodbye(self, refusal: messages.Refused | None) -> None:
         if refusal is None:
+            self._ended = "the coordinator shuts down"
             self.close(_CLOSE_GOING_AWAY, "the coordinator shuts down")
             return
         self._ended = str(refusal.code)
@@ -180,6 +196,11 @@ class AgentSocket(WebSocketHandler):
         except Exception:
             logger.exception("a link could not send")
             self.close(_CLOSE_POLICY, "internal")
+
+    async def _abort_when_silent(self, stream: IOStream) -> None:
+        with suppress(WebSocketClosedError):
+            self._ended = await self._heartbeat.run()
+            stream.close()
 
     async def _write(self, frame: bytes) -> None:
         written: Awaitable[None] = self.write_message(frame, binary=True)
