@@ -9,7 +9,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
 from dispatcher import __version__, logs
@@ -28,6 +27,7 @@ from dispatcher.web.app import make_app
 from dispatcher.web.base import DISCARDED_BYTES
 from dispatcher.web.configured import Configured
 from dispatcher.web.monitor_feed import MonitorFeed
+from dispatcher.web.server import Server
 from dispatcher.web.services import Services
 from dispatcher.web.stats import RateMeter
 
@@ -56,7 +56,7 @@ async def _run(settings: CoordinatorSettings) -> int:
     sockets = _listen(settings)
     actors = _start_actors(settings)
     services = await _make_services(settings, actors)
-    server = HTTPServer(
+    server = Server(
         make_app(services),
         max_body_size=settings.max_request_bytes + DISCARDED_BYTES,
         max_header_size=_HEADER_BYTES,
@@ -68,7 +68,7 @@ async def _run(settings: CoordinatorSettings) -> int:
     ]
     logs.announce(f"coordinator ready on {_url(sockets[0])}")
     await stop.wait()
-    await _drain(settings, services)
+    await _drain(settings, services, server)
     server.stop()
     await server.close_all_connections()
     for helper in helpers:
@@ -149,13 +149,16 @@ async def _make_services(settings: CoordinatorSettings, actors: _Actors) -> Serv
     )
 
 
-async def _drain(settings: CoordinatorSettings, services: Services) -> None:
+async def _drain(settings: CoordinatorSettings, services: Services, server: Server) -> None:
     """Let what is in flight finish; what does not ends with its agent's link, honestly, as unknown."""
     logger.info("draining: %d executions in flight", services.executions.in_flight)
+    deadline = time.monotonic() + settings.drain_timeout
     if not await services.executions.drain(settings.drain_timeout):
         logger.warning("%d executions outlasted --drain-timeout", services.executions.in_flight)
     await services.sockets.close_all(_CLOSING_SECONDS)
     await services.executions.drain(_CLOSING_SECONDS)
+    if not await server.finish_replies(max(_CLOSING_SECONDS, deadline - time.monotonic())):
+        logger.warning("some replies were not taken by their readers")
 
 
 def _listen(settings: CoordinatorSettings) -> list[socket.socket]:

@@ -1,0 +1,69 @@
+"""The coordinator's HTTP server: around the first and the last step of a request's way, on the event loop.
+
+Tornado's own cuts whatever is being written when it closes its connections. This one can be asked to wait until the
+replies under way have left: a reply has when Tornado comes for the next request of its connection, or closes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from tornado.httpserver import HTTPServer
+from tornado.httputil import HTTPMessageDelegate
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tornado.httputil import HTTPConnection, HTTPHeaders, RequestStartLine, ResponseStartLine
+
+
+class Server(HTTPServer):
+    """An HTTP server that knows which requests are not answered to the end."""
+
+    def initialize(self, *args: Any, **kwargs: Any) -> None:
+        """Take what `HTTPServer` takes."""
+        super().initialize(*args, **kwargs)
+        self._replies: dict[object, asyncio.Future[None]] = {}
+
+    def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
+        """Watch a request; Tornado calls this before it reads one, so the one before it has been answered."""
+        self._end(server_conn)
+        return _Watched(super().start_request(server_conn, request_conn), lambda: self._begin(server_conn))
+
+    def on_close(self, server_conn: object) -> None:
+        """Forget a connection."""
+        self._end(server_conn)
+        super().on_close(server_conn)
+
+    async def finish_replies(self, seconds: float) -> bool:
+        """Wait until all that is being answered now has been; False where some of it outlasted `seconds`."""
+        if not self._replies:
+            return True
+        _, late = await asyncio.wait(list(self._replies.values()), timeout=seconds)
+        return not late
+
+    def _begin(self, server_conn: object) -> None:
+        self._replies[server_conn] = asyncio.get_running_loop().create_future()
+
+    def _end(self, server_conn: object) -> None:
+        reply = self._replies.pop(server_conn, None)
+        if reply is not None:
+            reply.set_result(None)
+
+
+class _Watched(HTTPMessageDelegate):
+    """Hands a request on, and says when its headers have come."""
+
+    def __init__(self, delegate: HTTPMessageDelegate, on_begun: Callable[[], None]) -> None:
+        self._on_begun = on_begun
+        self._delegate = delegate
+        self.data_received = delegate.data_received  # type: ignore[method-assign]  # handed on as it is
+        self.finish = delegate.finish  # type: ignore[method-assign]  # handed on as it is
+        self.on_connection_close = delegate.on_connection_close  # type: ignore[method-assign]  # handed on as it is
+
+    def headers_received(
+        self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
+    ) -> Awaitable[None] | None:
+        self._on_begun()
+        return self._delegate.headers_received(start_line, headers)
