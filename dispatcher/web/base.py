@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
+from email.message import Message
 from http.client import responses
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import marshmallow
+from tornado.http1connection import HTTP1Connection
+from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from dispatcher.record import dump
-from dispatcher.web import problems
+from dispatcher.web import problems, too_large
 from dispatcher.web.problems import Problem
 
 if TYPE_CHECKING:
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 DISCARDED_BYTES = 64 * 1024 * 1024
-"""How far a body over the limit is read and thrown away, so that its sender gets to read the 413."""
+"""How far a body over the limit is read to its end before it is answered; a longer one is answered at once."""
 
 _VERBS = ("GET", "POST", "DELETE")
 
@@ -38,29 +41,43 @@ class BaseHandler(RequestHandler):
         """Take what the coordinator made; Tornado calls this for each request."""
         self.services = services
         self._body = bytearray()
-        self._is_too_large = False
+        self._received = 0
 
     def set_default_headers(self) -> None:
         """Say what holds for every answer: it is of this moment."""
         self.set_header("Cache-Control", "no-store")
         self.set_header("Server", "http-dispatcher")
 
+    def decode_argument(self, value: bytes, name: str | None = None) -> str:
+        """Read a part of the path; what is not UTF-8 names nothing. Tornado calls this."""
+        try:
+            return value.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise Problem(404, "not_found", f"the {name} in {self.request.path} is not UTF-8") from error
+
+    def compute_etag(self) -> None:
+        """Give no answer a tag: `If-None-Match` would turn the answer to an execution into an empty 304."""
+
     async def prepare(self) -> None:
         """Turn down a body so large that it is not even worth reading to its end."""
+        connection = self.request.connection
+        assert isinstance(connection, HTTP1Connection)
+        connection.set_max_body_size(too_large.NO_LIMIT)
         declared = self.request.headers.get("Content-Length", "0")
         limit = self.services.max_request_bytes
-        if declared.isdigit() and int(declared) > limit + DISCARDED_BYTES:
-            self._write_problem(_too_large(limit))
-            await self.finish()
-            self.detach().close()
+        if declared.isascii() and declared.isdigit() and _is_over(declared, limit + DISCARDED_BYTES):
+            await too_large.answer_at_once(connection, limit)
 
-    def data_received(self, chunk: bytes) -> None:
+    async def data_received(self, chunk: bytes) -> None:
         """Collect the body up to the limit; what is over it is read and dropped."""
-        if len(self._body) + len(chunk) > self.services.max_request_bytes:
-            self._is_too_large = True
-            self._body.clear()
-        elif not self._is_too_large:
+        self._received += len(chunk)
+        if self._received <= self.services.max_request_bytes:
             self._body += chunk
+            return
+        self._body.clear()
+        if self._received > self.services.max_request_bytes + DISCARDED_BYTES:
+            assert isinstance(self.request.connection, HTTP1Connection)
+            await too_large.answer_at_once(self.request.connection, self.services.max_request_bytes)
 
     def json_body(self, *, if_empty: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the JSON object that was sent; an empty body is `if_empty` where that is given.
@@ -68,17 +85,20 @@ class BaseHandler(RequestHandler):
         Raises:
             Problem: 413, 415, 400 or 422, in the order in which a body can be wrong.
         """
-        if self._is_too_large:
-            raise _too_large(self.services.max_request_bytes)
+        if self._received > self.services.max_request_bytes:
+            raise too_large.problem(self.services.max_request_bytes)
         if not self._body and if_empty is not None:
             return if_empty
         _check_media_type(self.request.headers.get("Content-Type", ""))
+        _check_encoding(self.request.headers.get("Content-Encoding", "identity"))
         try:
-            content = json.loads(self._body.decode("utf-8"), parse_constant=_refuse_constant)
+            content = json.loads(
+                self._body.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_without_repeats
+            )
         except (ValueError, RecursionError) as error:
             raise Problem(400, "malformed_json", f"the body is not JSON: {_first_line(error)}") from error
         if not isinstance(content, dict):
-            raise problems.invalid({"_schema": ["The body must be a JSON object."]})
+            raise problems.invalid(["The body must be a JSON object."])
         return content
 
     def load(self, schema: marshmallow.Schema, content: dict[str, Any]) -> Any:
@@ -144,8 +164,8 @@ class BaseHandler(RequestHandler):
         value: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        """Log what nobody foresaw; a problem or an HTTP error is an answer like any other."""
-        if not isinstance(value, (Problem, HTTPError)):
+        """Log what nobody foresaw; a problem is an answer like any other, and a caller may go away."""
+        if not isinstance(value, (Problem, HTTPError, StreamClosedError)):
             logger.error(
                 "%s %s failed",
                 self.request.method,
@@ -157,21 +177,38 @@ class BaseHandler(RequestHandler):
 class NotFoundHandler(BaseHandler):
     """Every path that is not in the route table."""
 
-    async def prepare(self) -> None:
-        """Answer before any body is read."""
-        raise Problem(404, "not_found", f"there is nothing at {self.request.path}")
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Answer every method with 404, and only after the body, so that its sender gets to read the answer."""
+        if status_code == 405:
+            kwargs["exc_info"] = (Problem, Problem(404, "not_found", f"there is nothing at {self.request.path}"), None)
+        super().write_error(404 if status_code == 405 else status_code, **kwargs)
+
+
+def _is_over(digits: str, limit: int) -> bool:
+    """Compare without making a number of what may have thousands of digits."""
+    return len(digits) > len(str(limit)) + 100 or int(digits) > limit
 
 
 def _check_media_type(header: str) -> None:
-    media_type, _, parameters = header.partition(";")
-    charset = parameters.strip().lower().removeprefix("charset=").strip('"')
-    if media_type.strip().lower() != "application/json" or charset not in ("", "utf-8", "utf8"):
+    parsed = Message()
+    parsed["Content-Type"] = header or "none/none"
+    charset = (parsed.get_content_charset() or "utf-8").lower()
+    if parsed.get_content_type() != "application/json" or charset not in ("utf-8", "utf8"):
         detail = f"the body must be application/json in UTF-8, not {header or 'of no type'}"
         raise Problem(415, "unsupported_media_type", detail, headers={"Accept": "application/json"})
 
 
-def _too_large(limit: int) -> Problem:
-    return Problem(413, "too_large", f"the body has more than the {limit} bytes allowed (--max-request-bytes)")
+def _check_encoding(header: str) -> None:
+    if header.strip().lower() != "identity":
+        detail = f"the body must come as it is, not in the encoding {header}"
+        raise Problem(415, "unsupported_media_type", detail, headers={"Accept-Encoding": "identity"})
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) != len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return content
 
 
 def _refuse_constant(name: str) -> Any:

@@ -51,8 +51,7 @@ def invalid(messages: Mapping[str, Any] | list[Any]) -> Problem:
 def _flatten(messages: Any, pointer: str) -> Iterator[tuple[str, str]]:
     if isinstance(messages, dict):
         for key, inner in messages.items():
-            step = "" if key == "_schema" else "/" + str(key).replace("~", "~0").replace("/", "~1")
-            yield from _flatten(inner, pointer + step)
+            yield from _flatten(inner, f"{pointer}/{str(key).replace('~', '~0').replace('/', '~1')}")
     elif isinstance(messages, list):
         for inner in messages:
             yield from _flatten(inner, pointer)

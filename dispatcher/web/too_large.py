@@ -1,0 +1,57 @@
+"""A body over the limit: step 1 of a request's way ends here.
+
+Whoever closes a connection with unread data resets it, and the sender never sees the answer. So a body that is far too
+large is answered at once, while it still comes, and what comes is thrown away until its sender has seen enough.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from typing import TYPE_CHECKING
+
+from tornado.iostream import StreamClosedError
+
+from dispatcher.record import dump
+from dispatcher.web import problems
+from dispatcher.web.problems import Problem
+
+if TYPE_CHECKING:
+    from tornado.http1connection import HTTP1Connection
+
+NO_LIMIT = 2**62
+"""For Tornado's own limit, which would end the connection without an answer."""
+
+LINGER_SECONDS = 10.0
+"""How long what still comes is thrown away after the answer."""
+
+_DISCARD_BYTES = 64 * 1024
+
+
+def problem(limit: int) -> Problem:
+    """Make the answer to a body of more than `limit` bytes."""
+    return Problem(413, "too_large", f"the body has more than the {limit} bytes allowed (--max-request-bytes)")
+
+
+async def answer_at_once(connection: HTTP1Connection, limit: int) -> None:
+    """Answer before the body has come, throw away what still comes for a while, and close the connection."""
+    stream = connection.stream
+    with contextlib.suppress(StreamClosedError, TimeoutError, OSError):
+        async with asyncio.timeout(LINGER_SECONDS):
+            await stream.write(_response(problem(limit)))
+            # Whoever reads to the end of the answer sees it now, and closes.
+            stream.socket.shutdown(socket.SHUT_WR)
+            while True:
+                await stream.read_bytes(_DISCARD_BYTES, partial=True)
+    stream.close()
+
+
+def _response(answer: Problem) -> bytes:
+    body = dump(answer.content)
+    head = (
+        f"HTTP/1.1 {answer.status} {answer.content['title']}\r\n"
+        f"Content-Type: {problems.CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\n"
+        "Cache-Control: no-store\r\nServer: http-dispatcher\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode("ascii") + body
