@@ -27,7 +27,7 @@ class ConfigHandler(BaseHandler):
             "Replace the configured request",
             {200: ConfigurationSchema},
             body=RequestSchema,
-            problems=(400, 413, 415, 422, 503),
+            problems=(400, 403, 413, 415, 422, 503),
         ),
     }
 

@@ -42,7 +42,12 @@ class ExecuteHandler(BaseHandler):
     }
 
     async def get(self) -> None:
-        """Execute the configured request."""
+        """Execute the configured request.
+
+        This `GET` is not safe as others are, so a page of another site may not have a browser send it, as an image say.
+        """
+        if self.request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+            raise Problem(403, "cross_origin", "a page of another site may not execute requests here")
         spec = self.services.configured.spec
         if spec is None:
             raise _not_configured()

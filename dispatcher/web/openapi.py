@@ -24,7 +24,7 @@ _PATTERNS = re.compile(r"\(\?P<(\w+)>[^)]*\)")
 
 PROBLEM_MEANINGS = {
     400: "malformed",
-    403: "the target is blocked",
+    403: "the target is blocked, or a page of another site asks",
     404: "not found",
     409: "nothing is configured, or the id is in use",
     413: "the body is too large",

@@ -239,3 +239,4 @@ class DocumentSchema(Schema):
     openapi = fields.String(required=True)
     info = fields.Dict(required=True)
     paths = fields.Dict(required=True)
+    components = fields.Dict(required=True)
