@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Callable
 from typing import Any
 
 from marshmallow import ValidationError, fields
@@ -11,7 +12,33 @@ from marshmallow import ValidationError, fields
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """A method or a header name (RFC 9110, 5.6.2)."""
 
-AGENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+AGENT_ID = re.compile(r"(?!register$)[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""An agent's id. `register` is none, because its path is taken: such an agent could not be removed."""
+
+_ADDRESS = re.compile(r"\[([^\[\]]*)\]|([^\[\]]*)")
+_ZONE = re.compile(r"[A-Za-z0-9._@:-]{1,15}")
+"""The name or number of an interface (RFC 4007, 11.2); a name has 15 characters at most (linux/if.h, IFNAMSIZ)."""
+
+_WHOLE = re.compile(r"[+-]?[0-9]{1,30}")
+
+
+def matching(pattern: re.Pattern[str], fault: str) -> Callable[[str], None]:
+    """Make a validator that takes what `pattern` matches from end to end."""
+
+    def check(text: str) -> None:
+        if not pattern.fullmatch(text):
+            raise ValidationError(fault)
+
+    return check
+
+
+class WholeField(fields.Integer):
+    """A whole number written in digits, which Python would also take with underscores or of other scripts."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if not _WHOLE.fullmatch(str(value)):
+            raise self.make_error("invalid", input=value)
+        return super()._deserialize(value, attr, data, **kwargs)
 
 
 class AddressField(fields.String):
@@ -20,6 +47,16 @@ class AddressField(fields.String):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         text = str(super()._deserialize(value, attr, data, **kwargs))
         try:
-            return str(ipaddress.IPv6Address(text.removeprefix("[").removesuffix("]")))
+            return _canonical(text)
         except ValueError as error:
             raise ValidationError("Not an IPv6 address.") from error
+
+
+def _canonical(text: str) -> str:
+    inner = _ADDRESS.fullmatch(text)
+    if inner is None:
+        raise ValueError("brackets that do not match")
+    address = ipaddress.IPv6Address(inner[1] or inner[2] or "")
+    if address.scope_id is not None and not _ZONE.fullmatch(address.scope_id):
+        raise ValueError("no name of an interface")
+    return str(address)

@@ -18,7 +18,7 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 
 from dispatcher import request as defaults
 from dispatcher.actors.messages import Outcome
-from dispatcher.checks import AGENT_ID, TOKEN, AddressField
+from dispatcher.checks import AGENT_ID, TOKEN, AddressField, WholeField, matching
 from dispatcher.errors import FailureKind
 from dispatcher.wire import limits
 from dispatcher.wire.messages import HttpVersion
@@ -26,7 +26,13 @@ from dispatcher.wire.messages import HttpVersion
 _STANDARD_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH"))
 _FRAMING_HEADERS = frozenset(("content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"))
 _BAD_IN_VALUE = re.compile(r"[\x00\r\n]")
-_BAD_IN_URL = re.compile(r"[\x00-\x20\x7f]")
+_BAD_IN_URL = re.compile(r"[\x00-\x20\x7f\\]")
+_CURSOR = re.compile(r"[0-9a-z]{1,12}")
+"""Twelve digits to the base of 36 stay below SQLite's 2**63."""
+
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,20})?([Zz]|[+-]\d\d:\d\d)?", re.ASCII)
+
+_NO_TIMESTAMP = "Not an RFC 3339 timestamp such as 2026-01-01T00:00:00Z."
 
 HISTORY_PAGE_DEFAULT = 50
 HISTORY_PAGE_MAX = 500
@@ -58,7 +64,7 @@ class Url(fields.String):
         if not url or len(url) > limits.MAX_URL_CHARS:
             raise ValidationError(f"Must have 1 to {limits.MAX_URL_CHARS} characters.")
         if _BAD_IN_URL.search(url) or not _is_unicode(url):
-            raise ValidationError("Must not hold spaces or control characters.")
+            raise ValidationError("Must not hold spaces, control characters or backslashes.")
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
@@ -178,9 +184,8 @@ class RegisterSchema(Schema):
     agent_id = fields.String(
         load_default=None,
         allow_none=True,
-        validate=validate.Regexp(
-            re.compile(AGENT_ID.pattern + r"\Z"), error="Must match [A-Za-z0-9][A-Za-z0-9._-]*, 64 at most."
-        ),
+        validate=matching(AGENT_ID, "Must match [A-Za-z0-9][A-Za-z0-9._-]*, 64 at most, and not be `register`."),
+        metadata={"pattern": f"^{AGENT_ID.pattern}$"},
     )
     hostname = fields.String(load_default="", validate=[validate.Length(max=255), _encodable])
     version = fields.String(load_default="", validate=[validate.Length(max=64), _encodable])
@@ -197,28 +202,31 @@ class Timestamp(fields.Field[int]):
         # An offset's plus sign arrives as a space where the client did not escape it.
         if re.search(r"\d \d\d:\d\d$", text):
             text = "+".join(text.rsplit(" ", 1))
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError as error:
-            raise ValidationError("Not an RFC 3339 timestamp such as 2026-01-01T00:00:00Z.") from error
-        if moment.tzinfo is None:
+        parts = _RFC3339.fullmatch(text)
+        if parts is None:
+            raise ValidationError(_NO_TIMESTAMP)
+        if parts[2] is None:
             raise ValidationError("Must say its offset, such as Z.")
-        return round(moment.astimezone(UTC).timestamp() * 1000)
+        try:
+            moment = datetime.fromisoformat(text.upper()).astimezone(UTC)
+        except (ValueError, OverflowError) as error:
+            raise ValidationError(_NO_TIMESTAMP) from error
+        return round(moment.timestamp() * 1000)
 
 
 class HistoryQuerySchema(Schema):
     """The query of a page of history."""
 
-    limit = fields.Integer(load_default=HISTORY_PAGE_DEFAULT, validate=validate.Range(1, HISTORY_PAGE_MAX))
+    limit = WholeField(load_default=HISTORY_PAGE_DEFAULT, validate=validate.Range(1, HISTORY_PAGE_MAX))
     cursor = fields.String(
         load_default=None,
-        validate=validate.Regexp(r"[0-9a-z]{1,13}\Z", error="Not a cursor that a page of history gave."),
-        metadata={"description": "`next` of the page before"},
+        validate=matching(_CURSOR, "Not a cursor that a page of history gave."),
+        metadata={"description": "`next` of the page before", "pattern": f"^{_CURSOR.pattern}$"},
     )
     agent_id = fields.String(load_default=None, validate=validate.Length(1, 64))
     source_ip = AddressField(load_default=None)
     outcome = fields.String(load_default=None, validate=validate.OneOf([str(outcome) for outcome in Outcome]))
-    status = fields.Integer(load_default=None, validate=validate.Range(100, 999))
+    status = WholeField(load_default=None, validate=validate.Range(100, 999))
     error = fields.String(load_default=None, validate=validate.OneOf([str(kind) for kind in FailureKind]))
     since = Timestamp(load_default=None, metadata={"format": "date-time", "description": "finished then or later"})
     until = Timestamp(load_default=None, metadata={"format": "date-time", "description": "finished before then"})
