@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from dispatcher.actors.errors import StoreError
@@ -24,14 +25,15 @@ RATE_SECONDS = 60
 class RateMeter:
     """Counts events a second over the last `RATE_SECONDS`; constant memory at any rate."""
 
-    def __init__(self) -> None:
-        """Start with none."""
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """Start with none; `clock` gives seconds that only grow."""
+        self._clock = clock
         self._counts: deque[list[int]] = deque()
-        self._began = int(time.monotonic())
+        self._began = int(clock())
 
     def add(self) -> None:
         """Count an event."""
-        second = int(time.monotonic())
+        second = int(self._clock())
         self._forget(second)
         if self._counts and self._counts[-1][0] == second:
             self._counts[-1][1] += 1
@@ -41,7 +43,7 @@ class RateMeter:
     @property
     def per_second(self) -> float:
         """Events a second over the window, or since the start where that is less."""
-        second = int(time.monotonic())
+        second = int(self._clock())
         self._forget(second)
         return sum(count for _, count in self._counts) / min(max(second - self._began, 1), RATE_SECONDS)
 
