@@ -145,7 +145,8 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         if transfer.fd is not None:
             self._sockets.connected(transfer.fd, local_ip, local_port)
             return transfer.before_request(local_ip, kept_is_dead=False)
-        return transfer.before_request(local_ip, kept_is_dead=self._sockets.is_dead(local_ip, local_port))
+        is_dead = self._sockets.is_dead(local_ip, local_port, quiet=transfer.hop.is_http_1)
+        return transfer.before_request(local_ip, kept_is_dead=is_dead)
 
     def _finish(self, curl: pycurl.Curl, curl_error: int | None = None, curl_message: str | None = None) -> None:
         transfer = self._active[curl]

@@ -45,15 +45,18 @@ class SourceSockets:
         self._known[fd].local_end = (local_ip, local_port)
         self._by_local_end[local_ip, local_port] = fd
 
-    def is_dead(self, local_ip: str, local_port: int) -> bool:
-        """Whether the connection with this local end was closed, by its peer or by us."""
+    def is_dead(self, local_ip: str, local_port: int, *, quiet: bool = False) -> bool:
+        """Whether the connection with this local end was closed, by its peer or by us.
+
+        One that should be `quiet` (HTTP/1 between two requests) is dead, too, where its peer has said something.
+        """
         fd = self._by_local_end.get((local_ip, local_port))
         if fd is None or not self._is_open(fd):
             return False
         if self._known[fd].was_shut:
             return True  # of a UDP socket (HTTP/3) reading would not tell
         with _Borrowed(fd) as handle:
-            return _is_at_its_end(handle)
+            return _is_at_its_end(handle, quiet=quiet)
 
     def count(self, source: str) -> int:
         """How many sockets of `source` are still open."""
@@ -92,9 +95,9 @@ def _shut_down(handle: socket.socket) -> bool:
     return True
 
 
-def _is_at_its_end(handle: socket.socket) -> bool:
+def _is_at_its_end(handle: socket.socket, *, quiet: bool) -> bool:
     try:
-        return not handle.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        return handle.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b"" or quiet
     except BlockingIOError:
         return False
     except OSError:

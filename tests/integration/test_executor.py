@@ -238,6 +238,19 @@ def test_idle_connections_are_closed_after_their_time() -> None:
     run(test())
 
 
+def test_a_connection_that_was_idle_for_too_long_is_not_used_again_while_others_are_busy() -> None:
+    async def test() -> None:
+        async with Echo(TARGET) as target, Hanging(TARGET) as slow, executor(max_idle_seconds=1) as made:
+            busy = asyncio.create_task(made.execute(execution(slow.url(), source=TWO, timeout=20)))
+            first = echoed(await made.execute(execution(target.url(), source=ONE)))
+            await made.execute(execution(slow.url(), source=TWO, timeout=1.2))
+            second = echoed(await made.execute(execution(target.url(), source=ONE)))
+            assert first["peer_port"] != second["peer_port"]
+            busy.cancel()
+
+    run(test())
+
+
 def test_thousands_of_sources_cost_nothing_but_their_bounded_connections() -> None:
     addresses = [f"2001:db8:1::5:{number:x}" for number in range(2000)]
     netns.add_addresses("lo", addresses)

@@ -48,6 +48,15 @@ class ClosingAfterEach(Target):
             await respond(writer, request, b"once")
 
 
+class Babbling(Target):
+    """Answers, and then says something that nobody has asked for."""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while request := await self._next(reader, writer):
+            await respond(writer, request, b"asked")
+            await respond(writer, request, b"unasked", status=408)
+
+
 class ClosingOnTheSecond(Target):
     """Answers the first request of a connection, reads the second, and closes without an answer."""
 
@@ -66,6 +75,16 @@ def test_a_kept_connection_that_was_closed_meanwhile_is_replaced_before_the_requ
                 assert (200, "") == (result.status, result.error_detail)
                 assert count == len(target.requests)
                 await asyncio.wait_for(target.closings.get(), 5)
+
+    run(test())
+
+
+def test_what_a_target_says_unasked_is_no_answer_to_the_next_request() -> None:
+    async def test() -> None:
+        async with Babbling() as target, executor() as made:
+            for _ in range(5):
+                result = await made.execute(execution(target.url()))
+                assert (200, b"asked", "") == (result.status, result.body, result.error_detail)
 
     run(test())
 
