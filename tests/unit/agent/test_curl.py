@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +13,7 @@ from dispatcher.agent.curl import SourceBoundClient
 from dispatcher.errors import FailureKind
 from dispatcher.wire.messages import HttpVersion
 from tests.support.executing import echoed, execution, executor, run
-from tests.support.target_http import respond
-from tests.support.targets import Echo, Refusing, Target, known_bytes
+from tests.support.targets import Echo, Refusing, known_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,69 +35,6 @@ def names_sent(**rest: Any) -> list[str]:
 
 def header_sent(name: str, **rest: Any) -> str | None:
     return next((value for known, value in echoed(ask(**rest))["headers"] if known.lower() == name), None)
-
-
-class ClosingAfterEach(Target):
-    """Answers once as if it would keep the connection, and closes it."""
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        request = await self._next(reader, writer)
-        if request is not None:
-            await respond(writer, request, b"once")
-
-
-class Babbling(Target):
-    """Answers, and then says something that nobody has asked for."""
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while request := await self._next(reader, writer):
-            await respond(writer, request, b"asked")
-            await respond(writer, request, b"unasked", status=408)
-
-
-class ClosingOnTheSecond(Target):
-    """Answers the first request of a connection, reads the second, and closes without an answer."""
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        request = await self._next(reader, writer)
-        if request is not None:
-            await respond(writer, request, b"first")
-        await self._next(reader, writer)
-
-
-def test_a_kept_connection_that_was_closed_meanwhile_is_replaced_before_the_request_leaves() -> None:
-    async def test() -> None:
-        async with ClosingAfterEach() as target, executor() as made:
-            for count in range(1, 6):
-                result = await made.execute(execution(target.url(), method="POST", body=b"x"))
-                assert (200, "") == (result.status, result.error_detail)
-                assert count == len(target.requests)
-                await asyncio.wait_for(target.closings.get(), 5)
-
-    run(test())
-
-
-def test_what_a_target_says_unasked_is_no_answer_to_the_next_request() -> None:
-    async def test() -> None:
-        async with Babbling() as target, executor() as made:
-            for _ in range(5):
-                result = await made.execute(execution(target.url()))
-                assert (200, b"asked", "") == (result.status, result.body, result.error_detail)
-
-    run(test())
-
-
-@pytest.mark.parametrize("method", ["GET", "POST"])
-def test_nothing_is_sent_twice_when_a_kept_connection_breaks(method: str) -> None:
-    async def test() -> None:
-        async with ClosingOnTheSecond() as target, executor() as made:
-            assert 200 == (await made.execute(execution(target.url()))).status
-            second = await made.execute(execution(target.url("/second"), method=method))
-            assert FailureKind.RESET == second.error_kind
-            assert "closed a kept connection before it answered; nothing was sent again" in second.error_detail
-            assert ["/", "/second"] == [request.target for request in target.requests]
-
-    run(test())
 
 
 def test_tornados_own_way_in_is_closed_since_it_has_no_source() -> None:

@@ -1,0 +1,75 @@
+"""Kept connections that are no good any more: nothing is sent twice, and no answer is taken for another."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from dispatcher.errors import FailureKind
+from tests.support.executing import execution, executor, run
+from tests.support.target_http import respond
+from tests.support.targets import Target
+
+
+class ClosingAfterEach(Target):
+    """Answers once as if it would keep the connection, and closes it."""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await self._next(reader, writer)
+        if request is not None:
+            await respond(writer, request, b"once")
+
+
+class Babbling(Target):
+    """Answers, and then says something that nobody has asked for."""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while request := await self._next(reader, writer):
+            await respond(writer, request, b"asked")
+            await respond(writer, request, b"unasked", status=408)
+
+
+class ClosingOnTheSecond(Target):
+    """Answers the first request of a connection, reads the second, and closes without an answer."""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await self._next(reader, writer)
+        if request is not None:
+            await respond(writer, request, b"first")
+        await self._next(reader, writer)
+
+
+def test_a_kept_connection_that_was_closed_meanwhile_is_replaced_before_the_request_leaves() -> None:
+    async def test() -> None:
+        async with ClosingAfterEach() as target, executor() as made:
+            for count in range(1, 6):
+                result = await made.execute(execution(target.url(), method="POST", body=b"x"))
+                assert (200, "") == (result.status, result.error_detail)
+                assert count == len(target.requests)
+                await asyncio.wait_for(target.closings.get(), 5)
+
+    run(test())
+
+
+def test_what_a_target_says_unasked_is_no_answer_to_the_next_request() -> None:
+    async def test() -> None:
+        async with Babbling() as target, executor() as made:
+            for _ in range(5):
+                result = await made.execute(execution(target.url()))
+                assert (200, b"asked", "") == (result.status, result.body, result.error_detail)
+
+    run(test())
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_nothing_is_sent_twice_when_a_kept_connection_breaks(method: str) -> None:
+    async def test() -> None:
+        async with ClosingOnTheSecond() as target, executor() as made:
+            assert 200 == (await made.execute(execution(target.url()))).status
+            second = await made.execute(execution(target.url("/second"), method=method))
+            assert FailureKind.RESET == second.error_kind
+            assert "closed a kept connection before it answered; nothing was sent again" in second.error_detail
+            assert ["/", "/second"] == [request.target for request in target.requests]
+
+    run(test())
