@@ -201,15 +201,15 @@ def _flush(path: str) -> None:
 
 
 def _put_in_place(new: str, folder: str) -> None:
-    """Rename `new` to `folder`; a damaged one that is there moves aside first."""
-    if os.path.lexists(folder):
+    """Rename `new` to `folder`; a damaged one that is there moves aside first, a whole one stays."""
+    if os.path.lexists(folder) and not bootstrap.take(folder):
         aside = tempfile.mkdtemp(prefix=prune.OLD, dir=os.path.dirname(folder))
         os.rename(folder, os.path.join(aside, "set"))
         shutil.rmtree(aside, ignore_errors=True)
     try:
         os.rename(new, folder)
     except OSError:
-        # Without the lock another start may have been faster; what counts is that a whole set is there.
+        # Where locks do not work another start may have been faster; what counts is that a set is there.
         if not os.path.isdir(folder):
             raise
     _flush(os.path.dirname(folder))

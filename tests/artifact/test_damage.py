@@ -69,7 +69,6 @@ def test_a_set_that_others_may_enter_is_made_anew(gateway: Gateway, probe: Path)
     gateway.report(probe)
     [folder] = gateway.sets
     folder.chmod(0o777)
-    (folder / "tornado" / "__init__.py").chmod(0o666)
     gateway.report(probe)
     assert 0o700 == folder.stat().st_mode & 0o777
 
@@ -91,6 +90,19 @@ def test_a_damaged_file_is_refused_in_one_line(gateway: Gateway, probe: Path, tm
     assert 2 == done.returncode
     assert 1 == done.stderr.count("\n")
     assert f"{damaged} is damaged" in done.stderr
+    assert [] == gateway.sets
+
+
+@pytest.mark.parametrize("member", ["blobs/", "dispatcher/errors.py"])
+def test_a_file_with_exchanged_content_is_refused(gateway: Gateway, probe: Path, tmp_path: Path, member: str) -> None:
+    exchanged = tmp_path / "exchanged.pyz"
+    with zipfile.ZipFile(probe) as archive, zipfile.ZipFile(exchanged, "w") as copy:
+        victim = next(name for name in archive.namelist() if name.startswith(member))
+        for name in archive.namelist():
+            copy.writestr(name, b"# other content, in a correct zip\n" if name == victim else archive.read(name))
+    done = gateway.run(exchanged)
+    assert 2 == done.returncode
+    assert "has the wrong content" in done.stderr
     assert [] == gateway.sets
 
 
