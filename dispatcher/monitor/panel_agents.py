@@ -1,0 +1,94 @@
+"""The panel of the agents, and one agent with all its addresses over the whole screen. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from dispatcher.monitor import numbers, panel_rows
+from dispatcher.monitor.glyphs import mark
+from dispatcher.monitor.lines import EMPTY, Line, Span, line, span
+from dispatcher.monitor.state import Panel
+from dispatcher.monitor.table import Column
+from dispatcher.monitor.text import pad, safe_text
+
+if TYPE_CHECKING:
+    from dispatcher.monitor.model import Agent
+    from dispatcher.monitor.state import State
+
+COLUMNS = (
+    Column("", 1, 1, 0),
+    Column("agent", 8, 20, 0, grows=True),
+    Column("state", 9, 10, 1),
+    Column("addr", 4, 4, 2, to_the_right=True),
+    Column("busy", 4, 4, 4, to_the_right=True),
+    Column("done", 4, 5, 3, to_the_right=True),
+    Column("fail", 4, 5, 3, to_the_right=True),
+    Column("seen", 4, 5, 5, to_the_right=True),
+    Column("host", 8, 24, 6),
+    Column("version", 7, 10, 7),
+)
+
+
+def content(state: State, size: tuple[int, int]) -> list[Line]:
+    """Draw the agents in `size` (columns, rows)."""
+    empty = "no agent yet: run `dispatcher.pyz agent` on a gateway"
+    return panel_rows.content(state, Panel.AGENTS, COLUMNS, lambda agent: _cells(state, agent), size, empty)
+
+
+def notes(state: State) -> str:
+    """Return how many are connected of how many."""
+    agents = state.shown.agents.values()
+    connected = sum(agent.state == "connected" for agent in agents)
+    return panel_rows.notes(state, Panel.AGENTS, f"{connected}/{len(agents)} connected" if agents else "")
+
+
+def _cells(state: State, agent: Agent) -> Sequence[Callable[[], Span]]:
+    glyph, style = mark(state.glyphs, agent.state)
+    return (
+        lambda: Span(glyph, style),
+        lambda: span(agent.agent_id),
+        lambda: span(agent.state, style),
+        lambda: span(numbers.count(len(agent.addresses))),
+        lambda: span(numbers.count(agent.in_flight)),
+        lambda: span(numbers.count(agent.completed)),
+        lambda: span(numbers.count(agent.failed), "bad" if agent.failed else ""),
+        lambda: span(numbers.since(agent.last_seen_at, state.now)),
+        lambda: span(agent.hostname),
+        lambda: span(agent.version),
+    )
+
+
+def detail_lines(state: State, agent_id: str) -> list[Line]:
+    """Draw one agent with its addresses, each with its state and why it is not used."""
+    agent = state.shown.agents.get(agent_id)
+    if agent is None:
+        return [line(span(f"agent {agent_id} is no longer known", "bad"))]
+    glyph, style = mark(state.glyphs, agent.state)
+    head = [
+        line("agent       ", span(agent.agent_id, "title")),
+        line("state       ", Span(f"{glyph} ", style), span(agent.state, style)),
+        line("host        ", span(agent.hostname or "unknown")),
+        line("version     ", span(agent.version or "unknown")),
+        line("connected   ", span(agent.connected_at or "never")),
+        line(
+            "last seen   ",
+            span(f"{numbers.since(agent.last_seen_at, state.now)} ago" if agent.last_seen_at else "never"),
+        ),
+        line("executions  ", f"{agent.in_flight} in flight, {agent.completed} completed, {agent.failed} failed"),
+        EMPTY,
+        line(span(f"Addresses ({len(agent.addresses)})", "title")),
+    ]
+    return head + [_address(state, *address) for address in agent.addresses]
+
+
+def _address(state: State, address: str, condition: str, reason: str) -> Line:
+    glyph, style = mark(state.glyphs, condition)
+    known = safe_text(address)
+    return line(
+        Span(f"{glyph} ", style),
+        Span(pad(known, max(39, len(known)))),
+        "  ",
+        span(condition, style),
+        span(f"  {reason}", "dim"),
+    )

@@ -1,0 +1,90 @@
+"""The monitor without a screen: a line of JSON for every message of the feed, or one snapshot and the end.
+
+Runs on an event loop. A reader that is slow holds this process back, and so the coordinator sends it a new snapshot
+instead of the changes that it missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import time
+from dataclasses import replace
+
+from dispatcher.errors import ExitStatus, RefusedError
+from dispatcher.monitor import changes, feed
+from dispatcher.monitor.layout import FOR_ALL
+from dispatcher.monitor.lines import plain
+from dispatcher.monitor.model import Json, Model
+from dispatcher.monitor.palette import glyphs_of
+from dispatcher.monitor.screen import compose
+from dispatcher.monitor.state import Link, State
+
+SNAPSHOT_SECONDS = 10.0
+RETRY_SECONDS = 2.0
+ONCE_ROWS = 50
+"""How many rows a snapshot as text has: room for the newest executions and the front of the pool."""
+
+
+def run(coordinator_url: str, *, as_json: bool, once: bool) -> int:
+    """Write what the coordinator says until a signal or the end of `--once`; return the exit status."""
+    return asyncio.run(_until_signal(coordinator_url, as_json=as_json, once=once))
+
+
+async def _until_signal(coordinator_url: str, *, as_json: bool, once: bool) -> int:
+    work = asyncio.ensure_future(_once(coordinator_url, as_json=as_json) if once else _follow(coordinator_url))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, work.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await work
+    return ExitStatus.DONE
+
+
+async def _once(coordinator_url: str, *, as_json: bool) -> None:
+    async with asyncio.timeout(SNAPSHOT_SECONDS):
+        socket = await feed.connect(coordinator_url)
+        message = await anext(feed.messages(socket))
+    socket.close()
+    _write(message if as_json else snapshot_text(coordinator_url, feed.parsed(message), time.time()))
+
+
+def snapshot_text(coordinator_url: str, message: Json, now: float) -> str:
+    """Draw a snapshot as text, without colours: as wide as the terminal or COLUMNS says, 100 columns elsewhere."""
+    width = max(FOR_ALL[0], shutil.get_terminal_size((100, ONCE_ROWS)).columns)
+    link = Link(is_up=True, since=now, heard=now)
+    state = State(url=coordinator_url, glyphs=glyphs_of(os.environ), now=now, width=width, height=ONCE_ROWS, link=link)
+    rows = compose(replace(state, model=changes.take_in(Model(), message)))
+    return "\n".join(plain(row) for row in rows[:-1])
+
+
+async def _follow(coordinator_url: str) -> None:
+    told = ""
+    while True:
+        try:
+            socket = await feed.connect(coordinator_url)
+            told = ""
+            async for message in feed.messages(socket):
+                if not is_heartbeat(feed.parsed(message)):
+                    _write(message)
+        except RefusedError:
+            raise
+        except feed.UnreachableError as error:
+            if str(error) != told:
+                told = str(error)
+                sys.stderr.write(f"{told}; trying again\n")
+        await asyncio.sleep(RETRY_SECONDS)
+
+
+def is_heartbeat(message: Json) -> bool:
+    """Say whether a message tells nothing but that a second passed in which nothing ended."""
+    return message.keys() <= {"type", "rate"} and not any(message.get("rate", ()))
+
+
+def _write(text: str) -> None:
+    sys.stdout.buffer.write(text.encode("utf-8") + b"\n")
+    sys.stdout.flush()
