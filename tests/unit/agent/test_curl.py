@@ -10,7 +10,6 @@ from tornado.httpclient import HTTPRequest
 
 from dispatcher import __version__
 from dispatcher.agent.curl import SourceBoundClient
-from dispatcher.errors import FailureKind
 from dispatcher.wire.messages import HttpVersion
 from tests.support.executing import echoed, execution, executor, run
 from tests.support.targets import Echo, Refusing, known_bytes
