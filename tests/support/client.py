@@ -15,7 +15,8 @@ from tests.support.processes import eventually
 CALL_SECONDS = 90.0
 """How long a call may take; every execution of the tests ends before."""
 
-MAX_THREADS = 400
+MAX_THREADS = 64
+"""How many calls are under way at once; the others wait for their turn."""
 
 
 @dataclass(frozen=True)

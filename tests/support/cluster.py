@@ -77,8 +77,9 @@ class Cluster:
         return self.start(agent_id, "agent", *common, *named, *options, machine=machine)
 
     def close(self) -> None:
-        """End all processes, the last one first; each must end well and must have been silent."""
-        statuses = [(process.name, process.end()) for process in reversed(self.processes) if process.is_running]
+        """End all processes, agents first; each must end well and must have been silent."""
+        ordered = sorted(self.processes, key=lambda process: process.name == "coordinator")
+        statuses = [(process.name, process.end()) for process in ordered if process.is_running]
         if self._client is not None:
             self._client.close()
         for process in self.processes:
