@@ -132,8 +132,11 @@ class Executions:
     def _forget(self, task: asyncio.Task[Record]) -> None:
         self._tasks.discard(task)
         # Looking at the exception marks it as seen: a caller that went away cannot.
-        if not task.cancelled() and isinstance(task.exception(), UnrecordedError):
-            logger.error("%s", task.exception())
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, UnrecordedError):
+            logger.error("%s", error)
+        elif error is not None and not isinstance(error, NotAcceptedError):
+            logger.error("an execution failed inside the coordinator", exc_info=error)
 
     async def drain(self, seconds: float) -> bool:
         """Refuse what is new and wait for what is in flight; False where some of it outlasted `seconds`."""
@@ -196,10 +199,12 @@ class Executions:
         except pykka.ActorDeadError:
             ended = NotTaken(f"agent {lease.agent_id} was removed before the request was sent")
         except Exception:
+            # It may have been sent before this went wrong, so nobody knows whether the target got it.
             logger.exception("execution %s failed inside the coordinator", identifier)
-            ended = _failed(identifier, FailureKind.INTERNAL, "the coordinator failed over it; its log says more")
+            detail = "the coordinator failed over it; its log says more"
+            ended = Ended(Outcome.UNKNOWN, _failed(identifier, FailureKind.INTERNAL, detail).result)
         outcome = ended.outcome if isinstance(ended, Ended) else Outcome.FAILED
-        tell_or_drop(self._pool, LeaseEnded(lease.agent_id, lease.address, outcome))
+        tell_or_drop(self._pool, LeaseEnded(lease.agent_id, lease.address, lease.stay, outcome))
         return ended
 
     async def _commit(self, record: Record) -> None:

@@ -167,11 +167,15 @@ class ExitState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """An exit handed to one execution, and the connection that reaches it."""
+    """An exit handed to one execution, and the connection that reaches it.
+
+    `stay` tells one stay of an exit in the pool from the next: an exit that went and came back is counted anew.
+    """
 
     agent_id: str
     address: str
     connection: ActorRef[Any]
+    stay: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,10 +202,11 @@ class LeaseExit(Message["Lease | None"]):
 
 @dataclass(frozen=True, slots=True)
 class LeaseEnded(Message[None]):
-    """The execution of a lease ended."""
+    """The execution of a lease ended. `stay` is the lease's."""
 
     agent_id: str
     address: str
+    stay: int
     outcome: Outcome
 
 

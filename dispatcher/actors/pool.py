@@ -5,6 +5,7 @@ It is told what comes and goes and asks nobody, so it cannot be part of a deadlo
 
 from __future__ import annotations
 
+import itertools
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,7 @@ class _Exit:
     connection: ActorRef[Any]
     state: ExitState
     reason: str | None
+    stay: int = 0
     in_flight: int = 0
     leased: int = 0
     last_used_at: float | None = None
@@ -55,6 +57,7 @@ class IpPool(LoopActor):
         self._rotation: Rotation[Key] = Rotation()
         self._exits: dict[Key, _Exit] = {}
         self._of_agent: dict[str, set[str]] = {}
+        self._stays = itertools.count(1)
 
     def on_receive(self, message: Any) -> Any:
         """Handle one message."""
@@ -82,12 +85,12 @@ class IpPool(LoopActor):
         leased.leased += 1
         leased.in_flight += 1
         leased.last_used_at = time.time()
-        return Lease(*key, leased.connection)
+        return Lease(*key, leased.connection, leased.stay)
 
     def _end_lease(self, ended: LeaseEnded) -> None:
         # An exit that went, or went and came back, has forgotten this lease.
         used = self._exits.get((ended.agent_id, ended.address))
-        if used is not None and used.in_flight:
+        if used is not None and used.stay == ended.stay:
             used.in_flight -= 1
             used.ended[ended.outcome] += 1
 
@@ -102,7 +105,10 @@ class IpPool(LoopActor):
                 self._put(key, _Exit(change.connection, ExitState(report.state), report.reason))
 
     def _put(self, key: Key, reported: _Exit) -> None:
-        known = self._exits.setdefault(key, reported)
+        known = self._exits.get(key)
+        if known is None:
+            known = self._exits[key] = reported
+            known.stay = next(self._stays)
         known.connection, known.state, known.reason = reported.connection, reported.state, reported.reason
         self._of_agent.setdefault(key[0], set()).add(key[1])
         self._rotation.put(key, _TIERS.get(known.state, Tier.NEVER))

@@ -1,0 +1,325 @@
+"""`IpPool` as an actor: what agents tell it, what it leases, and what it counts."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import pykka
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from dispatcher.actors.loop_actor import LoopActor, ask, stop_actor
+from dispatcher.actors.messages import (
+    AgentGone,
+    DescribePool,
+    ExitsChanged,
+    ExitState,
+    ExitStatus,
+    Lease,
+    LeaseEnded,
+    LeaseExit,
+    Outcome,
+    PoolStatus,
+)
+from dispatcher.actors.pool import IpPool
+from dispatcher.wire.messages import AddressReport, AddressState
+from tests.unit.loops import on_loop
+
+A, B, C = "2001:db8::a", "2001:db8::b", "2001:db8::c"
+PREFERRED = AddressState.PREFERRED
+
+
+class Connection(LoopActor):
+    """Stands for an agent's connection; the pool only hands it out."""
+
+
+def report(address: str, state: AddressState = PREFERRED, reason: str | None = None) -> AddressReport:
+    return AddressReport(address, state, reason)
+
+
+class Pool:
+    """A pool, and the shorthand of its tests."""
+
+    def __init__(self) -> None:
+        self.ref = IpPool.start()
+        self.connection = Connection.start()
+
+    def change(self, agent_id: str, *changed: AddressReport, gone: tuple[str, ...] = ()) -> None:
+        self.ref.tell(ExitsChanged(agent_id, self.connection, changed, gone))
+
+    async def lease(self) -> Lease:
+        lease = await ask(self.ref, LeaseExit())
+        assert lease is not None
+        return lease
+
+    async def leases(self, count: int) -> list[str]:
+        return [(await self.lease()).address for _ in range(count)]
+
+    def end(self, lease: Lease, outcome: Outcome = Outcome.COMPLETED) -> None:
+        self.ref.tell(LeaseEnded(lease.agent_id, lease.address, lease.stay, outcome))
+
+    async def describe(self) -> PoolStatus:
+        return await ask(self.ref, DescribePool())
+
+    async def exit(self, address: str) -> ExitStatus:
+        return next(found for found in (await self.describe()).exits if found.address == address)
+
+
+def test_an_empty_pool_leases_nothing_and_says_so() -> None:
+    async def test() -> None:
+        pool = Pool()
+        assert await ask(pool.ref, LeaseExit()) is None
+        assert PoolStatus(0, 0, None, ()) == await pool.describe()
+
+    on_loop(test)
+
+
+def test_leases_go_round_over_all_agents() -> None:
+    async def test() -> None:
+        pool = Pool()
+        pool.change("one", report(A), report(B))
+        pool.change("two", report(C))
+        assert [A, B, C, A] == await pool.leases(4)
+
+    on_loop(test)
+
+
+def test_a_lease_names_the_exit_and_its_connection() -> None:
+    async def test() -> None:
+        pool = Pool()
+        pool.change("one", report(A))
+        lease = await pool.lease()
+        assert ("one", A, pool.connection) == (lease.agent_id, lease.address, lease.connection)
+
+    on_loop(test)
+
+
+def test_two_agents_may_have_the_same_address() -> None:
+    async def test() -> None:
+        pool = Pool()
+        pool.change("one", report(A))
+        pool.change("two", report(A))
+        assert ["one", "two", "one"] == [(await pool.lease()).agent_id for _ in range(3)]
+
+    on_loop(test)
+
+
+def test_what_cannot_be_used_is_shown_with_its_reason_and_not_leased() -> None:
+    async def test() -> None:
+        pool = Pool()
+        pool.change("one", report(A, AddressState.DADFAILED, "duplicate"), report(B))
+        assert [B, B] == await pool.leases(2)
+        shown = await pool.exit(A)
+        assert (ExitState.DADFAILED, "duplicate") == (shown.state, shown.reason)
+        status = await pool.describe()
+        assert (2, 1, ("one", B)) == (status.size, status.available, status.next)
+
+    on_loop(test)
+
+
+def test_what_is_excluded_is_not_in_the_pool() -> None:
+    async def test() -> None:
+        pool = Pool()
+        pool.change("one", report(A), report(B, AddressState.EXCLUDED, "loopback"))
+        pool.change("one", report(A, AddressState.EXCLUDED))
+        assert 0 == (await pool.describe()).size
+
+    on_loop(test)
+
+
+def test_an_address_that_goes_and_comes_in_one_message_is_new() -> None:
+    async def test() -> None:
+        pool = Pool()
+        pool.change("one", report(A), report(B))
+        pool.change("one", report(A), gone=(A,))
+        assert [B, A] == await pool.leases(2)
+
+    on_loop(test)
+
+
+def test_an_agent_that_is_gone_takes_all_its_exits_and_no_others() -> None:
+    async def test() -> None:
+        pool = Pool()
+        pool.change("one", report(A), report(B))
+        pool.change("two", report(C))
+        pool.ref.tell(AgentGone("one"))
+        pool.ref.tell(AgentGone("nobody"))
+        assert [C, C] == await pool.leases(2)
+        assert 1 == (await pool.describe()).size
+
+    on_loop(test)
+
+
+def test_a_lease_and_its_end_are_counted() -> None:
+    async def test() -> None:
+        pool = Pool()
+        pool.change("one", report(A))
+        before = time.time()
+        leases = [await pool.lease() for _ in range(4)]
+        assert (4, 4) == ((await pool.exit(A)).in_flight, (await pool.exit(A)).leased)
+        for lease, outcome in zip(leases, [*Outcome, Outcome.COMPLETED], strict=True):
+            pool.end(lease, outcome)
+        shown = await pool.exit(A)
+        assert (0, 4, 2, 2) == (shown.in_flight, shown.leased, shown.completed, shown.failed)
+        assert shown.last_used_at is not None
+        assert before <= shown.last_used_at <= time.time()
+
+    on_loop(test)
+
+
+def test_the_end_of_a_lease_of_an_exit_that_left_counts_nowhere() -> None:
+    async def test() -> None:
+        pool = Pool()
+        pool.change("one", report(A))
+        lease = await pool.lease()
+        pool.change("one", gone=(A,))
+        pool.end(lease)
+        assert 0 == (await pool.describe()).size
+
+    on_loop(test)
+
+
+def test_an_exit_that_came_back_does_not_count_the_end_of_a_lease_of_before() -> None:
+    async def test() -> None:
+        pool = Pool()
+        pool.change("one", report(A))
+        before = await pool.lease()
+        pool.change("one", gone=(A,))
+        pool.change("one", report(A))
+        after = await pool.lease()
+        pool.end(before, Outcome.FAILED)
+        assert (1, 0) == ((await pool.exit(A)).in_flight, (await pool.exit(A)).failed)
+        pool.end(after)
+        assert (0, 1) == ((await pool.exit(A)).in_flight, (await pool.exit(A)).completed)
+
+    on_loop(test)
+
+
+def test_a_pool_can_be_described_without_its_exits() -> None:
+    async def test() -> None:
+        pool = Pool()
+        pool.change("one", report(A), report(B))
+        assert PoolStatus(2, 2, ("one", A), ()) == await ask(pool.ref, DescribePool(exits=False))
+
+    on_loop(test)
+
+
+AGENTS = st.sampled_from(["one", "two", "three"])
+ADDRESSES = st.sampled_from([f"2001:db8::{number}" for number in range(6)])
+LEASABLE = {AddressState.PREFERRED: 0, AddressState.DEPRECATED: 1}
+HIDDEN = {AddressState.EXCLUDED}
+
+
+@dataclass
+class ModelExit:
+    """What an exit is and has done since it came."""
+
+    state: AddressState
+    leased: int = 0
+    ended: Counter[Outcome] = field(default_factory=Counter)
+
+
+class AgainstAModel(RuleBasedStateMachine):
+    """The same story told to a pool and to a model; the pool lives on a loop of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.pool = self.loop.run_until_complete(self._start())
+        self.exits: dict[tuple[str, str], ModelExit] = {}
+        self.order: list[tuple[str, str]] = []
+        self.open: list[tuple[Lease, ModelExit]] = []
+
+    async def _start(self) -> Pool:
+        return Pool()
+
+    def _ask(self, message: Any) -> Any:
+        return self.loop.run_until_complete(ask(self.pool.ref, message))
+
+    def _take_out(self, key: tuple[str, str]) -> None:
+        self.exits.pop(key, None)
+        if key in self.order:
+            self.order.remove(key)
+
+    def _model_report(self, key: tuple[str, str], state: AddressState) -> None:
+        if state in HIDDEN:
+            self._take_out(key)
+            return
+        known = self.exits.setdefault(key, ModelExit(state))
+        has_moved = key not in self.order or LEASABLE.get(known.state, 2) != LEASABLE.get(state, 2)
+        known.state = state
+        if has_moved:
+            self.order = [*(other for other in self.order if other != key), key]
+
+    @rule(
+        agent=AGENTS,
+        changed=st.lists(st.tuples(ADDRESSES, st.sampled_from(AddressState)), max_size=4),
+        gone=st.lists(ADDRESSES, max_size=3),
+    )
+    def change(self, agent: str, changed: list[tuple[str, AddressState]], gone: list[str]) -> None:
+        reports = tuple(AddressReport(address, state) for address, state in changed)
+        self.pool.change(agent, *reports, gone=tuple(gone))
+        for address in gone:
+            self._take_out((agent, address))
+        for address, state in changed:
+            self._model_report((agent, address), state)
+
+    @rule(agent=AGENTS)
+    def lose(self, agent: str) -> None:
+        self.pool.ref.tell(AgentGone(agent))
+        for key in [key for key in self.order if key[0] == agent]:
+            self._take_out(key)
+
+    def _leasable(self) -> list[tuple[str, str]]:
+        tiers = [[key for key in self.order if LEASABLE.get(self.exits[key].state) == tier] for tier in (0, 1)]
+        return tiers[0] or tiers[1]
+
+    @rule()
+    def lease(self) -> None:
+        lease = self._ask(LeaseExit())
+        expected = next(iter(self._leasable()), None)
+        if expected is None:
+            assert lease is None
+            return
+        assert expected == (lease.agent_id, lease.address)
+        self.order = [*(key for key in self.order if key != expected), expected]
+        self.exits[expected].leased += 1
+        self.open.append((lease, self.exits[expected]))
+
+    @rule(data=st.data(), outcome=st.sampled_from(Outcome))
+    def end(self, data: st.DataObject, outcome: Outcome) -> None:
+        if self.open:
+            lease, known = self.open.pop(data.draw(st.integers(0, len(self.open) - 1)))
+            self.pool.end(lease, outcome)
+            known.ended[outcome] += 1
+
+    @invariant()
+    def the_status_is_the_models(self) -> None:
+        status = self._ask(DescribePool())
+        tiers = [[key for key in self.order if LEASABLE.get(self.exits[key].state, 2) == tier] for tier in (0, 1, 2)]
+        assert [key for tier in tiers for key in tier] == [(one.agent_id, one.address) for one in status.exits]
+        leasable = self._leasable()
+        assert (len(self.exits), len(leasable)) == (status.size, status.available)
+        assert (leasable or [None])[0] == status.next
+        for one in status.exits:
+            known = self.exits[one.agent_id, one.address]
+            ended = known.ended
+            assert str(known.state) == str(one.state)
+            assert known.leased == one.leased
+            assert known.leased - ended.total() == one.in_flight
+            assert ended[Outcome.COMPLETED] == one.completed
+            assert ended[Outcome.FAILED] + ended[Outcome.UNKNOWN] == one.failed
+
+    def teardown(self) -> None:
+        for ref in pykka.ActorRegistry.get_all():
+            self.loop.run_until_complete(stop_actor(ref))
+        self.loop.close()
+
+
+TestAgainstAModel = AgainstAModel.TestCase
+TestAgainstAModel.settings = settings(deadline=None, max_examples=60, stateful_step_count=40)
