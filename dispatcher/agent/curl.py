@@ -64,6 +64,9 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         self._idle_timer: asyncio.TimerHandle | None = None
         super().initialize(max_clients=0)
         self._multi.setopt(pycurl.M_MAXCONNECTS, max_connections)
+        # One transfer a connection, HTTP/2 and 3 too: what shares a connection fails with it, and a target that ends
+        # one with requests under way (nginx does after its keepalive_requests) would need them to be sent again.
+        self._multi.setopt(pycurl.M_PIPELINING, 0)
 
     def fetch_impl(self, request: object, callback: object) -> NoReturn:
         """Refuse: see the module's docstring."""
@@ -145,7 +148,7 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         if transfer.fd is not None:
             self._sockets.connected(transfer.fd, local_ip, local_port)
             return transfer.before_request(local_ip, kept_is_dead=False)
-        is_dead = self._sockets.is_dead(local_ip, local_port, quiet=transfer.hop.is_http_1)
+        is_dead = self._sockets.is_dead(local_ip, local_port)
         return transfer.before_request(local_ip, kept_is_dead=is_dead)
 
     def _finish(self, curl: pycurl.Curl, curl_error: int | None = None, curl_message: str | None = None) -> None:

@@ -47,13 +47,6 @@ class Hop:
     max_body_bytes: int
     follow_redirects: bool
 
-    @property
-    def is_http_1(self) -> bool:
-        """Whether it is certain that HTTP/1 will be spoken: over TLS, otherwise, the target has a say."""
-        if self.target.scheme == "https":
-            return self.http_version is HttpVersion.HTTP_1_1
-        return self.http_version is not HttpVersion.HTTP_2
-
     def has_header(self, name: str) -> bool:
         """Whether the request has a header of this name, given in lower case."""
         return any(known.lower() == name for known, _ in self.headers)

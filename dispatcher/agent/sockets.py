@@ -45,10 +45,11 @@ class SourceSockets:
         self._known[fd].local_end = (local_ip, local_port)
         self._by_local_end[local_ip, local_port] = fd
 
-    def is_dead(self, local_ip: str, local_port: int, *, quiet: bool = False) -> bool:
-        """Whether the connection with this local end was closed, by its peer or by us.
+    def is_dead(self, local_ip: str, local_port: int) -> bool:
+        """Whether the idle connection with this local end is no good for another request.
 
-        One that should be `quiet` (HTTP/1 between two requests) is dead, too, where its peer has said something.
+        It was closed, by its peer or by us, or its peer has said something that nobody has asked for: a farewell as
+        often as not, and in HTTP/1 a text that would be taken for the next answer.
         """
         fd = self._by_local_end.get((local_ip, local_port))
         if fd is None or not self._is_open(fd):
@@ -56,7 +57,7 @@ class SourceSockets:
         if self._known[fd].was_shut:
             return True  # of a UDP socket (HTTP/3) reading would not tell
         with _Borrowed(fd) as handle:
-            return _is_at_its_end(handle, quiet=quiet)
+            return not _is_quiet(handle)
 
     def count(self, source: str) -> int:
         """How many sockets of `source` are still open."""
@@ -95,13 +96,15 @@ def _shut_down(handle: socket.socket) -> bool:
     return True
 
 
-def _is_at_its_end(handle: socket.socket, *, quiet: bool) -> bool:
+def _is_quiet(handle: socket.socket) -> bool:
+    """Whether there is nothing to read, not even an end."""
     try:
-        return handle.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b"" or quiet
+        handle.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
     except BlockingIOError:
-        return False
-    except OSError:
         return True
+    except OSError:
+        return False
+    return False
 
 
 class _Borrowed:

@@ -72,17 +72,16 @@ def test_a_connection_is_found_dead_by_its_local_end_once_its_peer_has_closed() 
         assert not sockets.is_dead(ip, port + 1)
 
 
-def test_a_connection_that_should_be_quiet_is_dead_once_its_peer_speaks() -> None:
+def test_an_idle_connection_is_dead_once_its_peer_speaks() -> None:
     with connection() as (near, far):
         sockets = SourceSockets()
         sockets.opened(near.fileno(), "::1")
         ip, port = near.getsockname()[:2]
         sockets.connected(near.fileno(), ip, port)
-        assert not sockets.is_dead(ip, port, quiet=True)
+        assert not sockets.is_dead(ip, port)
         far.send(b"x")
         near.recv(1, socket.MSG_PEEK)
-        assert sockets.is_dead(ip, port, quiet=True)
-        assert not sockets.is_dead(ip, port)
+        assert sockets.is_dead(ip, port)
 
 
 def test_a_connection_that_we_ended_is_dead_for_udp_too() -> None:
