@@ -52,14 +52,15 @@ def self_command() -> list[str]:
 def start() -> int:
     """Run the command line from the one file and return its exit status; 2 where the file cannot run here."""
     shield_path()
-    if not is_light(sys.argv[1:]):
-        try:
-            use_packages()
-        except NotUsableError as error:
+    light = is_light(sys.argv[1:])
+    try:
+        use_packages(may_unpack=not light)
+    except NotUsableError as error:
+        if not light:
             sys.stderr.write(f"{error}\n")
             return 2
-        except KeyboardInterrupt:
-            return 0
+    except KeyboardInterrupt:
+        return 0
     from dispatcher.cli import main  # noqa: PLC0415  the path that it imports from is only right now
 
     return main()
@@ -90,20 +91,22 @@ def _absolute(entry: str) -> str:
     return os.path.abspath(entry)
 
 
-def use_packages() -> None:
-    """Make the packages importable, unpacked before or now.
+def use_packages(*, may_unpack: bool = True) -> None:
+    """Make the packages importable, unpacked before or, if that may be, now.
+
+    Even what can be imported straight from the file comes faster from a set: byte code is only there.
 
     Raises:
         NotUsableError: the file holds nothing for this Python, is damaged, or no place is fit to unpack it.
     """
     name = set_name()
     folder = find(name)
-    if folder is None:
+    if folder is not None:
+        import_from(folder)
+    elif may_unpack:
         from dispatcher.packaging import unpack  # noqa: PLC0415  only a first start pays for it
 
         unpack.provide(name)
-    else:
-        import_from(folder)
 
 
 def target_tag() -> str:

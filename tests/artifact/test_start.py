@@ -85,6 +85,15 @@ def test_version_and_help_unpack_nothing(gateway: Gateway, pyz: Path) -> None:
     assert [] == list(gateway.home.iterdir())
 
 
+def test_version_and_help_come_from_the_set_once_it_is_there(gateway: Gateway, pyz: Path) -> None:
+    texts = [gateway.run(pyz, argument).stdout for argument in ("--version", "--help")]
+    gateway.run(pyz, "no-such-command")
+    [folder] = gateway.sets
+    done = gateway.run(pyz, "--version", flags=["-v"])
+    assert f"{folder}/dispatcher/__pycache__/cli." in done.stderr
+    assert texts == [gateway.run(pyz, argument).stdout for argument in ("--version", "--help")]
+
+
 def test_the_program_knows_how_to_start_itself_again(gateway: Gateway, probe: Path) -> None:
     relative = gateway.report(probe.relative_to(probe.parent), cwd=probe.parent)
     assert [gateway.python, str(probe)] == relative["self_command"]
