@@ -11,7 +11,9 @@ import pycurl
 import pytest
 
 from dispatcher.agent import curl_errors
+from dispatcher.agent.executor import _conclude
 from dispatcher.agent.hop import first_hop
+from dispatcher.agent.target import ExecutionError
 from dispatcher.agent.transfer import Ending, Transfer
 from dispatcher.errors import FailureKind, Party
 from dispatcher.wire.messages import HttpVersion
@@ -90,3 +92,14 @@ def test_every_phase_can_run_out_of_time(phase: str) -> None:
     found = curl_errors.timeout(phase, "a.test:80")
     assert found.detail.startswith(f"the time was up in phase {phase}, while ")
     assert FailureKind.TIMEOUT == found.kind
+
+
+def test_an_answer_in_another_version_than_asked_is_no_success() -> None:
+    async def test() -> None:
+        hop = first_hop(execution("https://a.test/", source="::1", http_version=HttpVersion.HTTP_2))
+        transfer = Transfer(hop, asyncio.get_running_loop().create_future())
+        transfer.header_lines += [b"HTTP/1.1 200 OK\r\n", b"\r\n"]
+        with pytest.raises(ExecutionError, match="answered in HTTP/1.1, not in HTTP/2 as asked"):
+            _conclude(transfer, replace(ENDING, http_version="1.1", local_ip="::1"))
+
+    run(test())
