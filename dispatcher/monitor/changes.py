@@ -96,7 +96,14 @@ def _new_records(known: tuple[Record, ...], newest: list[Record]) -> tuple[Recor
 
 
 def _agents(known: Mapping[str, model.Agent], told: Json) -> Mapping[str, model.Agent]:
-    changed = {agent.agent_id: agent for agent in map(model.agent, model.objects(told, "changed"))}
+    changed = {}
+    for content in model.objects(told, "changed"):
+        agent = model.agent(content)
+        before = known.get(agent.agent_id)
+        # Addresses that did not change are not told again.
+        if before is not None and "addresses" not in content:
+            agent = replace(agent, addresses=before.addresses)
+        changed[agent.agent_id] = agent
     gone = set(_texts(told.get("gone")))
     return {agent_id: agent for agent_id, agent in {**known, **changed}.items() if agent_id not in gone}
 

@@ -53,10 +53,15 @@ def _cells(state: State, agent: Agent) -> Sequence[Callable[[], Span]]:
         lambda: span(numbers.count(agent.in_flight)),
         lambda: span(numbers.count(agent.completed)),
         lambda: span(numbers.count(agent.failed), "bad" if agent.failed else ""),
-        lambda: span(numbers.since(agent.last_seen_at, state.now)),
+        lambda: span(_seen(state, agent)),
         lambda: span(agent.hostname),
         lambda: span(agent.version),
     )
+
+
+def _seen(state: State, agent: Agent) -> str:
+    """A connected agent answers pings all the time, whenever it last had something to say."""
+    return "now" if agent.state in ("connected", "draining") else numbers.since(agent.last_seen_at, state.now)
 
 
 def detail_lines(state: State, agent_id: str) -> list[Line]:

@@ -15,6 +15,7 @@ from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from dispatcher.record import dump
 from dispatcher.web import problems, too_large
+from dispatcher.web.json_weight import MAX_VALUES, JsonWeight
 from dispatcher.web.problems import Problem
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class BaseHandler(RequestHandler):
         self.services = services
         self._body = bytearray()
         self._received = 0
+        self._weight = JsonWeight()
 
     def set_default_headers(self) -> None:
         """Say what holds for every answer: it is of this moment."""
@@ -73,6 +75,7 @@ class BaseHandler(RequestHandler):
         self._received += len(chunk)
         if self._received <= self.services.max_request_bytes:
             self._body += chunk
+            self._weight.add(chunk)
             return
         self._body.clear()
         if self._received > self.services.max_request_bytes + DISCARDED_BYTES:
@@ -91,6 +94,8 @@ class BaseHandler(RequestHandler):
             return if_empty
         _check_media_type(self.request.headers.get("Content-Type", ""))
         _check_encoding(self.request.headers.get("Content-Encoding", "identity"))
+        if self._weight.is_over:
+            raise problems.invalid([f"Must have fewer than {MAX_VALUES} values."])
         try:
             content = json.loads(
                 self._body.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_without_repeats

@@ -33,7 +33,8 @@ class MonitorSocket(WebSocketHandler):
         self._services.feed.add(self)
 
     def on_message(self, message: str | bytes) -> None:
-        """Ignore what a monitor says: it has nothing to say."""
+        """Give it a new snapshot with the next tick, whatever it said: a monitor has nothing else to ask for."""
+        self.needs_snapshot = True
 
     def on_close(self) -> None:
         """Stop telling this monitor."""

@@ -1,0 +1,112 @@
+"""What of records and of the configured request monitors are told: no bodies, no secrets, bounded headers.
+
+A record keeps the shape that it has everywhere; a monitor that wants all of one reads it from history.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from dispatcher.record import dump
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from dispatcher.record import Record
+    from dispatcher.redaction import Redactor
+
+HEADER_CHARS = 4096
+"""Of a record's header lines on either side; the lines beyond are left out."""
+
+BODY_CHARS = 1000
+"""Of the configured request's body; `body_size` counts all of it, in bytes."""
+
+RATE_SECONDS = 300
+"""Seconds of the rate that a snapshot has."""
+
+Json = dict[str, Any]
+
+
+class RateSeries:
+    """How many executions ended in each of the last seconds; constant memory, and an addition for each execution."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._counts: deque[int] = deque([0], maxlen=RATE_SECONDS + 1)
+        self._second = int(time.monotonic())
+
+    def add(self) -> None:
+        """Count an execution that ended now."""
+        self._advance()
+        self._counts[-1] += 1
+
+    def ended(self, since: int | None) -> tuple[int, list[int]]:
+        """Return the second that runs now, and the counts of those before it, from `since` on (None: all kept)."""
+        self._advance()
+        counts = list(self._counts)[:-1]
+        return self._second, counts if since is None else counts[max(0, len(counts) - self._second + since) :]
+
+    def _advance(self) -> None:
+        second = int(time.monotonic())
+        self._counts.extend([0] * min(second - self._second, RATE_SECONDS + 1))
+        self._second = second
+
+
+def record_summary(record: Record) -> Json:
+    """Return a record without its body and with bounded headers."""
+    body = None
+    if record.result is not None and record.failure is None:
+        size = record.result.body_size
+        body = {"encoding": "utf-8", "data": "", "size": size, "truncated": size > 0}
+    return _bounded(record.as_json(body))
+
+
+def kept_summaries(records: Iterable[bytes]) -> list[bytes]:
+    """Return records as history keeps them without their bodies and with bounded headers, as JSON."""
+    return [dump(_without_body(json.loads(record))) for record in records]
+
+
+def _without_body(record: Json) -> Json:
+    response = record.get("response")
+    if response is not None:
+        size = response["body"]["size"]
+        response["body"] = {"encoding": "utf-8", "data": "", "size": size, "truncated": size > 0}
+    return _bounded(record)
+
+
+def _bounded(record: Json) -> Json:
+    for part in ("request", "response"):
+        if record[part] is not None:
+            record[part] = {**record[part], "headers": _bounded_headers(record[part]["headers"])}
+    return record
+
+
+def _bounded_headers(headers: list[list[str]]) -> list[list[str]]:
+    if sum(len(name) + len(value) for name, value in headers) <= HEADER_CHARS:
+        return headers
+    kept, left = [], HEADER_CHARS
+    for name, value in headers:
+        left -= len(name) + len(value)
+        if left < 0:
+            break
+        kept.append([name, value])
+    return kept
+
+
+def request_summary(stored: Mapping[str, Any], revision: int, redactor: Redactor) -> Json:
+    """Return the configured request without its secrets and with the start of its body."""
+    headers = redactor.headers(tuple((name, value) for name, value in stored["headers"]))
+    body, encoded = stored["body"], stored["body_base64"]
+    size = len(body.encode("utf-8")) if body is not None else len(encoded or "") * 3 // 4
+    return {
+        **stored,
+        "url": redactor.url(stored["url"]),
+        "headers": [list(pair) for pair in headers],
+        "body": body[:BODY_CHARS] if body is not None else None,
+        "body_base64": None,
+        "body_size": size,
+        "revision": revision,
+    }
