@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pykka
 from tornado.httpserver import HTTPServer
 
 from dispatcher import coordinator, settings
-from dispatcher.actors.loop_actor import stop_actor
+from dispatcher.actors.loop_actor import ask, stop_actor
+from dispatcher.actors.messages import ListAgents
 from dispatcher.web.app import make_app
 from dispatcher.web.base import DISCARDED_BYTES
 from dispatcher.web.services import Services
@@ -58,5 +60,8 @@ async def coordinator_running(state_dir: Path, **options: Any) -> AsyncIterator[
         server.stop()
         await server.close_all_connections()
         feed.cancel()
+        with contextlib.suppress(pykka.ActorDeadError):
+            for connection in await ask(actors.registry, ListAgents()):
+                await stop_actor(connection)
         for actor in reversed(actors.all):
             await stop_actor(actor)

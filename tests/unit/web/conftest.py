@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import pykka
 import pytest
 
 from tests.support.api import Served, served
@@ -22,3 +23,11 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One coordinator for all tests of a module that change nothing, or do not care."""
     with served(tmp_path_factory.mktemp("state")) as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def no_actor_outlives_its_test() -> Iterator[None]:
+    """As for all unit tests, but for the actors of `shared`, which outlive a test."""
+    before = set(pykka.ActorRegistry.get_all())
+    yield
+    assert [] == [ref for ref in pykka.ActorRegistry.get_all() if ref not in before]
