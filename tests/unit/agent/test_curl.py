@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,10 @@ from tornado.httpclient import HTTPRequest
 
 from dispatcher import __version__
 from dispatcher.agent.curl import SourceBoundClient
+from dispatcher.agent.hop import first_hop
 from dispatcher.wire.messages import HttpVersion
 from tests.support.executing import echoed, execution, executor, run
-from tests.support.targets import Echo, Refusing, known_bytes
+from tests.support.targets import Echo, Hanging, Refusing, known_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,6 +46,20 @@ def test_tornados_own_way_in_is_closed_since_it_has_no_source() -> None:
                 await client.fetch(HTTPRequest("http://[::1]/"))
         finally:
             client.close()
+
+    run(test())
+
+
+def test_closing_the_client_cancels_what_it_has_under_way() -> None:
+    async def test() -> None:
+        async with Hanging() as target:
+            client = SourceBoundClient(force_instance=True)
+            transfer = client.start(first_hop(execution(target.url())), seconds=20)
+            await asyncio.wait_for(target.seen.wait(), 5)
+            assert 1 == client.open_connections("::1")
+            client.close()
+            assert transfer.done.cancelled()
+            assert 0 == client.open_connections("::1")
 
     run(test())
 

@@ -165,6 +165,7 @@ def test_cancelling_the_callers_task_frees_what_it_held() -> None:
             waiting.cancel()
             running.cancel()
             await asyncio.gather(running, waiting, return_exceptions=True)
+            assert "::1" == await asyncio.wait_for(target.closings.get(), 5)
             assert 0 == made.in_flight
             assert 200 == (await made.execute(execution(echo.url()))).status
 
