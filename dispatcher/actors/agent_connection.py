@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_REMOVED = wire.Refused(wire.RefusalCode.REMOVED, "this agent was removed from the coordinator")
+
 
 @dataclass(slots=True)
 class _InFlight:
@@ -107,9 +109,17 @@ class AgentConnection(LoopActor):
                 return super().on_receive(message)
         return None
 
+    def on_stop(self) -> None:
+        """End what is in flight. A connection that was dropped has ended it all, or its deadlines will."""
+        if not self._is_dropped:
+            self._lose_link("the coordinator stops", frozenset())
+
     # The life of the link
 
     def _open(self, opened: LinkOpened) -> None:
+        if self._is_dropped:
+            opened.link.close_link(_REMOVED)
+            return
         if self._link is not None:
             self._link.close_link(wire.Refused(wire.RefusalCode.REPLACED, "the agent opened another link"))
             self._lose_link("the agent opened another link", frozenset())
@@ -154,7 +164,7 @@ class AgentConnection(LoopActor):
 
     def _finish_drop(self) -> None:
         if self._link is not None:
-            self._link.close_link(wire.Refused(wire.RefusalCode.REMOVED, "this agent was removed from the coordinator"))
+            self._link.close_link(_REMOVED)
             self._link = None
         self.stop()
 
@@ -278,4 +288,6 @@ def _contradiction(execute: wire.Execute, result: wire.Result) -> str | None:
         return f"the result has a body of {len(result.body)} bytes, more than the {execute.max_body_bytes} asked for"
     if result.body_size < len(result.body):
         return "the result says that fewer bytes were received than it has"
+    if result.body_size > len(result.body) and not result.truncated:
+        return "the result has fewer bytes than were received, and does not say so"
     return None

@@ -88,6 +88,11 @@ class AgentRegistry(LoopActor):
                 return super().on_receive(message)
         return None
 
+    def on_stop(self) -> None:
+        """Stop the connections of all agents."""
+        for agent in self._agents.values():
+            agent.connection.stop(block=False)
+
     def _register(self, asked: RegisterAgent) -> Registered:
         agent_id = asked.agent_id or f"agent-{secrets.token_hex(4)}"
         known = self._agents.get(agent_id)
