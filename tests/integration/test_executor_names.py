@@ -104,7 +104,7 @@ def silent_resolver() -> Iterator[None]:
 
 def test_a_resolver_that_hangs_holds_neither_the_slot_nor_the_loop_past_the_deadline() -> None:
     async def test() -> None:
-        async with Echo(TARGET) as target, executor(max_concurrency=1) as made, watched_loop() as late:
+        async with Echo(TARGET) as target, executor(max_concurrency=1) as made, watched_loop() as stalls:
             began = time.monotonic()
             hung = await made.execute(execution("http://slow.test/", source=SOURCE, timeout=0.3))
             assert FailureKind.TIMEOUT == hung.error_kind
@@ -114,7 +114,7 @@ def test_a_resolver_that_hangs_holds_neither_the_slot_nor_the_loop_past_the_dead
             assert hung.timings["dns"] > 200
             following = await made.execute(execution(target.url(), source=SOURCE, timeout=1))
             assert 200 == following.status
-            assert max(late) < 0.05
+            assert max(stalls.late) < 0.05
 
     with silent_resolver():
         run(test())

@@ -6,14 +6,17 @@ import asyncio
 import contextlib
 import itertools
 import json
+import subprocess
+import sys
 import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dispatcher.agent.executor import Executor
 from dispatcher.wire.messages import Execute, Result
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine
+    from collections.abc import AsyncIterator, Coroutine, Iterator
 
 T = TypeVar("T")
 _ids = itertools.count(1)
@@ -57,21 +60,34 @@ def echoed(result: Result) -> dict[str, Any]:
     return seen
 
 
+@dataclass
+class Stalls:
+    """How the loop was held up, in seconds: how late each tick came, and the CPU time used since the one before.
+
+    CPU time does not depend on what else the machine does; but waiting (for a lock, a disk) shows in `late` alone.
+    """
+
+    late: list[float] = field(default_factory=list)
+    busy: list[float] = field(default_factory=list)
+
+
 @contextlib.asynccontextmanager
-async def watched_loop(every: float = 0.005) -> AsyncIterator[list[float]]:
-    """Measure the loop's stalls: the list gets how many seconds each tick came late."""
-    late: list[float] = []
+async def watched_loop(every: float = 0.005) -> AsyncIterator[Stalls]:
+    """Tick `every` so many seconds and measure the loop's stalls."""
+    stalls = Stalls()
     loop = asyncio.get_running_loop()
     timers: list[asyncio.TimerHandle] = []
 
-    def tick(due: float) -> None:
-        late.append(loop.time() - due)
+    def tick(due: float, cpu_before: float) -> None:
+        cpu = time.thread_time()
+        stalls.late.append(loop.time() - due)
+        stalls.busy.append(cpu - cpu_before)
         following = loop.time() + every
-        timers[:] = [loop.call_at(following, tick, following)]
+        timers[:] = [loop.call_at(following, tick, following, cpu)]
 
-    tick(loop.time())
+    tick(loop.time(), time.thread_time())
     try:
-        yield late
+        yield stalls
     finally:
         timers[0].cancel()
 
@@ -79,3 +95,17 @@ async def watched_loop(every: float = 0.005) -> AsyncIterator[list[float]]:
 def elapsed(since: float) -> float:
     """Seconds since a `time.monotonic()`."""
     return time.monotonic() - since
+
+
+@contextlib.contextmanager
+def target_process(address: str = "::1") -> Iterator[str]:
+    """An echo target in a process of its own; gives its base URL."""
+    argv = [sys.executable, "-m", "tests.support.targets", "--address", address]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            word, port = process.stdout.readline().split()
+            assert word == "ready"
+            yield f"http://[{address}]:{port}"
+        finally:
+            process.terminate()
