@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 
 
 def duration(ms: float) -> str:
-    """Write milliseconds in at most seven cells: ``0.4 ms``, ``12.3 ms``, ``1.24 s``, ``2.1 min``."""
+    """Write milliseconds in at most eight cells: ``0.4 ms``, ``12.3 ms``, ``1.24 s``, ``2.1 min``."""
     if ms < 99.95:
         return f"{ms:.1f} ms"
     if ms < 999.5:
         return f"{ms:.0f} ms"
     if ms < 99_950:
         return f"{ms / 1000:.2f} s" if ms < 9995 else f"{ms / 1000:.1f} s"
-    return f"{ms / 60_000:.1f} min"
+    return f"{ms / 60_000:.1f} min" if ms < 5_997_000 else f"{ms / 60_000:.0f} min"
 
 
 def age(seconds: float) -> str:

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     Column("", 1, 1, 0),
-    Column("source address", 14, 39, 0, grows=True, cuts_middle=True),
-    Column("agent", 8, 16, 1),
-    Column("", 1, 1, 3),
-    Column("state", 10, 30, 3),
+    Column("source address", 14, 26, 0, grows=True, cuts_middle=True),
+    Column("agent", 8, 16, 3),
+    Column("", 1, 1, 2),
+    Column("state", 10, 34, 2),
     Column("used", 4, 5, 4, to_the_right=True),
     Column("fail", 4, 5, 5, to_the_right=True),
     Column("busy", 4, 5, 6, to_the_right=True),

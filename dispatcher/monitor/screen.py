@@ -149,7 +149,7 @@ def _last_row(state: State) -> Line:
 def _question(state: State, agent_id: str) -> Line:
     agent = state.shown.agents.get(agent_id)
     loses = f" ({len(agent.addresses)} addresses, {agent.in_flight} in flight)" if agent else ""
-    return line(span(f" remove agent {agent_id}{loses}? y removes it, any other key does not", "warn"))
+    return line(span(f" y removes agent {agent_id}{loses}, any other key does not", "warn"))
 
 
 def _reminders(state: State) -> Line:
