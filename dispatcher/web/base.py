@@ -159,8 +159,10 @@ class BaseHandler(RequestHandler):
         self.write(dump(problem.content))
 
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
-        """Answer with a problem's own status. Tornado calls this."""
+        """Answer with a problem's own status; who went away gets none. Tornado calls this."""
         error = kwargs.get("exc_info", (None, None, None))[1]
+        if isinstance(error, StreamClosedError):
+            return
         super().send_error(error.status if isinstance(error, Problem) else status_code, **kwargs)
 
     def log_exception(
