@@ -139,16 +139,14 @@ class SourceBoundClient(CurlAsyncHTTPClient):
 
     def _socket_opened(self, transfer: Transfer, fd: int, _purpose: int) -> int:
         self._sockets.opened(fd, transfer.hop.source)
-        transfer.fd = fd
+        transfer.fds.append(fd)
         return int(pycurl.SOCKOPT_OK)
 
     def _before_request(
         self, transfer: Transfer, _remote_ip: str, local_ip: str, _remote_port: int, local_port: int
     ) -> int:
-        if transfer.fd is not None:
-            self._sockets.connected(transfer.fd, local_ip, local_port)
-            return transfer.before_request(local_ip, kept_is_dead=False)
-        is_dead = self._sockets.is_dead(local_ip, local_port)
+        is_new = self._sockets.connected(transfer.fds, local_ip, local_port)
+        is_dead = not is_new and self._sockets.is_dead(local_ip, local_port)
         return transfer.before_request(local_ip, kept_is_dead=is_dead)
 
     def _finish(self, curl: pycurl.Curl, curl_error: int | None = None, curl_message: str | None = None) -> None:

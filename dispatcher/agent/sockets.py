@@ -40,10 +40,17 @@ class SourceSockets:
             del self._by_local_end[before.local_end]
         self._known[fd] = _Known(os.fstat(fd).st_ino, source)
 
-    def connected(self, fd: int, local_ip: str, local_port: int) -> None:
-        """Remember where the local end of `fd` is, by which it is found again."""
-        self._known[fd].local_end = (local_ip, local_port)
-        self._by_local_end[local_ip, local_port] = fd
+    def connected(self, fds: list[int], local_ip: str, local_port: int) -> bool:
+        """Say whether one of `fds` has this local end, and remember it there.
+
+        A host with several addresses may have several sockets opened, of which libcurl uses the first to connect.
+        """
+        for fd in fds:
+            if self._is_open(fd) and _local_end(fd) == (local_ip, local_port):
+                self._known[fd].local_end = (local_ip, local_port)
+                self._by_local_end[local_ip, local_port] = fd
+                return True
+        return False
 
     def is_dead(self, local_ip: str, local_port: int) -> bool:
         """Whether the idle connection with this local end is no good for another request.
@@ -86,6 +93,12 @@ class SourceSockets:
         with _Borrowed(fd) as handle:
             self._known[fd].was_shut = _shut_down(handle)
         return self._known[fd].was_shut
+
+
+def _local_end(fd: int) -> tuple[str, int]:
+    with _Borrowed(fd) as handle:
+        ip, port = handle.getsockname()[:2]
+        return ip, port
 
 
 def _shut_down(handle: socket.socket) -> bool:

@@ -57,7 +57,7 @@ class Transfer:
         "cut",
         "done",
         "ending",
-        "fd",
+        "fds",
         "handle",
         "header_lines",
         "hop",
@@ -80,7 +80,7 @@ class Transfer:
         self.resent = False
         self.stale = False
         self.seen_source: str | None = None
-        self.fd: int | None = None
+        self.fds: list[int] = []
         self._body = io.BytesIO()
         self._bounded = False
         self._keep = self._read = hop.max_body_bytes

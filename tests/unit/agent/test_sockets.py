@@ -65,7 +65,7 @@ def test_a_connection_is_found_dead_by_its_local_end_once_its_peer_has_closed() 
         sockets = SourceSockets()
         sockets.opened(near.fileno(), "::1")
         ip, port = near.getsockname()[:2]
-        sockets.connected(near.fileno(), ip, port)
+        assert sockets.connected([near.fileno()], ip, port)
         assert not sockets.is_dead(ip, port)
         far.close()
         assert sockets.is_dead(ip, port)
@@ -77,11 +77,24 @@ def test_an_idle_connection_is_dead_once_its_peer_speaks() -> None:
         sockets = SourceSockets()
         sockets.opened(near.fileno(), "::1")
         ip, port = near.getsockname()[:2]
-        sockets.connected(near.fileno(), ip, port)
+        assert sockets.connected([near.fileno()], ip, port)
         assert not sockets.is_dead(ip, port)
         far.send(b"x")
         near.recv(1, socket.MSG_PEEK)
         assert sockets.is_dead(ip, port)
+
+
+def test_of_several_sockets_the_one_with_the_local_end_is_meant(two: tuple[Pair, Pair]) -> None:
+    (near, far), (other_near, _) = two
+    sockets = SourceSockets()
+    fds = [near.fileno(), other_near.fileno()]
+    for fd in fds:
+        sockets.opened(fd, "::1")
+    ip, port = near.getsockname()[:2]
+    assert sockets.connected(fds, ip, port)
+    assert not sockets.connected(fds[1:], ip, port)
+    far.close()
+    assert sockets.is_dead(ip, port)
 
 
 def test_a_connection_that_we_ended_is_dead_for_udp_too() -> None:
@@ -94,7 +107,7 @@ def test_a_connection_that_we_ended_is_dead_for_udp_too() -> None:
         sockets = SourceSockets()
         sockets.opened(near.fileno(), "::1")
         ip, port = near.getsockname()[:2]
-        sockets.connected(near.fileno(), ip, port)
+        assert sockets.connected([near.fileno()], ip, port)
         assert not sockets.is_dead(ip, port)
         sockets.shut("::1")
         assert sockets.is_dead(ip, port)
@@ -107,6 +120,6 @@ def test_a_reused_descriptor_replaces_its_predecessor() -> None:
         with connection() as (near, _far):
             sockets.opened(near.fileno(), "::1")
             ends.append(near.getsockname()[:2])
-            sockets.connected(near.fileno(), *ends[-1])
+            assert sockets.connected([near.fileno()], *ends[-1])
     assert len(sockets._known) == len(sockets._by_local_end) == 1
     assert not any(sockets.is_dead(*end) for end in ends)
