@@ -135,7 +135,7 @@ class Transfer:
             response = parse_response(self.header_lines)
         except MalformedResponseError:
             return False
-        return response.status in REDIRECTS and response.header("location") is not None
+        return response.status in REDIRECTS and bool(response.header("location"))
 
 
 def same_address(one: str, other: str) -> bool:

@@ -41,7 +41,12 @@ def test_the_body_of_a_followed_redirect_is_read_up_to_a_bound_and_not_kept() ->
 
 
 @pytest.mark.parametrize(
-    "head", [[b"HTTP/1.1 302 Found\r\n", b"\r\n"], [b"HTTP/1.1 200 OK\r\n", b"Location: /x\r\n", b"\r\n"]]
+    "head",
+    [
+        [b"HTTP/1.1 302 Found\r\n", b"\r\n"],
+        [b"HTTP/1.1 302 Found\r\n", b"Location:\r\n", b"\r\n"],
+        [b"HTTP/1.1 200 OK\r\n", b"Location: /x\r\n", b"\r\n"],
+    ],
 )
 def test_the_body_of_a_final_response_is_kept_where_redirects_are_followed(head: list[bytes]) -> None:
     transfer = make(follow_redirects=True)
