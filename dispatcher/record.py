@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import codecs
+import dataclasses
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,10 @@ JsonObject = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One finished execution. Times are seconds since 1970; `result` is None where no agent was reached."""
+    """One finished execution. Times are seconds since 1970; `result` is None where no agent was reached.
+
+    `result` has neither its headers nor its reason: they are in `response_headers` and `failure`, without secrets.
+    """
 
     id: str
     outcome: Outcome
@@ -114,6 +118,11 @@ def make_record(  # noqa: PLR0913 (a record has that many parts, and this is whe
     redactor: Redactor,
 ) -> Record:
     """Make the record of one execution, without its secrets. `exit_used` is (agent id, source address)."""
+    response_headers = redactor.headers(result.headers) if result is not None else ()
+    if result is not None:
+        result = dataclasses.replace(result, headers=(), error_detail="")
+    if failure is not None:
+        failure = redactor.failure(failure, request.url, request.headers)
     agent_id, source_ip = exit_used or (None, None)
     return Record(
         id=identifier,
@@ -127,7 +136,7 @@ def make_record(  # noqa: PLR0913 (a record has that many parts, and this is whe
         },
         result=result,
         failure=failure,
-        response_headers=redactor.headers(result.headers) if result is not None else (),
+        response_headers=response_headers,
         started_at=started_at,
         finished_at=finished_at,
     )

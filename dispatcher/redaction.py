@@ -1,20 +1,33 @@
-"""Secrets stay out of history, logs and the monitor: what a record shows of headers and URLs.
+"""Secrets stay out of history, logs and the monitor: what a record shows of headers, URLs and reasons.
 
-Called in one place, where a record is made (step 8 of a request's way), so that nothing behind it ever has them.
+Called in one place, where a record is made (step 8 of a request's way), so that nothing behind it ever has them. What
+would surprise: the reason of a failure is searched too, because resolvers, TLS and URL parsers quote what they got.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+
+    from dispatcher.errors import Failure
 
 REDACTED = "[redacted]"
 
 SECRET_HEADERS = ("authorization", "cookie", "proxy-authorization", "set-cookie", "x-api-key")
 """Headers whose values are always redacted, in lower case."""
+
+URL_HEADERS = frozenset(("content-location", "location", "origin", "referer"))
+"""Headers whose value is a URL, in lower case."""
+
+_SHORTEST_SECRET = 4
+"""Characters of a secret that is searched for in a reason; shorter ones stand in ordinary words."""
+
+_USERINFO = re.compile(r"[^\s/]+@")
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -24,17 +37,52 @@ class Redactor:
 
     def __init__(self, more_headers: Iterable[str] = ()) -> None:
         """Redact `more_headers` beside `SECRET_HEADERS`; case does not matter."""
-        self._secret = frozenset((*SECRET_HEADERS, *(name.lower() for name in more_headers)))
+        self._secret = frozenset((*SECRET_HEADERS, *(_key(name) for name in more_headers)))
 
     def headers(self, pairs: Pairs) -> Pairs:
         """Return the same header lines without secret values."""
-        return tuple((name, REDACTED if name.lower() in self._secret else value) for name, value in pairs)
+        return tuple((name, self._value(_key(name), value)) for name, value in pairs)
+
+    def _value(self, key: str, value: str) -> str:
+        if key in self._secret:
+            return REDACTED
+        return self.url(value) if key in URL_HEADERS else value
 
     @staticmethod
     def url(url: str) -> str:
-        """Return the URL without its user information."""
+        """Return the URL without its user information; what cannot be read as a URL loses all before an ``@``."""
         if "@" not in url:
             return url
-        parts = urlsplit(url)
-        _, at, host = parts.netloc.rpartition("@")
-        return urlunsplit(parts._replace(netloc=f"{REDACTED}@{host}")) if at else url
+        try:
+            parts = urlsplit(url)
+            _, at, host = parts.netloc.rpartition("@")
+            return urlunsplit(parts._replace(netloc=f"{REDACTED}@{host}")) if at else url
+        except ValueError:
+            return _USERINFO.sub(f"{REDACTED}@", url)
+
+    def failure(self, failure: Failure, url: str, headers: Pairs) -> Failure:
+        """Return the failure of a request without what is secret in its URL and headers."""
+        detail = failure.detail
+        for secret in sorted({*_secrets_of_url(url), *self._secrets_of_headers(headers)}, key=len, reverse=True):
+            if len(secret) >= _SHORTEST_SECRET:
+                detail = detail.replace(secret, REDACTED)
+        return dataclasses.replace(failure, detail=_USERINFO.sub(f"{REDACTED}@", detail))
+
+    def _secrets_of_headers(self, pairs: Pairs) -> Iterator[str]:
+        for name, value in pairs:
+            if _key(name) in self._secret:
+                yield value.strip()
+                yield value.strip().rpartition(" ")[2]  # without ``Bearer``
+
+
+def _key(name: str) -> str:
+    return name.strip().lower()
+
+
+def _secrets_of_url(url: str) -> Iterator[str]:
+    authority = re.split(r"[/?#]", url.partition("//")[2], maxsplit=1)[0]
+    userinfo, at, _ = authority.rpartition("@")
+    if at:
+        for form in (userinfo, unquote(userinfo)):
+            yield form
+            yield form.partition(":")[2]
