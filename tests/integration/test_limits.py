@@ -1,0 +1,130 @@
+"""Bounds on work: what is over one is refused at once and clearly, and what is under way goes on."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.integration.conftest import SOURCES
+from tests.support.cluster import Cluster, wait_for_requests
+from tests.support.processes import eventually
+
+if TYPE_CHECKING:
+    from tests.support.client import Client
+    from tests.support.targets import Echo
+
+TIMEOUT = 60.0
+
+
+def in_flight(client: Client) -> int:
+    count: int = client.get("/api/stats")["executions"]["in_flight"]
+    return count
+
+
+def test_an_agent_makes_so_many_transfers_at_once_then_queues_so_many_then_refuses(
+    cluster: Cluster, target: Echo
+) -> None:
+    cluster.coordinator()
+    cluster.agent("agent-01", SOURCES[:2], "--max-concurrency", "3", "--max-queue", "4")
+    client = cluster.client
+    client.wait_for_exits(2)
+    client.configure(target.url("/fault/drip"), timeout=2)
+    running = [client.begin(timeout=6) for _ in range(3)]
+    wait_for_requests(target, 3)
+    answers = [each.result() for each in [client.begin() for _ in range(9)]]
+    assert {503: 5, 504: 4} == Counter(answer.status for answer in answers)
+    for answer in answers:
+        if answer.status == 503:
+            assert (503, "failed", "overloaded", "agent") == answer.failure
+            assert "the agent has 3 transfers and 4 waiting ones already" == answer.record["error"]["detail"]
+            assert answer.headers["Retry-After"]
+        else:
+            assert (504, "failed", "timeout", "agent") == answer.failure
+            assert "the time was up in phase queued" in answer.record["error"]["detail"]
+    assert [504, 504, 504] == [begun.result().status for begun in running]
+    assert 3 == len(target.requests)
+    assert 12 == len(client.history())
+
+
+def test_what_waited_in_the_queue_is_sent_when_its_turn_comes(cluster: Cluster, target: Echo) -> None:
+    cluster.coordinator()
+    cluster.agent("agent-01", SOURCES[:4], "--max-concurrency", "1", "--max-queue", "100")
+    client = cluster.client
+    client.wait_for_exits(4)
+    client.configure(target.url(), timeout=TIMEOUT)
+    answers = [begun.result() for begun in [client.begin() for _ in range(60)]]
+    assert {200} == {answer.status for answer in answers}
+    assert Counter(dict.fromkeys(SOURCES[:4], 15)) == Counter(request.peer for request in target.requests)
+
+
+def test_a_coordinator_takes_so_many_executions_at_once_and_refuses_more(cluster: Cluster, target: Echo) -> None:
+    cluster.coordinator("--max-in-flight", "2")
+    cluster.agent("agent-01", SOURCES[:2])
+    client = cluster.client
+    client.wait_for_exits(2)
+    client.configure(target.url(), timeout=TIMEOUT)
+    hanging = [client.begin(url=target.url("/fault/drip"), timeout=5) for _ in range(2)]
+    wait_for_requests(target, 2)
+    refused = client.execute()
+    assert 503 == refused.status
+    assert "urn:http-dispatcher:problem:overloaded" == refused.json["type"]
+    assert "2 executions are in flight, as many as this coordinator takes" == refused.json["detail"]
+    assert refused.headers["Retry-After"]
+    assert "execution" not in refused.json
+    assert [504, 504] == [begun.result().status for begun in hanging]
+    assert 200 == client.execute().status
+    assert 3 == len(client.history()) == len(target.requests)
+
+
+def test_256_executions_run_at_once_at_an_agent_by_default(cluster: Cluster, target: Echo) -> None:
+    cluster.coordinator()
+    cluster.agent("agent-01", SOURCES[:16])
+    client = cluster.client
+    client.wait_for_exits(16)
+    client.configure(target.url("/fault/hang"), timeout=TIMEOUT)
+    callers = [socket.create_connection(("127.0.0.1", cluster.port)) for _ in range(256)]
+    try:
+        for caller in callers:
+            caller.sendall(b"GET /api/execute HTTP/1.1\r\nHost: here\r\n\r\n")
+        wait_for_requests(target, 256)
+        assert 256 == in_flight(client)
+        assert {16} == set(Counter(request.peer for request in target.requests).values())
+    finally:
+        for caller in callers:
+            caller.close()
+    assert 204 == client.call("DELETE", "/api/agents/agent-01").status
+    cluster.processes[1].expect("the coordinator refused this agent")
+
+
+@pytest.mark.parametrize("size", [20 * 1024 * 1024, 200 * 1024 * 1024])
+def test_a_request_over_the_limit_is_refused_and_nothing_else_is_lost(
+    cluster: Cluster, target: Echo, size: int
+) -> None:
+    cluster.coordinator()
+    cluster.agent("agent-01", SOURCES[:2])
+    client = cluster.client
+    client.wait_for_exits(2)
+    client.configure(target.url("/fault/drip"), timeout=3)
+    beside = client.begin()
+    wait_for_requests(target, 1)
+    with socket.create_connection(("127.0.0.1", cluster.port)) as caller:
+        caller.sendall(
+            b"POST /api/execute HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n"
+            b"Content-Length: %d\r\nConnection: close\r\n\r\n" % size
+        )
+        try:
+            for _ in range(size // 65536):
+                caller.sendall(b" " * 65536)
+        except (BrokenPipeError, ConnectionResetError):
+            assert size > 100 * 1024 * 1024  # it is not even read to its end
+        else:
+            answer = caller.makefile("rb").read()
+            assert answer.startswith(b"HTTP/1.1 413")
+            assert 413 == json.loads(answer.partition(b"\r\n\r\n")[2])["status"]
+    assert 504 == beside.result().status
+    assert 200 == client.execute(url=target.url()).status
+    eventually(lambda: in_flight(client) == 0, "nothing in flight")
