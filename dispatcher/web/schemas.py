@@ -214,19 +214,23 @@ class Timestamp(fields.Field[int]):
         return round(moment.timestamp() * 1000)
 
 
+def _nothing() -> None:
+    """Stand for a parameter that was not given; a plain None would be described as a default, which it may not be."""
+
+
 class HistoryQuerySchema(Schema):
     """The query of a page of history."""
 
     limit = WholeField(load_default=HISTORY_PAGE_DEFAULT, validate=validate.Range(1, HISTORY_PAGE_MAX))
     cursor = fields.String(
-        load_default=None,
+        load_default=_nothing,
         validate=matching(_CURSOR, "Not a cursor that a page of history gave."),
         metadata={"description": "`next` of the page before", "pattern": f"^{_CURSOR.pattern}$"},
     )
-    agent_id = fields.String(load_default=None, validate=validate.Length(1, 64))
-    source_ip = AddressField(load_default=None)
-    outcome = fields.String(load_default=None, validate=validate.OneOf([str(outcome) for outcome in Outcome]))
-    status = WholeField(load_default=None, validate=validate.Range(100, 999))
-    error = fields.String(load_default=None, validate=validate.OneOf([str(kind) for kind in FailureKind]))
-    since = Timestamp(load_default=None, metadata={"format": "date-time", "description": "finished then or later"})
-    until = Timestamp(load_default=None, metadata={"format": "date-time", "description": "finished before then"})
+    agent_id = fields.String(load_default=_nothing, validate=validate.Length(1, 64))
+    source_ip = AddressField(load_default=_nothing)
+    outcome = fields.String(load_default=_nothing, validate=validate.OneOf([str(outcome) for outcome in Outcome]))
+    status = WholeField(load_default=_nothing, validate=validate.Range(100, 999))
+    error = fields.String(load_default=_nothing, validate=validate.OneOf([str(kind) for kind in FailureKind]))
+    since = Timestamp(load_default=_nothing, metadata={"format": "date-time", "description": "finished then or later"})
+    until = Timestamp(load_default=_nothing, metadata={"format": "date-time", "description": "finished before then"})
