@@ -59,6 +59,14 @@ def test_a_damaged_set_is_replaced(tmp_path: Path) -> None:
     assert b"data\n" == (folder / "package" / "data.txt").read_bytes()
 
 
+def test_a_set_that_another_start_unpacked_meanwhile_is_not_unpacked_again(tmp_path: Path) -> None:
+    folder = tmp_path / NAME
+    unpack._unpack_below(str(tmp_path), NAME, FILES)
+    number = folder.stat().st_ino
+    unpack._unpack_below(str(tmp_path), NAME, FILES)
+    assert number == folder.stat().st_ino
+
+
 def test_a_start_that_holds_the_lock_forever_does_not_stop_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
