@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -35,6 +36,8 @@ _BEAT_SECONDS = 0.4
 def run(settings: DemoSettings) -> int:
     """Run the demo and return the exit status: 0 where every execution left from the address that its record names."""
     logs.set_up(settings.log_level)
+    # So that what was started ends with the demo by either signal.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         prepared = network.prepare()
     except OSError as error:
