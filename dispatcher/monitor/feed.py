@@ -6,6 +6,7 @@ Behind step 10 of a request's way. The screen runs this on a thread of its own (
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -38,8 +39,9 @@ def socket_url(coordinator_url: str) -> str:
     return f"ws{coordinator_url.removeprefix('http')}/ws/monitor"
 
 
-async def connect(coordinator_url: str) -> WebSocketClientConnection:
-    """Open the feed.
+@contextlib.asynccontextmanager
+async def opened(coordinator_url: str) -> AsyncIterator[WebSocketClientConnection]:
+    """Open the feed for the length of a block.
 
     Raises:
         UnreachableError: nobody answers there, or nobody who has a feed.
@@ -47,13 +49,17 @@ async def connect(coordinator_url: str) -> WebSocketClientConnection:
     """
     request = HTTPRequest(socket_url(coordinator_url), connect_timeout=CONNECT_SECONDS)
     try:
-        return await websocket_connect(request, max_message_size=MESSAGE_BYTES)
+        socket = await websocket_connect(request, max_message_size=MESSAGE_BYTES)
     except HTTPClientError as error:
         if error.code in _REFUSED:
             raise RefusedError(f"{coordinator_url} does not let this monitor in: {error}") from error
         raise UnreachableError(f"{coordinator_url} does not answer as a coordinator: {reason(error)}") from error
     except (OSError, StreamClosedError, WebSocketError) as error:
         raise UnreachableError(f"{coordinator_url} does not answer: {reason(error)}") from error
+    try:
+        yield socket
+    finally:
+        socket.close()
 
 
 async def messages(socket: WebSocketClientConnection) -> AsyncIterator[str]:

@@ -89,17 +89,15 @@ class Link:
         for task in self._commands:
             task.cancel()
         await asyncio.gather(*self._commands, return_exceptions=True)
-        if self._socket is not None:
-            self._socket.close()
 
     async def _follow(self) -> None:
         self._rest = Rest(self._url)
         pause, longest = RETRY_SECONDS
         while True:
             try:
-                self._socket = await feed.connect(self._url)
-                pause = RETRY_SECONDS[0]
-                await self._listen(self._socket)
+                async with feed.opened(self._url) as self._socket:
+                    pause = RETRY_SECONDS[0]
+                    await self._listen(self._socket)
             except feed.UnreachableError as error:
                 self._post(LinkDown(str(error)))
             self._socket = None
@@ -110,12 +108,9 @@ class Link:
 
     async def _listen(self, socket: WebSocketClientConnection) -> None:
         self._post(LinkUp())
-        try:
-            async for message in feed.messages(socket):
-                await self._room.acquire()
-                self._post(Told(feed.parsed(message)))
-        finally:
-            socket.close()
+        async for message in feed.messages(socket):
+            await self._room.acquire()
+            self._post(Told(feed.parsed(message)))
 
     def _make_room(self, count: int) -> None:
         for _ in range(count):

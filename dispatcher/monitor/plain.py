@@ -47,9 +47,8 @@ async def _until_signal(coordinator_url: str, *, as_json: bool, once: bool) -> i
 
 async def _once(coordinator_url: str, *, as_json: bool) -> None:
     async with asyncio.timeout(SNAPSHOT_SECONDS):
-        socket = await feed.connect(coordinator_url)
-        message = await anext(feed.messages(socket))
-    socket.close()
+        async with feed.opened(coordinator_url) as socket:
+            message = await anext(feed.messages(socket))
     _write(message if as_json else snapshot_text(coordinator_url, feed.parsed(message), time.time()))
 
 
@@ -66,11 +65,11 @@ async def _follow(coordinator_url: str) -> None:
     told = ""
     while True:
         try:
-            socket = await feed.connect(coordinator_url)
-            told = ""
-            async for message in feed.messages(socket):
-                if not is_heartbeat(feed.parsed(message)):
-                    _write(message)
+            async with feed.opened(coordinator_url) as socket:
+                told = ""
+                async for message in feed.messages(socket):
+                    if not is_heartbeat(feed.parsed(message)):
+                        _write(message)
         except RefusedError:
             raise
         except feed.UnreachableError as error:
