@@ -259,6 +259,19 @@ def test_exits_that_take_nothing_are_tried_so_many_times_and_no_more() -> None:
     on_loop(test)
 
 
+def test_the_time_that_passed_over_one_exit_is_missing_at_the_next() -> None:
+    async def test() -> None:
+        loop = asyncio.get_running_loop()
+        away: asyncio.Future[NotTaken] = loop.create_future()
+        loop.call_later(0.05, away.set_result, NotTaken("it went away"))
+        coordinator = Coordinator(lambda execute: away if execute.source == ADDRESSES[0] else completed(execute))
+        await coordinator.execute()
+        first, second = coordinator.sent
+        assert second.timeout <= first.timeout - 0.04
+
+    on_loop(test)
+
+
 def test_every_lease_is_given_back() -> None:
     async def test() -> None:
         def script(execute: wire.Execute) -> Any:

@@ -411,6 +411,19 @@ def test_a_result_after_the_deadline_is_for_nobody() -> None:
     on_agent(test)
 
 
+def test_a_deadline_that_passes_after_the_result_changes_nothing() -> None:
+    async def test(agent: Agent) -> None:
+        answered = await agent.run(execute("x", timeout=0.01))
+        late = await agent.run(execute("y", timeout=0.05))
+        agent.say(answer())
+        assert isinstance(await answered, Ended)
+        await late
+        assert ["y"] == agent.link.withdrawn
+        assert (1, 1) == ((await agent.describe()).completed, (await agent.describe()).failed)
+
+    on_agent(test)
+
+
 def test_a_second_result_is_for_nobody() -> None:
     async def test(agent: Agent) -> None:
         running = await agent.run()

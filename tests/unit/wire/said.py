@@ -62,7 +62,7 @@ EXAMPLES: tuple[Message, ...] = (
 
 ALL_MESSAGES = tuple(dict.fromkeys((*wire.FROM_AGENT, *wire.FROM_COORDINATOR)))
 
-_any_char = st.characters(codec=None, categories=None)  # lone surrogates and control characters too
+_any_char = st.characters(exclude_categories=())  # lone surrogates and control characters too
 
 
 def texts(max_chars: int, min_chars: int = 0) -> st.SearchStrategy[str]:

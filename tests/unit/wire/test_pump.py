@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -14,16 +14,7 @@ from dispatcher.wire import messages as wire
 from dispatcher.wire.channel import Channel
 from dispatcher.wire.messages import Message
 from dispatcher.wire.pump import Pump
-
-WAIT = 10.0
-
-
-def on_loop(test: Coroutine[Any, Any, None]) -> None:
-    async def bounded() -> None:
-        async with asyncio.timeout(WAIT):
-            await test
-
-    asyncio.run(bounded())
+from tests.unit.loops import on_loop, turns
 
 
 class Wire:
@@ -83,7 +74,7 @@ def test_the_messages_of_one_turn_share_a_frame() -> None:
             assert cancels(1, 2) == await over.frames.get()
             assert over.frames.empty()
 
-    on_loop(test())
+    on_loop(test)
 
 
 def test_what_comes_while_a_frame_is_taken_waits_and_goes_together() -> None:
@@ -100,7 +91,7 @@ def test_what_comes_while_a_frame_is_taken_waits_and_goes_together() -> None:
             over.open.set()
             assert cancels(2, 3) == await over.frames.get()
 
-    on_loop(test())
+    on_loop(test)
 
 
 def test_a_small_message_overtakes_a_large_one() -> None:
@@ -116,7 +107,7 @@ def test_a_small_message_overtakes_a_large_one() -> None:
             over.open.set()
             assert wire.Cancel("1") == (await over.frames.get())[0]
 
-    on_loop(test())
+    on_loop(test)
 
 
 def test_a_shut_window_opens_again_when_it_is_woken() -> None:
@@ -131,13 +122,13 @@ def test_a_shut_window_opens_again_when_it_is_woken() -> None:
                 assert isinstance((await over.frames.get())[0], wire.BodyChunk)
             flushed = asyncio.create_task(sender.pump.flush())
             sender.channel.receive(codec.encode([wire.BodyTaken(limits.CHUNK_BYTES)]))
-            assert over.frames.empty()
-            assert not flushed.done()
+            await turns()
+            assert (True, False) == (over.frames.empty(), flushed.done())
             sender.pump.wake()
             assert isinstance((await over.frames.get())[0], wire.Execute)
             await flushed
 
-    on_loop(test())
+    on_loop(test)
 
 
 def test_a_flush_waits_until_the_last_frame_was_taken() -> None:
@@ -153,14 +144,14 @@ def test_a_flush_waits_until_the_last_frame_was_taken() -> None:
             over.open.set()
             await flushed
 
-    on_loop(test())
+    on_loop(test)
 
 
 def test_a_flush_of_nothing_returns_at_once() -> None:
     async def test() -> None:
         await Sender(Wire().write).pump.flush()
 
-    on_loop(test())
+    on_loop(test)
 
 
 def test_a_flush_ends_with_the_pump() -> None:
@@ -177,7 +168,7 @@ def test_a_flush_ends_with_the_pump() -> None:
         sender.send(*cancels(2))
         await sender.pump.flush()
 
-    on_loop(test())
+    on_loop(test)
 
 
 def test_what_the_wire_raises_ends_the_pump() -> None:
@@ -189,4 +180,4 @@ def test_what_the_wire_raises_ends_the_pump() -> None:
             with pytest.raises(ConnectionResetError):
                 await task
 
-    on_loop(test())
+    on_loop(test)
