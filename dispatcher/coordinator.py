@@ -118,7 +118,8 @@ def _start_actors(settings: CoordinatorSettings) -> _Actors:
 
 
 async def _make_services(settings: CoordinatorSettings, actors: _Actors) -> Services:
-    feed, rate = MonitorFeed(), RateMeter()
+    redactor = Redactor(settings.redact_header)
+    feed, rate = MonitorFeed(redactor), RateMeter()
 
     def on_finished(record: Record) -> None:
         rate.add()
@@ -127,7 +128,7 @@ async def _make_services(settings: CoordinatorSettings, actors: _Actors) -> Serv
     executions = Executions(
         pool=actors.pool,
         history=actors.history,
-        redactor=Redactor(settings.redact_header),
+        redactor=redactor,
         limits=Limits(settings.max_in_flight, settings.grace, settings.history_body_bytes),
         on_finished=on_finished,
     )
