@@ -15,12 +15,15 @@ from urllib.parse import urlsplit
 import platformdirs
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
-from dispatcher.checks import AGENT_ID, TOKEN, AddressField
+from dispatcher.checks import AGENT_ID, TOKEN, AddressField, WholeField
 from dispatcher.errors import SettingsError
 from dispatcher.options import AGENT, COORDINATOR, DEMO, MONITOR, Command, Kind, Option
 
 S = TypeVar("S")
 
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+_NOT_IN_NAME = re.compile(r"[\x00-\x20\x7f\\/@]")
+_NOT_IN_URL = re.compile(r"[\x00-\x20\x7f\\]")
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -91,10 +94,7 @@ def coordinator(given: Mapping[str, Any], environment: Mapping[str, str]) -> Coo
     Raises:
         SettingsError: a line for each setting that is wrong.
     """
-    settings = _load(COORDINATOR, CoordinatorSettings, given, environment)
-    if settings.ping_timeout > settings.ping_interval:
-        raise SettingsError("--ping-timeout: Must be at most --ping-interval.")
-    return settings
+    return _load(COORDINATOR, CoordinatorSettings, given, environment, _ping_faults)
 
 
 def agent(given: Mapping[str, Any], environment: Mapping[str, str]) -> AgentSettings:
@@ -112,13 +112,31 @@ def demo(given: Mapping[str, Any], environment: Mapping[str, str]) -> DemoSettin
     return _load(DEMO, DemoSettings, given, environment)
 
 
-def _load(command: Command, make: Callable[..., S], given: Mapping[str, Any], environment: Mapping[str, str]) -> S:
+def _ping_faults(loaded: Mapping[str, Any]) -> dict[str, Any]:
+    # One that is wrong by itself is not there.
+    if loaded.get("ping_timeout", 0) <= loaded.get("ping_interval", float("inf")):
+        return {}
+    return {"ping_timeout": ["Must be at most --ping-interval."]}
+
+
+def _load(
+    command: Command,
+    make: Callable[..., S],
+    given: Mapping[str, Any],
+    environment: Mapping[str, str],
+    check_together: Callable[[Mapping[str, Any]], dict[str, Any]] = lambda _: {},
+) -> S:
     raw = {option.key: value for option in command.options if (value := _raw(option, given, environment)) is not None}
     schema = Schema.from_dict({option.key: _field(option) for option in command.options}, name=command.name)
+    faults: dict[str, Any] = {}
     try:
-        loaded = schema(unknown=EXCLUDE).load(raw)
+        loaded: dict[str, Any] = schema(unknown=EXCLUDE).load(raw)
     except ValidationError as error:
-        raise SettingsError(_report(command, given, error)) from error
+        loaded = error.valid_data  # type: ignore[assignment]  # a list only where many are loaded
+        faults = error.normalized_messages()  # type: ignore[no-untyped-call]  # marshmallow leaves it so
+    faults |= check_together(loaded)
+    if faults:
+        raise SettingsError(_report(command, given, raw, faults))
     return make(**{key: tuple(value) if isinstance(value, list) else value for key, value in loaded.items()})
 
 
@@ -132,22 +150,18 @@ def _raw(option: Option, given: Mapping[str, Any], environment: Mapping[str, str
     return [item.strip() for item in text.split(",") if item.strip()] if option.repeats else text
 
 
-def _report(command: Command, given: Mapping[str, Any], error: ValidationError) -> str:
-    by_key = {option.key: option for option in command.options}
+def _report(command: Command, given: Mapping[str, Any], raw: Mapping[str, Any], faults: Mapping[str, Any]) -> str:
     lines = []
-    faults: dict[str, Any] = error.normalized_messages()  # type: ignore[no-untyped-call]  # marshmallow leaves it so
-    for key, messages in faults.items():
-        option = by_key[key]
-        source = (
-            option.flag if given.get(option.flag) not in (None, False, []) else f"{option.flag} ({option.variable})"
-        )
-        lines += [f"{source}: {message}" for message in _texts(messages)]
+    for option in command.options:
+        is_typed = given.get(option.flag) not in (None, False, [])
+        source = option.flag if is_typed else f"{option.flag} ({option.variable})"
+        lines += [f"{source}: {text}" for text in _texts(faults.get(option.key, []), raw.get(option.key))]
     return "\n".join(lines)
 
 
-def _texts(messages: Any) -> list[str]:
+def _texts(messages: Any, value: Any) -> list[str]:
     if isinstance(messages, dict):
-        return [text for inner in messages.values() for text in _texts(inner)]
+        return [f"{value[place]!r}: {text}" for place, texts in messages.items() for text in texts]
     return [str(message) for message in messages]
 
 
@@ -169,18 +183,41 @@ def _default(option: Option) -> Any:
     return option.default
 
 
+class _Text(fields.String):
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        text = str(super()._deserialize(value, attr, data, **kwargs))
+        if not text.strip():
+            raise ValidationError("Must not be empty.")
+        return text
+
+
+class _Number(fields.Float):
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if not _NUMBER.fullmatch(str(value)):
+            raise self.make_error("invalid", input=value)
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
 class _Host(fields.String):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
-        host = str(super()._deserialize(value, attr, data, **kwargs))
-        host = host.removeprefix("[").removesuffix("]")
-        if not host or re.search(r"[\s/@\[\]]", host):
+        text = str(value)
+        if ":" in text or "[" in text:
+            return str(AddressField().deserialize(text))
+        try:
+            # What cannot be written for the resolver would end the start with a trace.
+            is_name = bool(text.encode("idna")) and not _NOT_IN_NAME.search(text)
+        except UnicodeError:
+            is_name = False
+        if not is_name:
             raise ValidationError("Must be a name or an address.")
-        return host
+        return text
 
 
 class _BaseUrl(fields.String):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         url = str(super()._deserialize(value, attr, data, **kwargs))
+        if _NOT_IN_URL.search(url):
+            raise ValidationError("Must not hold spaces, control characters or backslashes.")
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
@@ -195,7 +232,12 @@ class _BaseUrl(fields.String):
 
 class _Path(fields.Field[Path]):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Path:
-        return Path(str(value)).expanduser()
+        if not str(value).strip():
+            raise ValidationError("Must not be empty.")
+        try:
+            return Path(str(value)).expanduser()
+        except RuntimeError as error:
+            raise ValidationError("Names the home of a user who is not known here.") from error
 
 
 class _LogLevel(fields.String):
@@ -221,9 +263,9 @@ class _HeaderName(fields.String):
 
 
 _FIELDS: dict[Kind, type[fields.Field[Any]]] = {
-    Kind.TEXT: fields.String,
-    Kind.WHOLE: fields.Integer,
-    Kind.NUMBER: fields.Float,
+    Kind.TEXT: _Text,
+    Kind.WHOLE: WholeField,
+    Kind.NUMBER: _Number,
     Kind.FLAG: fields.Boolean,
     Kind.LOG_LEVEL: _LogLevel,
     Kind.HOST: _Host,
