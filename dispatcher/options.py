@@ -96,86 +96,42 @@ COORDINATOR = Command(
     "keep the pool, the request and the history; serve the REST API",
     (
         Option("host", "HOST", "name or address to listen on", Kind.HOST, default="127.0.0.1"),
-        Option("port", "PORT", "port to listen on; 0 takes a free one", Kind.WHOLE, default=8000, low=0, high=65535),
+        Option("port", "PORT", "port to listen on; 0 takes a free one", Kind.WHOLE, 8000, 0, 65535),
         Option(
             "state-dir", "DIR", "where history and configuration are kept (default: the user's state folder)", Kind.PATH
         ),
-        Option("history-max-records", "N", "records kept", Kind.WHOLE, default=100_000, low=1, high=1_000_000_000),
+        Option("history-max-records", "N", "records kept", Kind.WHOLE, 100_000, 1, 1_000_000_000),
+        Option("history-max-age", "SECONDS", "how long a record is kept; 0 keeps it", Kind.NUMBER, 0.0, 0, 1e10),
+        Option("history-max-bytes", "BYTES", "records kept, in bytes", Kind.WHOLE, 4096 * _MIB, _MIB, 2**50),
         Option(
-            "history-max-age",
-            "SECONDS",
-            "how long a record is kept; 0 keeps it",
-            Kind.NUMBER,
-            default=0.0,
-            low=0,
-            high=1e10,
+            "history-body-bytes", "BYTES", "of each response body that history keeps", Kind.WHOLE, 64 * 1024, 0, _MIB
         ),
+        Option("max-in-flight", "N", "executions at once; past it 503", Kind.WHOLE, 4096, 1, 1_000_000),
         Option(
-            "history-max-bytes",
-            "BYTES",
-            "records kept, in bytes",
-            Kind.WHOLE,
-            default=4096 * _MIB,
-            low=_MIB,
-            high=2**50,
+            "max-request-bytes", "BYTES", "the largest body a client may send", Kind.WHOLE, 16 * _MIB, 1024, 256 * _MIB
         ),
+        Option("max-agents", "N", "agents known at once, lost ones included", Kind.WHOLE, 10_000, 1, 1_000_000),
         Option(
-            "history-body-bytes",
-            "BYTES",
-            "of each response body that history keeps",
-            Kind.WHOLE,
-            default=64 * 1024,
-            low=0,
-            high=_MIB,
-        ),
-        Option(
-            "max-in-flight", "N", "executions at once; past it 503", Kind.WHOLE, default=4096, low=1, high=1_000_000
-        ),
-        Option(
-            "max-request-bytes",
-            "BYTES",
-            "the largest body a client may send",
-            Kind.WHOLE,
-            default=16 * _MIB,
-            low=1024,
-            high=256 * _MIB,
-        ),
-        Option(
-            "max-agents",
-            "N",
-            "agents known at once, lost ones included",
-            Kind.WHOLE,
-            default=10_000,
-            low=1,
-            high=1_000_000,
-        ),
-        Option(
-            "grace",
-            "SECONDS",
-            "how long after an execution's timeout its agent may answer",
-            Kind.NUMBER,
-            default=10.0,
-            low=0,
-            high=600,
+            "grace", "SECONDS", "how long after an execution's timeout its agent may answer", Kind.NUMBER, 10.0, 0, 600
         ),
         Option(
             "registration-timeout",
             "SECONDS",
             "how long a registered agent may take to connect",
             Kind.NUMBER,
-            default=60.0,
-            low=1,
-            high=3600,
+            60.0,
+            1,
+            3600,
         ),
-        Option("ping-interval", "SECONDS", "between pings on every link", Kind.NUMBER, default=10.0, low=0.1, high=600),
+        Option("ping-interval", "SECONDS", "between pings on every link", Kind.NUMBER, 10.0, 0.1, 600),
         Option(
             "ping-timeout",
             "SECONDS",
             "until a ping without answer ends its link; at most the interval",
             Kind.NUMBER,
-            default=10.0,
-            low=0.1,
-            high=600,
+            10.0,
+            0.1,
+            600,
         ),
         Option("redact-header", "NAME", "another header whose values stay out of records", Kind.HEADER, repeats=True),
         _DRAIN,
@@ -200,25 +156,19 @@ AGENT = Command(
         Option("interface", "IF", "use the addresses of just these interfaces", repeats=True),
         Option("include-temporary", "", "use temporary (privacy) addresses too", Kind.FLAG, default=False),
         Option("include-ula", "", "use unique local addresses (fc00::/7) too", Kind.FLAG, default=False),
-        Option("max-addresses", "N", "addresses offered", Kind.WHOLE, default=10_000, low=1, high=65_536),
-        Option("max-concurrency", "N", "transfers at once", Kind.WHOLE, default=256, low=1, high=10_000),
+        Option("max-addresses", "N", "addresses offered", Kind.WHOLE, 10_000, 1, 65_536),
+        Option("max-concurrency", "N", "transfers at once", Kind.WHOLE, 256, 1, 10_000),
         Option(
             "max-queue",
             "N",
             "executions that wait for a transfer to end; past it `overloaded`",
             Kind.WHOLE,
-            default=1024,
-            low=0,
-            high=1_000_000,
+            1024,
+            0,
+            1_000_000,
         ),
         Option(
-            "reconnect-max",
-            "SECONDS",
-            "the longest pause between attempts to connect",
-            Kind.NUMBER,
-            default=30.0,
-            low=0.1,
-            high=3600,
+            "reconnect-max", "SECONDS", "the longest pause between attempts to connect", Kind.NUMBER, 30.0, 0.1, 3600
         ),
         _DRAIN,
         _STALL,
@@ -271,6 +221,29 @@ def _explain(option: Option) -> str:
     if option.default is None or option.kind is Kind.FLAG or option.default == "":
         return option.help
     return f"{option.help} (default: {option.default})"
+
+
+def markdown_table() -> str:
+    """Write all options as the table of the README: one row an option, with the commands that take it."""
+    takers: dict[Option, list[str]] = {}
+    for command in COMMANDS.values():
+        for option in command.options:
+            takers.setdefault(option, []).append(command.name)
+    rows = [
+        f"| `{f'{option.flag} {option.metavar}'.strip()}` | `{option.variable}` | {_shown_default(option)} "
+        f"| {option.help} | {', '.join(names)} |"
+        for option, names in takers.items()
+    ]
+    head = ("| option | variable | default | meaning | commands |", "| --- | --- | --- | --- | --- |")
+    return "\n".join((*head, *rows)) + "\n"
+
+
+def _shown_default(option: Option) -> str:
+    if option.is_required:
+        return "required"
+    if option.kind is Kind.FLAG:
+        return "off"
+    return "" if option.default is None else f"`{option.default}`"
 
 
 def overview() -> str:
