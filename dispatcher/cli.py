@@ -15,7 +15,7 @@ from docopt import DocoptExit, docopt
 
 from dispatcher import __version__
 from dispatcher.errors import DispatcherError, ExitStatus, SettingsError
-from dispatcher.options import COMMANDS, MODES, PROGRAM, Command, overview, usage
+from dispatcher.options import COMMANDS, MODES, PROGRAM, Command, Option, overview, usage
 
 Given = Mapping[str, Any]
 
@@ -42,18 +42,24 @@ def _run(arguments: list[str]) -> int:
         raise SettingsError(f"no command; {PROGRAM} --help lists them")
     name, *rest = arguments
     if name in ("-h", "--help", "help"):
-        sys.stdout.write(overview())
-        return ExitStatus.DONE
+        return _print(overview())
     if name in ("-V", "--version"):
-        sys.stdout.write(f"{PROGRAM} {__version__}\n")
-        return ExitStatus.DONE
+        return _print(f"{PROGRAM} {__version__}\n")
+    if name.startswith("-"):
+        raise SettingsError(f"the command comes first, before {name}; {PROGRAM} --help lists the commands")
     command = COMMANDS.get(name)
     if command is None:
         raise SettingsError(f"there is no command {name!r}{_suggest(name, COMMANDS)}; {PROGRAM} --help lists them")
     if any(argument in ("-h", "--help") for argument in rest):
-        sys.stdout.write(usage(command))
-        return ExitStatus.DONE
+        return _print(usage(command))
     return _RUNNERS[command.name](_parse(command, rest), os.environ)
+
+
+def _print(text: str) -> int:
+    sys.stdout.write(text)
+    # Here and not at Python's exit, where a reader that has gone away would be a trace.
+    sys.stdout.flush()
+    return ExitStatus.DONE
 
 
 def _with_command(arguments: list[str]) -> list[str]:
@@ -81,33 +87,56 @@ def _mode(value: str, source: str) -> str:
 
 
 def _parse(command: Command, arguments: list[str]) -> Given:
-    _refuse_unknown(command, arguments)
+    _check(command, arguments)
     try:
         given: Given = docopt(usage(command), [command.name, *arguments], default_help=False)
     except DocoptExit:
-        wanted = ", ".join(option.flag for option in command.options if option.metavar)
-        raise SettingsError(
-            f"the options cannot be read: each of {wanted} takes one value, and nothing else may stand there; "
-            f"{PROGRAM} {command.name} --help shows them"
-        ) from None
+        raise SettingsError(f"the options cannot be read; {PROGRAM} {command.name} --help shows them") from None
     return given
 
 
-def _refuse_unknown(command: Command, arguments: list[str]) -> None:
-    flags = [option.flag for option in command.options]
-    takes_value = {option.flag for option in command.options if option.metavar}
-    unknown = []
-    skip = False
+def _check(command: Command, arguments: list[str]) -> None:
+    """Say in our words, and all together, what docopt would answer with the whole usage text."""
+    by_flag = {option.flag: option for option in command.options}
+    faults: list[str] = []
+    seen: list[Option] = []
+    waiting: Option | None = None
+    is_after_unknown = False
     for argument in arguments:
-        name = argument.partition("=")[0]
-        if not skip and argument.startswith("-") and name not in flags:
-            unknown.append(f"there is no option {name}{_suggest(name, flags)}")
-        elif not skip and not argument.startswith("-"):
-            unknown.append(f"there is nothing to do with {argument!r}")
-        skip = not skip and "=" not in argument and name in takes_value
-    if unknown:
-        unknown.append(f"{PROGRAM} {command.name} --help shows the options")
-        raise SettingsError("\n".join(unknown))
+        name, has_value, _ = argument.partition("=")
+        option = by_flag.get(name)
+        if option is None:
+            is_value = waiting is not None or (is_after_unknown and not argument.startswith("-"))
+            is_after_unknown = not is_value and argument.startswith("-") and not has_value
+            faults += [] if is_value else [_unknown(name if argument.startswith("-") else argument, by_flag)]
+            waiting = None
+            continue
+        faults += _faults_of(option, has_value=bool(has_value), waiting=waiting, is_repeated=option in seen)
+        seen.append(option)
+        waiting = option if option.metavar and not has_value else None
+        is_after_unknown = False
+    faults += [] if waiting is None else [_needs_value(waiting)]
+    if faults:
+        raise SettingsError("\n".join((*faults, f"{PROGRAM} {command.name} --help shows the options")))
+
+
+def _faults_of(option: Option, *, has_value: bool, waiting: Option | None, is_repeated: bool) -> list[str]:
+    faults = [] if waiting is None else [_needs_value(waiting)]
+    if is_repeated and not option.repeats:
+        faults.append(f"{option.flag}: may be given once only")
+    elif has_value and not option.metavar:
+        faults.append(f"{option.flag}: takes no value")
+    return faults
+
+
+def _needs_value(option: Option) -> str:
+    return f"{option.flag}: needs a value ({option.metavar})"
+
+
+def _unknown(argument: str, flags: Any) -> str:
+    if argument.startswith("-"):
+        return f"there is no option {argument}{_suggest(argument, flags)}"
+    return f"there is nothing to do with {argument!r}"
 
 
 def _suggest(word: str, known: Any) -> str:
