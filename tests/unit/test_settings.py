@@ -106,10 +106,11 @@ BAD[Kind.URL] += ["http://a b", "http://[::1", "http://h\n", "http://h\\@x"]
 @pytest.mark.parametrize(("command", "option"), EVERY)
 def test_what_is_wrong_is_told_in_one_line_with_where_it_was_set(command: Command, option: Option) -> None:
     for text in BAD[option.kind]:
-        with pytest.raises(SettingsError) as refused:
-            load(command, option, {}, {option.variable: text})
-        (line,) = str(refused.value).splitlines()
-        assert line.startswith(f"{option.flag} ({option.variable}): ")
+        if text.strip() or not option.repeats:  # a list in the environment may have empty places
+            with pytest.raises(SettingsError) as refused:
+                load(command, option, {}, {option.variable: text})
+            (line,) = str(refused.value).splitlines()
+            assert line.startswith(f"{option.flag} ({option.variable}): ")
         if option.kind is not Kind.FLAG:
             with pytest.raises(SettingsError) as refused:
                 load(command, option, {option.flag: [text] if option.repeats else text}, {})
@@ -194,6 +195,5 @@ def test_the_state_stands_in_the_users_folder_unless_said_otherwise(monkeypatch:
 
 
 def test_other_variables_mean_nothing() -> None:
-    assert settings.coordinator({}, {}) == settings.coordinator(
-        {}, {"DISPATCHER_MODE": "agent", "PORT": "1", "HOST": "x"}
-    )
+    others = {"DISPATCHER_MODE": "agent", "PORT": "1", "HOST": "x"}
+    assert settings.coordinator({}, {}) == settings.coordinator({}, others)
