@@ -76,7 +76,7 @@ class Outbox:
     @property
     def is_empty(self) -> bool:
         """Whether nothing waits."""
-        return not self._small and not self._large and not self._behind
+        return not self._small and not self._large
 
     def unsent(self) -> frozenset[str]:
         """Return the ids of the messages that have not left as a whole."""

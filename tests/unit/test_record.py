@@ -207,7 +207,7 @@ def test_a_failure_has_no_body_even_where_the_agent_sent_one() -> None:
     assert b"" == record_of(Result("x", error_kind=FailureKind.RESET, body=b"half")).body
 
 
-@given(text=st.text(st.characters(exclude_categories=())))
+@given(text=st.text(st.sampled_from('\ud800\udfff\\"ä\x00u\U0001f600')))
 def test_any_text_survives_as_json_even_lone_surrogates(text: str) -> None:
     expected = text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
     assert expected == json.loads(dump(text))

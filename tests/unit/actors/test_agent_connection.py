@@ -184,10 +184,12 @@ def test_a_new_link_is_welcomed_and_starts_from_no_address() -> None:
 
 def test_a_lost_link_takes_the_agents_exits_out_of_the_pool() -> None:
     async def test(agent: Agent) -> None:
+        agent.say(wire.AddressesChanged((report(1),)))
         agent.close()
-        assert AgentState.LOST == (await agent.describe()).state
+        status = await agent.describe()
+        assert (AgentState.LOST, ()) == (status.state, status.addresses)
         await turns()
-        assert [AgentGone("agent-01")] == agent.pool
+        assert AgentGone("agent-01") == agent.pool[-1]
         assert AgentStateChanged("agent-01", AgentState.LOST) == agent.registry[-1]
 
     on_agent(test)

@@ -401,6 +401,8 @@ def test_what_is_put_before_an_inbox_has_its_actor_waits_for_it() -> None:
                 drained.append(inbox.get().message)
 
         inbox.attach(asyncio.get_running_loop(), drain)
+        await turns()
+        assert ["early"] == drained
         inbox.put(Envelope("late"))
         await turns()
         assert ["early", "late"] == drained

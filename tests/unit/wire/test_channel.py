@@ -150,6 +150,15 @@ def test_chunks_that_nobody_expects_are_acknowledged_and_not_kept() -> None:
     assert not receiver.outbox.is_empty
 
 
+def test_what_has_come_is_dropped_with_the_next_chunk_once_nobody_expects_it() -> None:
+    allowances: dict[str, int] = {"a": 10 * CHUNK}
+    receiver = coordinator(allowances.get)
+    receiver.receive(chunk("a", CHUNK))
+    allowances.clear()
+    receiver.receive(chunk("a", CHUNK))
+    assert {} == receiver._assembler._arrived
+
+
 def test_a_message_that_nobody_expects_comes_through_without_what_went_ahead() -> None:
     receiver = coordinator(lambda _: None)
     receiver.receive(chunk("a", CHUNK))
