@@ -8,7 +8,8 @@ acknowledged: so an execution beside a 50 MB response waits for one chunk, not f
 from __future__ import annotations
 
 import dataclasses
-from collections import deque
+import itertools
+from collections import OrderedDict
 
 from dispatcher.wire import codec, limits
 from dispatcher.wire.messages import BodyChunk, Draining, Execute, Message
@@ -41,13 +42,19 @@ class _Large:
 
 
 class Outbox:
-    """The messages that wait on one link. `next_frame` decides what goes; sending it is the caller's business."""
+    """The messages that wait on one link. `next_frame` decides what goes; sending it is the caller's business.
+
+    Messages are kept by number, in order, so that taking one back is one step: when an agent stops reading, all that
+    waits for it is taken back in the same turn of the loop.
+    """
 
     def __init__(self) -> None:
         """Start with nothing to send and the whole window open."""
-        self._small: deque[Message] = deque()
-        self._large: deque[_Large] = deque()
-        self._behind: list[tuple[Message, list[_Large]]] = []
+        self._next_number = itertools.count()
+        self._small: OrderedDict[int, Message] = OrderedDict()
+        self._large: OrderedDict[int, _Large] = OrderedDict()
+        self._numbers: dict[str, int] = {}
+        self._behind: list[tuple[Message, list[int]]] = []
         self._window = limits.BULK_WINDOW_BYTES
         self._queued_bytes = 0
 
@@ -61,13 +68,22 @@ class Outbox:
         if self._queued_bytes + size > limits.MAX_QUEUED_BYTES:
             raise OutboxFullError(f"{self._queued_bytes} bytes wait to be sent")
         self._queued_bytes += size
-        if size > limits.CHUNK_BYTES:
-            self._large.append(_Large(message, message.id))  # type: ignore[attr-defined]  # a body has an id with it
-        elif isinstance(message, Draining) and (executions := self._large_executions()):
+        executions = self._large_executions() if isinstance(message, Draining) else []
+        if executions:
             # It says that nothing more is given, so it must not overtake what was given before it.
             self._behind.append((message, executions))
         else:
-            self._small.append(message)
+            self._queue(message, size)
+
+    def _queue(self, message: Message, size: int) -> None:
+        number = next(self._next_number)
+        identifier = getattr(message, "id", None)
+        if identifier is not None:
+            self._numbers[identifier] = number
+        if size > limits.CHUNK_BYTES:
+            self._large[number] = _Large(message, message.id)  # type: ignore[attr-defined]  # a body has an id with it
+        else:
+            self._small[number] = message
 
     def taken(self, size: int) -> None:
         """The peer has taken in `size` bytes of body chunks."""
@@ -80,23 +96,20 @@ class Outbox:
 
     def unsent(self) -> frozenset[str]:
         """Return the ids of the messages that have not left as a whole."""
-        waiting = {message.id for message in self._small if hasattr(message, "id")}
-        return frozenset(waiting | {large.identifier for large in self._large})
+        return frozenset(self._numbers)
 
     def discard(self, identifier: str) -> bool:
         """Take back what has not left of the message with this id; False where some or all of it has left."""
-        for message in self._small:
-            if getattr(message, "id", None) == identifier:
-                self._small.remove(message)
-                self._queued_bytes -= len(codec.body_of(message))
-                return True
-        for large in self._large:
-            if large.identifier == identifier:
-                self._large.remove(large)
-                self._let_follow()
-                self._queued_bytes -= len(large.body) - large.sent
-                return large.sent == 0
-        return False
+        number = self._numbers.pop(identifier, None)
+        if number is None:
+            return False
+        if number in self._small:
+            self._queued_bytes -= len(codec.body_of(self._small.pop(number)))
+            return True
+        large = self._large.pop(number)
+        self._let_follow()
+        self._queued_bytes -= len(large.body) - large.sent
+        return large.sent == 0
 
     def next_frame(self) -> bytes | None:
         """Take what goes next as one frame; None where nothing may go now."""
@@ -104,11 +117,14 @@ class Outbox:
         encoded: list[bytes] = []
         size = 0
         while self._small:
-            written = codec.message_json(self._small[0])
-            size += len(written) + len(codec.body_of(self._small[0]))
+            number, message = next(iter(self._small.items()))
+            written = codec.message_json(message)
+            size += len(written) + len(codec.body_of(message))
             if messages and size > limits.SHARED_FRAME_BYTES:
                 break
-            messages.append(self._small.popleft())
+            del self._small[number]
+            self._forget(getattr(message, "id", None), number)
+            messages.append(message)
             encoded.append(written)
         chunk = self._next_chunk()
         if chunk is not None:
@@ -120,22 +136,30 @@ class Outbox:
         self._queued_bytes -= sum(map(len, bodies))
         return codec.join(encoded, bodies)
 
+    def _forget(self, identifier: str | None, number: int) -> None:
+        if identifier is not None and self._numbers.get(identifier) == number:
+            del self._numbers[identifier]
+
     def _next_chunk(self) -> Message | None:
         if not self._large or self._window < limits.CHUNK_BYTES:
             return None
-        large = self._large.popleft()
+        number, large = next(iter(self._large.items()))
         chunk = large.next_chunk()
-        if not large.is_done:
+        if large.is_done:
+            del self._large[number]
+            self._forget(large.identifier, number)
+            self._let_follow()
+        else:
             self._window -= limits.CHUNK_BYTES
-            self._large.append(large)
-        self._let_follow()
+            self._large.move_to_end(number)
         return chunk
 
-    def _large_executions(self) -> list[_Large]:
-        return [large for large in self._large if isinstance(large.message, Execute)]
+    def _large_executions(self) -> list[int]:
+        return [number for number, large in self._large.items() if isinstance(large.message, Execute)]
 
     def _let_follow(self) -> None:
         """Queue what waits for large messages that have left by now."""
-        freed = [entry for entry in self._behind if not any(large in self._large for large in entry[1])]
+        freed = [entry for entry in self._behind if not any(number in self._large for number in entry[1])]
         self._behind = [entry for entry in self._behind if entry not in freed]
-        self._small.extend(message for message, _ in freed)
+        for message, _ in freed:
+            self._queue(message, 0)

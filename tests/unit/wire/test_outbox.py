@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from dispatcher.wire import codec, limits
@@ -208,3 +210,31 @@ def test_that_nothing_more_is_given_does_not_wait_for_what_is_withdrawn() -> Non
 def test_an_agent_says_at_once_that_it_drains_whatever_results_wait() -> None:
     outbox = filled(result("a", 30 * CHUNK), wire.Draining())
     assert wire.Draining() == next_messages(outbox)[0]
+
+
+def test_two_messages_of_one_id_both_leave_and_neither_is_lost() -> None:
+    outbox = filled(result("a", 3 * CHUNK), result("a", 2 * CHUNK), wire.Cancel("a"), wire.Cancel("a"))
+    assert 7 == sum(len(frame) for frame in all_frames(outbox))
+    assert frozenset() == outbox.unsent()
+
+
+@pytest.mark.parametrize("size", [0, CHUNK + 1])
+def test_taking_all_back_costs_a_step_for_each_however_many_wait(size: int) -> None:
+    def compared(count: int) -> int:
+        outbox = filled(*(execute(str(number), size) for number in range(count)))
+        steps = 0
+
+        def count_line(*_: object) -> None:
+            nonlocal steps
+            steps += 1
+
+        sys.setprofile(count_line)
+        try:
+            for number in reversed(range(count)):
+                outbox.discard(str(number))
+        finally:
+            sys.setprofile(None)
+        assert outbox.is_empty
+        return steps
+
+    assert compared(400) < 5 * compared(100)
