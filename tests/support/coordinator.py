@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pykka
-from tornado.httpserver import HTTPServer
 
 from dispatcher import coordinator, settings
 from dispatcher.actors.loop_actor import ask, stop_actor
 from dispatcher.actors.messages import ListAgents
 from dispatcher.web.app import make_app
 from dispatcher.web.base import DISCARDED_BYTES
+from dispatcher.web.server import Server
 from dispatcher.web.services import Services
 
 
@@ -44,7 +44,7 @@ async def coordinator_running(state_dir: Path, **options: Any) -> AsyncIterator[
     sockets = coordinator._listen(chosen)
     actors = coordinator._start_actors(chosen)
     services = await coordinator._make_services(chosen, actors)
-    server = HTTPServer(
+    server = Server(
         make_app(services),
         max_body_size=chosen.max_request_bytes + DISCARDED_BYTES,
         max_header_size=coordinator._HEADER_BYTES,
