@@ -213,6 +213,16 @@ class _Host(fields.String):
         return text
 
 
+class _ExitAddress(fields.String):
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        from dispatcher.agent.address_rules import parse_explicit  # noqa: PLC0415 - only an agent needs it
+
+        try:
+            return parse_explicit(str(value))
+        except ValueError as error:
+            raise ValidationError(str(error)) from error
+
+
 class _BaseUrl(fields.String):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         url = str(super()._deserialize(value, attr, data, **kwargs))
@@ -270,7 +280,7 @@ _FIELDS: dict[Kind, type[fields.Field[Any]]] = {
     Kind.LOG_LEVEL: _LogLevel,
     Kind.HOST: _Host,
     Kind.URL: _BaseUrl,
-    Kind.ADDRESS: AddressField,
+    Kind.ADDRESS: _ExitAddress,
     Kind.AGENT_ID: _AgentId,
     Kind.PATH: _Path,
     Kind.HEADER: _HeaderName,

@@ -105,17 +105,19 @@ def parse_explicit(text: str) -> str:
     """Return the canonical text of an address that a user may name with ``--address``; brackets are taken off.
 
     Raises:
-        ValueError: it is no IPv6 address, or one that no request can leave from; the text is one sentence.
+        ValueError: it is no IPv6 address, or one that no request can leave from; the text is a sentence about it.
     """
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     try:
         address = IPv6Address(bare)
     except ValueError:
-        raise ValueError(f"{text!r} is not an IPv6 address") from None
-    if address.scope_id is not None or address in _LINK_LOCAL:
-        raise ValueError(f"{text} is link-local: it reaches only its own link")
+        raise ValueError("Is not an IPv6 address.") from None
+    if address.scope_id is not None:
+        raise ValueError("Names an interface; an exit is an address alone.")
+    if address in _LINK_LOCAL:
+        raise ValueError("Is link-local, which reaches its own link only.")
     if address in _MULTICAST or address.is_unspecified or address.ipv4_mapped is not None:
-        raise ValueError(f"{text} is not a unicast IPv6 address")
+        raise ValueError("Is not a unicast IPv6 address.")
     return str(address)
 
 

@@ -18,12 +18,12 @@ from ipaddress import IPv6Address
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from dispatcher.agent import netlink
+from dispatcher.agent import local_routes, netlink
 from dispatcher.agent.binding import bind_error
 from dispatcher.agent.netlink import KernelAddress, NetlinkError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
 
 logger = logging.getLogger(__name__)
 
@@ -64,11 +64,14 @@ class AddressSource(Protocol):
     def pieces(self) -> AsyncGenerator[list[KernelAddress], None]:
         """List all addresses. Raises OSError, NetlinkError, TimeoutError or ListInterruptedError."""
 
+    def routed(self, addresses: Iterable[str]) -> Generator[tuple[str, bool], None, None]:
+        """Say of each whether a local route covers it; nothing where that is not known. Raises as `pieces`."""
+
 
 def choose_source(explicit: Sequence[str], wake: Callable[[], None]) -> AddressSource:
     """Open the best source that works here; its `wake` is called on the running loop."""
     source: AddressSource
-    for source in (NetlinkSource(), ProcSource(_PROC_FILE)):
+    for source in (NetlinkSource(with_routes=bool(explicit)), ProcSource(_PROC_FILE)):
         try:
             source.open(wake)
         except OSError as error:
@@ -79,12 +82,17 @@ def choose_source(explicit: Sequence[str], wake: Callable[[], None]) -> AddressS
 
 
 class NetlinkSource:
-    """The kernel's rtnetlink: a socket that hears of every change, and another for each list."""
+    """The kernel's rtnetlink: a socket that hears of every change, and others for lists and questions."""
 
     poll_seconds: float | None = None
 
-    def __init__(self, event_buffer_bytes: int = _EVENT_BUFFER_BYTES) -> None:
-        """Make a source whose events wait in a kernel buffer of this size (an ordinary user may get less)."""
+    def __init__(self, event_buffer_bytes: int = _EVENT_BUFFER_BYTES, *, with_routes: bool = False) -> None:
+        """Make a source whose events wait in a kernel buffer of this size (an ordinary user may get less).
+
+        With `with_routes` it hears of local routes too. Others are left out, but heard first: on a router with many
+        of them that is work for nothing where no address was asked for by name.
+        """
+        self._groups = netlink.RTMGRP_IPV6_IFADDR | (netlink.RTMGRP_IPV6_ROUTE if with_routes else 0)
         self._buffer_bytes = event_buffer_bytes
         self._socket: socket.socket | None = None
         self._waiting: list[netlink.NetlinkMessage] = []
@@ -94,7 +102,7 @@ class NetlinkSource:
     def open(self, wake: Callable[[], None]) -> None:
         """Start to hear of changes."""
         self._wake = wake
-        self._socket = _netlink_socket(netlink.RTMGRP_IPV6_IFADDR)
+        self._socket = _netlink_socket(self._groups)
         _enlarge(self._socket, self._buffer_bytes)
         asyncio.get_running_loop().add_reader(self._socket, self._read)
 
@@ -124,6 +132,11 @@ class NetlinkSource:
                     break
         if interrupted:
             raise ListInterruptedError("the addresses changed while the kernel listed them")
+
+    def routed(self, addresses: Iterable[str]) -> Generator[tuple[str, bool], None, None]:
+        """Ask the kernel of each address where a packet to it would go."""
+        with _netlink_socket(0) as connection:
+            yield from local_routes.ask(connection, addresses)
 
     def _read(self) -> None:
         """Take what waits, up to a bound; the loop calls again while there is more."""
@@ -176,6 +189,10 @@ class ProcSource:
             yield piece
             await asyncio.sleep(0)
 
+    def routed(self, addresses: Iterable[str]) -> Generator[tuple[str, bool], None, None]:
+        """Say nothing: the file knows no routes."""
+        yield from ()
+
 
 def parse_proc(lines: Iterable[str]) -> list[KernelAddress]:
     """Read lines of /proc/net/if_inet6: address, interface number, prefix length, scope, flags (hex) and name.
@@ -221,6 +238,10 @@ class HostNameSource:
         """Resolve the machine's name in a thread, and try the addresses asked for."""
         yield [KernelAddress(address, 0) for address in await _own_names_addresses()]
         yield [KernelAddress(address, 0) for address in self._explicit if bind_error(address) is None]
+
+    def routed(self, addresses: Iterable[str]) -> Generator[tuple[str, bool], None, None]:
+        """Say nothing: what is local by a route is Linux's."""
+        yield from ()
 
 
 async def _own_names_addresses() -> list[str]:

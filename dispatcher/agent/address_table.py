@@ -1,7 +1,8 @@
 """All addresses of a machine, what is told of them, and what is to be told next. Decides; does no I/O.
 
 Stands before a request's way; `addresses.py` feeds it on the agent's event loop. The same address may be on several
-interfaces, and the best of them counts. What is told is compared with what was told last, so an event that changes
+interfaces, and the best of them counts; one that was asked for by name and is on none may still be ours by a local
+route. What is told is compared with what was told last, so an event that changes
 nothing (every router advertisement renews lifetimes) makes no noise.
 """
 
@@ -17,7 +18,7 @@ from dispatcher.wire.messages import AddressReport, AddressState
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dispatcher.agent.netlink import KernelAddress
+    from dispatcher.agent.netlink import KernelAddress, LocalRoute
 
 
 class AddressTable:
@@ -25,6 +26,8 @@ class AddressTable:
 
     The watcher puts in what the kernel says (`put`, `remove`, a list between `begin_list` and `end_list`), looks
     through the `unsettled` addresses, settles each (after a bind test where `needs_test`), and takes the `changes`.
+    Before it settles, and while the list is complete, it asks for the routes of the `unasked` and puts in each answer
+    (`routed`).
     """
 
     def __init__(self, options: rules.AddressOptions, interface_name: Callable[[int], str]) -> None:
@@ -33,6 +36,8 @@ class AddressTable:
         self._interface_name = interface_name
         self._order = {address: place for place, address in enumerate(options.explicit)}
         self._verdicts: dict[str, dict[int, tuple[rules.Verdict, int]]] = {}
+        self._unasked: set[str] = set()
+        self._routed: set[str] = set()
         self._list_number = 0
         self._listing = False
         self._tests: dict[str, str | None] = {}
@@ -60,6 +65,8 @@ class AddressTable:
         if verdict is None:
             self.remove(address)
             return
+        if address.address not in self._verdicts:
+            self.routed(address.address, False)  # an interface has it, and its word counts
         places = self._verdicts.setdefault(address.address, {})
         before = places.get(address.interface_index)
         places[address.interface_index] = verdict, self._list_number
@@ -92,6 +99,7 @@ class AddressTable:
         ]
         for address, index in old:
             self._remove(address, index)
+        self._ask_for_all()
 
     def _remove(self, address: str, index: int) -> None:
         places = self._verdicts.get(address, {})
@@ -101,6 +109,40 @@ class AddressTable:
         if not places:
             del self._verdicts[address]
             self._tests.pop(address, None)  # it may come back as another machine's
+            self._ask_for(address)
+
+    # What its routes say of addresses asked for by name that are on no interface
+
+    def route_changed(self, route: LocalRoute) -> None:
+        """Take in that a local route came or went. Each address of an interface has one of its own, for it alone."""
+        if route.prefix_length == 128:
+            self._ask_for(route.destination)
+        else:
+            self._ask_for_all()
+
+    def unasked(self) -> list[str]:
+        """Return the addresses that only a route can make ours, and of whose routes nothing current is known."""
+        return list(self._unasked - self._verdicts.keys())
+
+    def routed(self, address: str, is_routed: bool) -> None:
+        """Take in whether a local route covers an address that is on no interface."""
+        self._unasked.discard(address)
+        if is_routed == self.is_routed(address):
+            return
+        (self._routed.add if is_routed else self._routed.discard)(address)
+        self._tests.pop(address, None)  # it is bound in another way now
+        self._unsettled.add(address)
+
+    def is_routed(self, address: str) -> bool:
+        """Say whether only a local route makes the address ours."""
+        return address in self._routed
+
+    def _ask_for(self, address: str) -> None:
+        if address in self._options.named:
+            self._unasked.add(address)
+
+    def _ask_for_all(self) -> None:
+        self._unasked.update(self._options.named)
 
     # What is made of it
 
@@ -159,7 +201,7 @@ class AddressTable:
     def _verdict(self, address: str) -> rules.Verdict | None:
         places = self._verdicts.get(address)
         if not places:
-            return None
+            return rules.Verdict(AddressState.PREFERRED) if self.is_routed(address) else None
         return min((verdict for verdict, _ in places.values()), key=lambda verdict: rules.RANK[verdict.state])
 
     def _passed(self, address: str) -> bool:

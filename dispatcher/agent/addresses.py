@@ -1,9 +1,9 @@
 """The live list of this gateway's addresses: what changes is told within a second, and only what changes.
 
 Stands before a request's way: what it tells becomes the pool's exits. Runs on the agent's event loop as one task that
-does one pass after another (events, list, bind tests, telling), each cut into turns of a few milliseconds. Events are
-gathered for a moment first, so an address that comes with thousands of others is told with them; and because events
-can be lost, the whole list is read again every minute.
+does one pass after another (events, list, routes, bind tests, telling), each cut into turns of a few milliseconds.
+Events are gathered for a moment first, so an address that comes with thousands of others is told with them; and
+because events can be lost, the whole list is read again every minute, and all routes in question are asked for again.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from contextlib import aclosing, suppress
+from contextlib import aclosing, closing, suppress
 from typing import TYPE_CHECKING
 
 from dispatcher.agent import address_sources, netlink
@@ -54,7 +54,7 @@ class AddressWatcher:
         *,
         resync_seconds: float = RESYNC_SECONDS,
         source: AddressSource | None = None,
-        test: Callable[[str], str | None] = bind_error,
+        test: Callable[[str, bool], str | None] = bind_error,
     ) -> None:
         """Make a watcher that is not started; `source` None takes the best that works here."""
         self._options = options
@@ -71,6 +71,7 @@ class AddressWatcher:
         self._next_list = 0.0
         self._last_list = float("-inf")
         self._failed_lists = 0
+        self._is_listed_whole = False
         self._turn_ends = 0.0
         self._bound_logged = False
 
@@ -97,6 +98,10 @@ class AddressWatcher:
         """Return all reports that hold, in a stable order: what `on_change` told so far, added up."""
         return self._table.snapshot()
 
+    def is_routed(self, address: str) -> bool:
+        """Say whether only a local route makes the address (canonical text) this machine's, as of now."""
+        return self._table.is_routed(address)
+
     async def _run(self, source: AddressSource) -> None:
         while True:
             try:
@@ -122,6 +127,8 @@ class AddressWatcher:
         await self._take_events(source)
         if self._now() >= self._next_list:
             await self._list(source)
+        if self._is_listed_whole:  # else an address on an interface might be taken for one on none
+            await self._ask_routes(source)
         for address in self._retests.due(self._now()):
             self._table.retest(address)
         await self._settle()
@@ -130,6 +137,7 @@ class AddressWatcher:
     async def _take_events(self, source: AddressSource) -> None:
         events = source.take_events()
         if events is None:
+            self._is_listed_whole = False
             self._next_list = max(self._now(), self._last_list + _LIST_GAP_SECONDS)
             return
         for event in events:
@@ -137,10 +145,13 @@ class AddressWatcher:
                 self._table.put(event.address)
             elif event.address is not None:
                 self._table.remove(event.address)
+            elif event.route is not None:
+                self._table.route_changed(event.route)
             await self._breathe()
 
     async def _list(self, source: AddressSource) -> None:
         """Read the whole list. One that fails or is interrupted takes nobody away, and is read again soon."""
+        self._is_listed_whole = False
         self._table.begin_list()
         try:
             async with aclosing(source.pieces()) as pieces:
@@ -155,6 +166,7 @@ class AddressWatcher:
             self._list_later()
         else:
             self._table.end_list()
+            self._is_listed_whole = True
             self._failed_lists = 0
             self._next_list = self._now() + (source.poll_seconds or self._resync_seconds)
         self._last_list = self._now()
@@ -163,6 +175,16 @@ class AddressWatcher:
         pause = _FIRST_RETRY_SECONDS * 2 ** min(self._failed_lists, 20)
         self._next_list = self._now() + min(pause, self._resync_seconds)
         self._failed_lists += 1
+
+    async def _ask_routes(self, source: AddressSource) -> None:
+        """Ask for what no list shows. Where that fails nobody is taken away, and the next pass asks again."""
+        try:
+            with closing(source.routed(self._table.unasked())) as answers:
+                for address, is_routed in answers:
+                    self._table.routed(address, is_routed)
+                    await self._breathe()
+        except (OSError, netlink.NetlinkError) as error:
+            logger.warning("local routes could not be asked for: %s", error)
 
     async def _settle(self) -> None:
         for address in self._table.unsettled():
@@ -177,7 +199,7 @@ class AddressWatcher:
     def _retest_or_forget(self, address: str) -> None:
         error = None
         if self._table.needs_test(address):
-            error = self._test(address)
+            error = self._test(address, self._table.is_routed(address))
             self._table.tested(address, error)
         if error is None:
             self._retests.forget(address)

@@ -2,6 +2,9 @@
 
 Stands before a request's way, on the agent's event loop. The test is what libcurl does to a socket before it connects
 (TCP, port left open until then), so nothing is sent, no port is used up, and it takes about 15 us.
+
+An address that only a local route makes ours is on no interface, and IPv6 binds to it with IPV6_FREEBIND alone (no
+right is needed, Linux 4.15). With it any address can be bound, so no other is ever given it.
 """
 
 from __future__ import annotations
@@ -14,19 +17,31 @@ import socket
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
 
-_IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h; the socket module of Python 3.11 does not name it
+# The socket module of Python 3.11 does not name these.
+_IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h
+_IPV6_FREEBIND = 78  # linux/in6.h
 
 
-def bind_error(address: str) -> str | None:
-    """Bind a TCP socket to `address`; None if that works, else why not, with the error's name and text."""
+def bind_error(address: str, is_routed: bool = False) -> str | None:
+    """Bind a TCP socket to `address`; None if that works, else why not, with the error's name and text.
+
+    `is_routed` says that a local route covers the address and no interface has it.
+    """
     try:
         with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
             _leave_port_open(probe)
+            if is_routed:
+                bind_freely(probe)
             probe.bind((address, 0))
     except OSError as error:
         number = error.errno or 0
         return f"cannot be bound: {errno.errorcode.get(number, 'error')} ({os.strerror(number)})"
     return None
+
+
+def bind_freely(connection: socket.socket) -> None:
+    """Let an IPv6 socket be bound to an address that no interface has. Raises OSError where the system cannot."""
+    connection.setsockopt(socket.IPPROTO_IPV6, _IPV6_FREEBIND, 1)
 
 
 def _leave_port_open(probe: socket.socket) -> None:

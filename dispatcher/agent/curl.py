@@ -18,12 +18,14 @@ from tornado.curl_httpclient import CurlAsyncHTTPClient
 from tornado.ioloop import IOLoop
 
 from dispatcher.agent import curl_info, curl_options
-from dispatcher.agent.sockets import SourceSockets
+from dispatcher.agent.sockets import SourceSockets, free_to_bind
 from dispatcher.agent.target import ExecutionError
 from dispatcher.agent.transfer import Ending, Transfer
 from dispatcher.errors import FailureKind
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dispatcher.agent.hop import Hop
 
 MAX_CONNECTIONS = 256
@@ -45,6 +47,8 @@ class SourceBoundClient(CurlAsyncHTTPClient):
 
     Kept connections: at most `max_connections`; none is used after `max_idle_seconds`. Idle ones are closed
     `max_idle_seconds` after the last transfer; under traffic libcurl closes them itself, within two minutes.
+    `is_routed` says of a source (canonical text) whether only a local route makes it this machine's; just such a one
+    is bound with IPV6_FREEBIND, since with it a source that has left would bind too, and its requests would hang.
     """
 
     def initialize(  # type: ignore[override]  # the options are ours; Tornado's do not apply
@@ -53,10 +57,12 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         ca_file: str | None = None,
         max_connections: int = MAX_CONNECTIONS,
         max_idle_seconds: int = MAX_IDLE_SECONDS,
+        is_routed: Callable[[str], bool] | None = None,
     ) -> None:
         """Make the client without any handle: each is made when one more is needed than before."""
         self._ca_file = ca_file
         self._max_idle_seconds = max_idle_seconds
+        self._is_routed = is_routed
         self._loop = asyncio.get_running_loop()
         self._active: dict[pycurl.Curl, Transfer] = {}
         self._sockets = SourceSockets()
@@ -138,7 +144,10 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         handle.setopt(pycurl.WRITEFUNCTION, transfer.write)
 
     def _socket_opened(self, transfer: Transfer, fd: int, _purpose: int) -> int:
-        self._sockets.opened(fd, transfer.hop.source)
+        source = transfer.hop.source
+        self._sockets.opened(fd, source)
+        if self._is_routed is not None and self._is_routed(source):
+            free_to_bind(fd)
         transfer.fds.append(fd)
         return int(pycurl.SOCKOPT_OK)
 

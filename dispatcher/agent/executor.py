@@ -23,6 +23,8 @@ from dispatcher.agent.transfer import Ending, Transfer, same_address
 from dispatcher.errors import Failure, FailureKind, Party
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dispatcher.wire.messages import Execute, Result
 
 log = logging.getLogger(__name__)
@@ -34,13 +36,13 @@ class Executor:
     """Makes requests from source addresses of this machine. Make it, and use it, on one event loop.
 
     `max_concurrency` transfers at a time, then `max_queue` executions in order, then `overloaded` at once.
-    `max_connections` and `max_idle_seconds` bound the kept connections, see `SourceBoundClient`. `ca_file` holds the
-    trusted certificates; None finds the machine's own.
+    `max_connections` and `max_idle_seconds` bound the kept connections, and `is_routed` knows the sources that no
+    interface has, see `SourceBoundClient`. `ca_file` holds the trusted certificates; None finds the machine's own.
     """
 
     client_class = SourceBoundClient
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each has a name and, but for tests and the agent's process, its default
         self,
         *,
         max_concurrency: int = 256,
@@ -48,6 +50,7 @@ class Executor:
         max_connections: int = MAX_CONNECTIONS,
         max_idle_seconds: int = MAX_IDLE_SECONDS,
         ca_file: str | None = None,
+        is_routed: Callable[[str], bool] | None = None,
     ) -> None:
         self._slots = Slots(max_concurrency, max_queue)
         self._runs: dict[str, Run] = {}
@@ -59,6 +62,7 @@ class Executor:
             ca_file=ca_file or trust.find_ca_file(),
             max_connections=max_connections,
             max_idle_seconds=max_idle_seconds,
+            is_routed=is_routed,
         )
 
     @property

@@ -34,9 +34,15 @@ def run(settings: AgentSettings) -> int:
 
 async def _run(settings: AgentSettings) -> int:
     stop = Stop()
-    executor = Executor(max_concurrency=settings.max_concurrency, max_queue=settings.max_queue)
+    watcher = AddressWatcher(
+        _options(settings),
+        lambda *news: worker.on_addresses(*news),  # noqa: PLW0108 - the worker is made after the watcher
+    )
+    executor = Executor(
+        max_concurrency=settings.max_concurrency, max_queue=settings.max_queue, is_routed=watcher.is_routed
+    )
     worker = Worker(executor)
-    worker.watcher = watcher = AddressWatcher(_options(settings), worker.on_addresses)
+    worker.watcher = watcher
     connector = Connector(settings.coordinator_url, settings.agent_id, worker, reconnect_max=settings.reconnect_max)
     await watcher.start()
     if not watcher.snapshot():

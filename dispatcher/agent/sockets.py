@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
+
+from dispatcher.agent.binding import bind_freely
 
 
 @dataclass(slots=True)
@@ -93,6 +96,12 @@ class SourceSockets:
         with _Borrowed(fd) as handle:
             self._known[fd].was_shut = _shut_down(handle)
         return self._known[fd].was_shut
+
+
+def free_to_bind(fd: int) -> None:
+    """Let libcurl bind `fd` to an address that no interface has; where that is refused, the bind says so."""
+    with _Borrowed(fd) as handle, suppress(OSError):
+        bind_freely(handle)
 
 
 def _local_end(fd: int) -> tuple[str, int]:

@@ -185,6 +185,23 @@ def test_a_name_or_an_old_address_is_taken_as_it_is(typed: str) -> None:
     assert typed == settings.coordinator({"--host": typed}, {}).host
 
 
+@pytest.mark.parametrize(
+    ("typed", "fault"),
+    [
+        ("fe80::1", "Is link-local, which reaches its own link only."),
+        ("2a00::1%eth0", "Names an interface; an exit is an address alone."),
+        ("ff02::1", "Is not a unicast IPv6 address."),
+        ("::", "Is not a unicast IPv6 address."),
+        ("[::ffff:192.0.2.1]", "Is not a unicast IPv6 address."),
+        ("192.0.2.1", "Is not an IPv6 address."),
+    ],
+)
+def test_what_can_never_be_an_exit_is_refused(typed: str, fault: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        settings.agent({"--coordinator-url": "http://c", "--address": ["::1", typed]}, {})
+    assert f"--address: {typed!r}: {fault}" == str(caught.value)
+
+
 def test_a_home_is_found() -> None:
     assert Path.home() / "x" == settings.coordinator({"--state-dir": "~/x"}, {}).state_dir
 

@@ -206,6 +206,31 @@ def test_without_kernel_lists_an_address_asked_for_is_found_by_binding_it() -> N
     source.close()
 
 
+@pytest.mark.parametrize("source", [ProcSource(Path("/proc/net/if_inet6")), HostNameSource(("::1",))])
+def test_without_netlink_nothing_is_known_of_routes(source: AddressSource) -> None:
+    assert [] == list(source.routed(["::1"]))
+
+
+@needs_netlink
+def test_netlink_says_which_addresses_are_local() -> None:
+    assert [("::1", True), ("2001:db8:ffff::1", False)] == list(NetlinkSource().routed(["::1", "2001:db8:ffff::1"]))
+
+
+@needs_netlink
+@pytest.mark.parametrize(("explicit", "groups"), [((), 0x100), (("::1",), 0x500)])
+def test_routes_are_heard_of_only_where_an_address_was_asked_for(explicit: tuple[str, ...], groups: int) -> None:
+    async def use() -> int:
+        source = choose_source(explicit, ignore)
+        try:
+            assert isinstance(source, NetlinkSource)
+            assert source._socket is not None
+            return int(source._socket.getsockname()[1])
+        finally:
+            source.close()
+
+    assert groups == asyncio.run(use())
+
+
 def refuse(*_: object) -> socket.socket:
     raise PermissionError(errno.EPERM, "Operation not permitted")
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dispatcher.agent.address_rules import NOT_HERE, AddressOptions
 from dispatcher.agent.address_table import AddressTable
-from dispatcher.agent.netlink import AddressFlag, KernelAddress
+from dispatcher.agent.netlink import AddressFlag, KernelAddress, LocalRoute
 from dispatcher.wire.messages import AddressReport, AddressState
 
 LIMIT = 1000
@@ -23,6 +23,7 @@ class Driver:
         self.table = AddressTable(AddressOptions(**options), str)  # type: ignore[arg-type]  # test options
         self.unbindable = unbindable or set()
         self.tested: list[str] = []
+        self.tested_as_routed: list[str] = []
 
     def put(self, *addresses: str, index: int = 1, flags: int = 0) -> None:
         for address in addresses:
@@ -42,6 +43,7 @@ class Driver:
         for address in self.table.unsettled():
             if self.table.needs_test(address):
                 self.tested.append(address)
+                self.tested_as_routed += [address] * self.table.is_routed(address)
                 self.table.tested(address, "cannot" if address in self.unbindable else None)
             self.table.settle(address)
         self.table.fill()
@@ -188,6 +190,77 @@ def test_an_address_asked_for_is_unbindable_until_it_appears_and_after_it_went()
     assert (preferred("2001:db8::2"), ()) == driver.settle()
     driver.remove("2001:db8::2")
     assert ({"2001:db8::2": AddressState.UNBINDABLE}, ()) == driver.settle()
+
+
+NAMED = "2001:db8:77::5"
+PREFIX = LocalRoute("2001:db8:77::", 64)
+
+
+def test_an_address_asked_for_that_a_route_covers_is_usable_until_the_route_goes() -> None:
+    driver = Driver(explicit=(NAMED,))
+    driver.list()
+    assert [NAMED] == driver.table.unasked()
+    driver.table.routed(NAMED, True)
+    assert (preferred(NAMED), ()) == driver.settle()
+    assert [NAMED] == driver.tested_as_routed
+    assert [] == driver.table.unasked()
+    driver.table.route_changed(PREFIX)
+    assert [NAMED] == driver.table.unasked()
+    driver.table.routed(NAMED, False)
+    assert not driver.table.is_routed(NAMED)
+    assert ({NAMED: AddressState.UNBINDABLE}, ()) == driver.settle()
+    assert NOT_HERE == driver.table.snapshot()[0].reason
+
+
+def test_an_answer_that_changes_nothing_makes_no_noise() -> None:
+    driver = Driver(explicit=(NAMED,))
+    driver.table.routed(NAMED, True)
+    driver.settle()
+    driver.table.routed(NAMED, True)
+    assert [] == driver.table.unsettled()
+
+
+def test_a_routed_address_that_cannot_be_bound_is_unbindable() -> None:
+    driver = Driver(unbindable={NAMED}, explicit=(NAMED,))
+    driver.table.routed(NAMED, True)
+    assert ({NAMED: AddressState.UNBINDABLE}, ()) == driver.settle()
+    assert "cannot" == driver.table.snapshot()[0].reason
+
+
+def test_the_word_of_an_interface_counts_more_than_a_route() -> None:
+    driver = Driver(explicit=(NAMED,))
+    driver.table.routed(NAMED, True)
+    driver.settle()
+    driver.put(NAMED, flags=AddressFlag.DADFAILED)
+    assert ({NAMED: AddressState.DADFAILED}, ()) == driver.settle()
+    assert not driver.table.is_routed(NAMED)
+    driver.table.route_changed(PREFIX)
+    assert [] == driver.table.unasked()
+
+
+def test_an_address_that_moves_between_interface_and_route_is_tested_anew_and_not_told() -> None:
+    driver = Driver(explicit=(NAMED,))
+    driver.put(NAMED)
+    driver.settle()
+    driver.remove(NAMED)
+    assert [NAMED] == driver.table.unasked()
+    driver.table.routed(NAMED, True)
+    assert ({}, ()) == driver.settle()
+    driver.put(NAMED)
+    assert ({}, ()) == driver.settle()
+    assert ([NAMED] * 3, [NAMED]) == (driver.tested, driver.tested_as_routed)
+
+
+def test_routes_are_asked_for_only_where_they_matter() -> None:
+    driver = Driver(explicit=(NAMED, "2a00::1"))
+    driver.list("2a00::1", "2a00::9")
+    assert [NAMED] == driver.table.unasked()
+    driver.table.routed(NAMED, False)
+    driver.table.route_changed(LocalRoute("2a00::9", 128))
+    assert [] == driver.table.unasked()
+    driver.table.route_changed(LocalRoute(NAMED, 128))
+    assert [NAMED] == driver.table.unasked()
+    assert [] == Driver().table.unasked()
 
 
 def test_addresses_asked_for_keep_the_users_order() -> None:

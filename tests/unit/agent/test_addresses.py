@@ -20,7 +20,7 @@ from dispatcher.wire import limits
 from dispatcher.wire.messages import AddressReport, AddressState
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Coroutine
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable
 
 LIMIT_SECONDS = 10.0
 
@@ -34,7 +34,7 @@ def run(coroutine: Coroutine[Any, Any, None]) -> None:
 
 
 class ListedSource:
-    """A kernel that has these addresses; a test changes the list, or tells of changes."""
+    """A kernel that has these addresses, and local routes that cover others; a test changes them, or tells of it."""
 
     poll_seconds: float | None = None
 
@@ -42,6 +42,8 @@ class ListedSource:
         """Have these addresses."""
         self.addresses = list(addresses)
         self.events: list[NetlinkMessage] | None = []
+        self.covered: set[str] = set()
+        self.asked: list[list[str]] = []
         self.lists = 0
         self.closed = False
         self.wake: Callable[[], None] = lambda: None
@@ -60,9 +62,20 @@ class ListedSource:
         self.lists += 1
         yield [KernelAddress(address, 1) for address in self.addresses]
 
+    def routed(self, addresses: Iterable[str]) -> Generator[tuple[str, bool], None, None]:
+        self.asked.append(sorted(addresses))
+        for address in self.asked[-1]:
+            yield address, address in self.covered
+
     def tell(self, kind: int, address: str) -> None:
         assert self.events is not None
         self.events.append(NetlinkMessage(kind, 0, False, KernelAddress(address, 1)))
+        self.wake()
+
+    def tell_route(self) -> None:
+        assert self.events is not None
+        route = netlink.LocalRoute("2001:db8:77::", 64)
+        self.events.append(NetlinkMessage(netlink.RTM_NEWROUTE, 0, False, route=route))
         self.wake()
 
     def lose(self) -> None:
@@ -129,7 +142,7 @@ class Told:
                 await self.news.wait()
 
 
-def bindable(address: str) -> str | None:
+def bindable(address: str, is_routed: bool) -> str | None:
     return None
 
 
@@ -285,7 +298,7 @@ def test_an_unbindable_address_is_told_as_such_and_as_usable_when_a_later_test_p
     async def scenario() -> None:
         told = Told()
         answers = iter(["cannot be bound", None])
-        watching = watcher(ListedSource("2a00::1"), told, test=lambda address: next(answers))
+        watching = watcher(ListedSource("2a00::1"), told, test=lambda *_: next(answers))
         await watching.start()
         assert (AddressReport("2a00::1", AddressState.UNBINDABLE, "cannot be bound"),) == watching.snapshot()
         await told.until(lambda: preferred("2a00::1") == told.states)
@@ -299,7 +312,7 @@ def test_an_event_tests_an_unbindable_address_at_once() -> None:
         told = Told()
         tests: list[float] = []
 
-        def fail_once(address: str) -> str | None:
+        def fail_once(address: str, is_routed: bool) -> str | None:
             tests.append(time.monotonic())
             return "cannot be bound" if len(tests) == 1 else None
 
@@ -351,6 +364,112 @@ class SystemThatRenamesAnInterface:
 
     def if_indextoname(self, index: int) -> str:
         return next(self.names, "new0")
+
+
+NAMED = "2001:db8:77::5"
+
+
+def test_an_address_asked_for_is_told_as_its_route_comes_and_goes() -> None:
+    async def scenario() -> None:
+        told = Told()
+        tests: list[tuple[str, bool]] = []
+        source = ListedSource()
+        watching = watcher(
+            source, told, options={"explicit": (NAMED,)}, test=lambda address, routed: tests.append((address, routed))
+        )
+        await watching.start()
+        assert {NAMED: AddressState.UNBINDABLE} == told.states
+        source.covered = {NAMED}
+        source.tell_route()
+        await told.until(lambda: preferred(NAMED) == told.states)
+        assert ([(NAMED, True)], True) == (tests, watching.is_routed(NAMED))
+        source.covered = set()
+        source.tell_route()
+        await told.until(lambda: {NAMED: AddressState.UNBINDABLE} == told.states)
+        assert not watching.is_routed(NAMED)
+        await watching.stop()
+
+    run(scenario())
+
+
+def test_a_route_that_went_without_an_event_is_missed_by_the_periodic_list() -> None:
+    async def scenario() -> None:
+        told = Told()
+        source = ListedSource()
+        source.covered = {NAMED}
+        watching = watcher(source, told, options={"explicit": (NAMED,)}, resync_seconds=0.1)
+        await watching.start()
+        assert preferred(NAMED) == told.states
+        source.covered = set()
+        await told.until(lambda: {NAMED: AddressState.UNBINDABLE} == told.states)
+        await watching.stop()
+
+    run(scenario())
+
+
+def test_no_route_is_asked_for_before_a_list_was_whole() -> None:
+    async def scenario() -> None:
+        told = Told()
+        source = InterruptedSource(NAMED)
+        source.covered = {NAMED}
+        watching = watcher(source, told, options={"explicit": (NAMED,)})
+        await watching.start()
+        await told.until(lambda: preferred(NAMED) == told.states)
+        assert [[]] == source.asked
+        assert not watching.is_routed(NAMED)
+        await watching.stop()
+
+    run(scenario())
+
+
+class SourceThatDoesNotSay(ListedSource):
+    """A kernel that has no memory for an answer, once a test says so."""
+
+    failing = False
+
+    def routed(self, addresses: Iterable[str]) -> Generator[tuple[str, bool], None, None]:
+        if self.failing:
+            raise netlink.NetlinkError("no memory")
+        yield from super().routed(addresses)
+
+
+def test_a_question_that_fails_takes_nobody_away(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        told = Told()
+        source = SourceThatDoesNotSay()
+        source.covered = {NAMED}
+        watching = watcher(source, told, options={"explicit": (NAMED,)})
+        await watching.start()
+        source.failing, source.covered = True, set()
+        source.tell_route()
+        await wait_for_record(caplog, "local routes could not be asked for: no memory")
+        assert preferred(NAMED) == told.states
+        source.failing = False
+        source.wake()
+        await told.until(lambda: {NAMED: AddressState.UNBINDABLE} == told.states)
+        assert 2 == len(told.calls)
+        await watching.stop()
+
+    run(scenario())
+
+
+async def wait_for_record(caplog: pytest.LogCaptureFixture, text: str) -> None:
+    said = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.getMessage() == text:
+                loop.call_soon(said.set)
+
+    listener = Listener()
+    addresses.logger.addHandler(listener)
+    try:
+        async with asyncio.timeout(LIMIT_SECONDS):
+            await said.wait()
+    finally:
+        addresses.logger.removeHandler(listener)
+    assert text in caplog.text
 
 
 def test_an_interface_that_is_renamed_is_known_by_its_new_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import socket
+
+import pytest
 
 from dispatcher.agent.binding import LONGEST_PAUSE_SECONDS, RetestSchedule, bind_error
 
@@ -65,3 +68,22 @@ def test_a_failure_between_tests_moves_the_next_one() -> None:
     schedule.failed("2a00::1", 0.5)
     assert [] == schedule.due(2.4)
     assert ["2a00::1"] == schedule.due(2.5)
+
+
+def test_an_address_that_only_a_route_can_make_ours_is_bound_all_the_same() -> None:
+    assert bind_error("2001:db8:ffff::1", is_routed=True) is None
+
+
+class SystemWithoutFreeBinding(socket.socket):
+    """A socket of a system that does not know IPV6_FREEBIND."""
+
+    def setsockopt(self, level: int, name: int, value: int) -> None:  # type: ignore[override]  # as it is used here
+        if level == socket.IPPROTO_IPV6:
+            raise OSError(errno.ENOPROTOOPT, "Protocol not available")
+        super().setsockopt(level, name, value)
+
+
+def test_where_the_system_cannot_bind_freely_the_test_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "socket", SystemWithoutFreeBinding)
+    expected = "cannot be bound: ENOPROTOOPT (Protocol not available)"
+    assert expected == bind_error("2001:db8:ffff::1", is_routed=True)

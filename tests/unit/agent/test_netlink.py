@@ -1,4 +1,4 @@
-"""Messages recorded from a kernel (6.18, x86-64) beside what `ip -6 -o addr` said right after, and arbitrary bytes."""
+"""Messages recorded from a kernel (6.18, x86-64) beside what `ip -6` said right after, and arbitrary bytes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dispatcher.agent import netlink
-from dispatcher.agent.netlink import AddressFlag, KernelAddress, NetlinkError
+from dispatcher.agent.netlink import AddressFlag, KernelAddress, LocalRoute, NetlinkError
 
 RECORDED = {entry["name"]: entry for entry in json.loads(Path(__file__).with_name("recorded_netlink.json").read_text())}
 FLAG_WORDS = {
@@ -114,6 +114,47 @@ def test_a_list_says_what_ip_says_and_ends_with_done() -> None:
     assert {7} == {message.sequence for message in messages}
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "route"),
+    [
+        ("local route", netlink.RTM_NEWROUTE, LocalRoute("2001:db8:77::", 64)),
+        ("local route removed", netlink.RTM_DELROUTE, LocalRoute("2001:db8:77::", 64)),
+        ("local route to everything", netlink.RTM_NEWROUTE, LocalRoute("::", 0)),
+        ("routes of an address", netlink.RTM_NEWROUTE, LocalRoute("2a00:9::7", 128)),
+    ],
+)
+def test_a_local_route_that_comes_or_goes_is_told_and_the_others_of_an_address_are_not(
+    name: str, kind: int, route: LocalRoute
+) -> None:
+    assert [(kind, route)] == [(message.type, message.route) for message in recorded(name)]
+
+
+def test_the_answer_for_an_address_that_a_local_route_covers_is_that_route() -> None:
+    (message,) = recorded("routed")
+    assert RECORDED["routed"]["ip"][0].startswith("local 2001:db8:77::5 ")
+    expected = (netlink.RTM_NEWROUTE, 7, LocalRoute("2001:db8:77::5", 128))
+    assert expected == (message.type, message.sequence, message.route)
+
+
+def test_the_answer_for_an_address_elsewhere_is_no_local_route() -> None:
+    assert [] == recorded("on the link")
+    (message,) = recorded("no route")
+    assert (netlink.NLMSG_ERROR, 101, 7, None) == (message.type, message.errno, message.sequence, message.route)
+
+
+def test_the_question_for_a_route_is_what_the_kernel_reads() -> None:
+    header, fixed, attribute = "300000001a0001000700000000000000", "0a8000000000000000000000", "14000100"
+    expected = header + fixed + attribute + "20010db8007700000000000000000005"
+    assert expected == netlink.route_request("2001:db8:77::5", 7).hex()
+
+
+def test_a_route_to_what_is_no_ipv6_prefix_is_refused() -> None:
+    data = bytearray.fromhex(RECORDED["local route"]["hex"][0])
+    data[17] = 129
+    with pytest.raises(NetlinkError, match="129"):
+        list(netlink.parse(bytes(data)))
+
+
 def test_a_refusal_carries_the_kernels_error() -> None:
     (message,) = recorded("error")
     assert (netlink.NLMSG_ERROR, 22, 8) == (message.type, message.errno, message.sequence)
@@ -132,8 +173,9 @@ def test_other_families_and_types_are_left_out() -> None:
     assert [] == list(netlink.parse(bytes(ipv4) + noop))
 
 
-def test_every_truncation_of_a_message_is_refused() -> None:
-    data = bytes.fromhex(RECORDED["static"]["hex"][0])
+@pytest.mark.parametrize("name", ["static", "local route"])
+def test_every_truncation_of_a_message_is_refused(name: str) -> None:
+    data = bytes.fromhex(RECORDED[name]["hex"][0])
     for length in range(1, len(data)):
         with pytest.raises(NetlinkError):
             list(netlink.parse(data[:length]))
@@ -162,6 +204,7 @@ def assert_parses_or_refuses(data: bytes) -> None:
     with suppress(NetlinkError):
         for message in netlink.parse(data):
             assert message.address is None or ":" in message.address.address
+            assert message.route is None or 0 <= message.route.prefix_length <= 128
 
 
 @given(st.binary(max_size=300))

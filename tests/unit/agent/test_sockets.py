@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dispatcher.agent.sockets import SourceSockets
+from dispatcher.agent.sockets import SourceSockets, free_to_bind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,3 +123,18 @@ def test_a_reused_descriptor_replaces_its_predecessor() -> None:
             assert sockets.connected([near.fileno()], *ends[-1])
     assert len(sockets._known) == len(sockets._by_local_end) == 1
     assert not any(sockets.is_dead(*end) for end in ends)
+
+
+def test_a_socket_that_is_free_to_bind_takes_an_address_that_no_interface_has() -> None:
+    with socket.socket(socket.AF_INET6) as free, socket.socket(socket.AF_INET6) as other:
+        free_to_bind(free.fileno())
+        free.bind(("2001:db8:ffff::1", 0))
+        assert "2001:db8:ffff::1" == free.getsockname()[0]
+        with pytest.raises(OSError, match="Cannot assign requested address"):
+            other.bind(("2001:db8:ffff::1", 0))
+
+
+def test_a_socket_that_cannot_be_freed_is_left_as_it_is() -> None:
+    with socket.socket(socket.AF_UNIX) as stranger:
+        free_to_bind(stranger.fileno())
+        assert stranger.fileno() != -1
