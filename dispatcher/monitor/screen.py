@@ -59,6 +59,8 @@ def _first_row(state: State) -> Line:
     if state.paused is not None:
         parts.insert(0, span(" PAUSED ", "selected"))
     room = state.width - sum(width_of((part,)) for part in (name, *parts)) - 1
+    if room < 0:
+        return line(" ", *parts)
     url = span(f"{state.url}  ") if room > len(state.url) + 2 else Span("")
     return line(name, url, *parts)
 

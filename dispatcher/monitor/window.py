@@ -59,7 +59,8 @@ class Window(FullscreenWindow):
         return int(self.t.number_of_colors)
 
     def __enter__(self) -> Window:
-        """Take the whole terminal."""
+        """Take the whole terminal; also again, after it was given back for a while."""
+        self.fullscreen_ctx = self.t.fullscreen()  # The stock one can be entered once.
         super().__enter__()
         self._frame.send()
         self.forget()
