@@ -140,6 +140,8 @@ def test_a_peer_that_acknowledges_too_much_does_not_open_the_window_further() ->
 def test_what_is_discarded_before_it_left_never_leaves(size: int) -> None:
     outbox = filled(execute("a", size), execute("b", size))
     assert outbox.discard("a")
+    assert not outbox.discard("a")
+    assert {"b"} == outbox.unsent()
     assert {"b"} == {message.id for frame in all_frames(outbox) for message in frame}  # type: ignore[attr-defined]  # they have one
 
 
