@@ -43,7 +43,8 @@ class Problem(Exception):  # noqa: N818 (the term of RFC 9457)
 
 def invalid(messages: Mapping[str, Any] | list[Any]) -> Problem:
     """Make the answer to fields that do not validate, with a JSON pointer to each."""
-    errors = [{"pointer": pointer, "detail": detail} for pointer, detail in _flatten(messages, "")]
+    # Sorted, because unknown fields come in an order that changes with every start.
+    errors = [{"pointer": pointer, "detail": detail} for pointer, detail in sorted(_flatten(messages, ""))]
     wrong = ", ".join(dict.fromkeys(error["pointer"] or "/" for error in errors))
     return Problem(422, "invalid", f"not valid: {wrong}", errors=errors)
 

@@ -190,10 +190,14 @@ def test_the_status_of_a_command_is_that_of_the_program(monkeypatch: pytest.Monk
 # In a process of its own
 
 
-def run(*arguments: str, more: tuple[str, ...] = (), **variables: str) -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: str, more: tuple[str, ...] = (), variables: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("DISPATCHER_")}
     command = [PROGRAM[0], *more, *PROGRAM[1:], *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=inherited | variables)
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=60, env=inherited | dict(variables or {})
+    )
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["coordinator", "--help"], ["agent", "--nonsense"]])
@@ -231,7 +235,7 @@ def test_words_are_there_without_any_package_but_docopt(arguments: list[str]) ->
 def test_wrong_settings_end_with_status_2_and_a_line_each(
     arguments: list[str], variables: dict[str, str], told: list[str]
 ) -> None:
-    done = run(*arguments, **variables)
+    done = run(*arguments, variables=variables)
     assert (2, "") == (done.returncode, done.stdout)
     lines = done.stderr.splitlines()
     assert told == [line.removeprefix("dispatcher.pyz: ").split()[0].rstrip(":") for line in lines]

@@ -23,7 +23,7 @@ def history(api: Served) -> list[Any]:
     return items
 
 
-BASE = {
+BASE: dict[str, Any] = {
     "url": "http://base.test/",
     "method": "POST",
     "headers": {"X-Base": "1"},
