@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dispatcher import __version__
+from dispatcher.agent import link as link_module
+from dispatcher.agent.link import Link, LinkLostError, LinkRefusedError
+from dispatcher.errors import FailureKind, Party
+from dispatcher.wire import limits
+from dispatcher.wire.messages import Cancel, Draining, Execute, Hello, RefusalCode, Refused, Result, Welcome
+from dispatcher.wire.version import WIRE
+from tests.support.scripted_coordinator import (
+    ScriptedCoordinator,
+    answers,
+    says_nothing,
+    scripted_coordinator,
+)
+from tests.unit.loops import on_loop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+WELCOME = Welcome(wire=WIRE, agent_id="agent-01", version="0")
+
+
+class Heard:
+    """A `LinkUser` that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.events: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
+        self.on_welcome: Callable[[Any], None] = lambda link: self._put("welcome", link)
+        self.on_cancel: Callable[[Any], None] = lambda identifier: self._put("cancel", identifier)
+        self.on_lost: Callable[[Any], None] = lambda link: self._put("lost", link)
+
+    def on_execute(self, link: Link, execute: Execute) -> None:
+        self._put("execute", execute)
+
+    def on_draining(self) -> None:
+        self._put("draining", None)
+
+    def _put(self, name: str, value: Any) -> None:
+        self.events.put_nowait((name, value))
+
+    async def next(self) -> tuple[str, Any]:
+        async with asyncio.timeout(10):
+            return await self.events.get()
+
+
+async def outcome(coordinator: ScriptedCoordinator, user: Heard | None = None) -> Exception:
+    """Run a link to its end and return what it raised."""
+    link = Link(user or Heard(), "gateway")
+    with pytest.raises((LinkLostError, LinkRefusedError)) as raised:
+        await link.run(f"{coordinator.url.replace('http', 'ws')}/ws/agent", "a session")
+    return raised.value
+
+
+def test_a_link_begins_with_a_hello_that_says_who_calls() -> None:
+    async def test() -> None:
+        async with scripted_coordinator() as coordinator:
+            running = asyncio.create_task(outcome(coordinator))
+            far = await coordinator.next_link()
+            hello = await far.hear(Hello)
+            assert Hello(wire=WIRE, session="a session", version=__version__, hostname="gateway") == hello
+            far.close()
+            assert "the coordinator closed the link" == str(await running)
+
+    on_loop(test)
+
+
+def test_what_the_coordinator_says_reaches_the_user_in_order() -> None:
+    async def test() -> None:
+        async with scripted_coordinator() as coordinator:
+            user = Heard()
+            execute = Execute(id="x1", source="::1", method="GET", url="http://[::1]/", timeout=1.0)
+            coordinator.on_hello = answers(WELCOME, execute, Cancel("x1"), Draining())
+            running = asyncio.create_task(outcome(coordinator, user))
+            assert "welcome" == (await user.next())[0]
+            assert ("execute", execute) == await user.next()
+            assert ("cancel", "x1") == await user.next()
+            assert ("draining", None) == await user.next()
+            (await coordinator.next_link()).hang_up()
+            assert "lost" == (await user.next())[0]
+            assert isinstance(await running, LinkLostError)
+
+    on_loop(test)
+
+
+def test_a_refusal_ends_the_link_and_says_why() -> None:
+    async def test() -> None:
+        async with scripted_coordinator() as coordinator:
+            refusal = Refused(RefusalCode.VERSION, "too old", ("7",))
+            coordinator.on_hello = answers(refusal)
+            error = await outcome(coordinator)
+            assert isinstance(error, LinkRefusedError)
+            assert refusal == error.refusal
+
+    on_loop(test)
+
+
+def test_a_user_hears_of_no_loss_of_a_link_that_was_never_welcome() -> None:
+    async def test() -> None:
+        async with scripted_coordinator() as coordinator:
+            user = Heard()
+            coordinator.on_hello = answers(Refused(RefusalCode.SESSION, "unknown"))
+            await outcome(coordinator, user)
+            assert user.events.empty()
+
+    on_loop(test)
+
+
+def test_a_coordinator_that_never_welcomes_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "CONNECT_SECONDS", 0.2)
+
+    async def test() -> None:
+        async with scripted_coordinator() as coordinator:
+            coordinator.on_hello = says_nothing
+            assert "the coordinator did not welcome this agent in time" == str(await outcome(coordinator))
+
+    on_loop(test)
+
+
+def test_a_welcome_ends_the_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "CONNECT_SECONDS", 0.2)
+
+    async def test() -> None:
+        async with scripted_coordinator() as coordinator:
+            user = Heard()
+            running = asyncio.create_task(outcome(coordinator, user))
+            far = await coordinator.next_link()
+            await user.next()
+            await asyncio.wait([running], timeout=0.5)
+            far.say(Cancel("still there"))
+            assert ("cancel", "still there") == await user.next()
+            far.close()
+            await running
+
+    on_loop(test)
+
+
+@pytest.mark.parametrize(
+    ("frame", "detail"),
+    [("text", "a frame of text"), (b"\xff\xff\xff\xff", "a frame that is shorter"), (b"\0\0\0\2{}", "not objects")],
+)
+def test_a_coordinator_that_breaks_the_protocol_loses_the_link(frame: bytes | str, detail: str) -> None:
+    async def test() -> None:
+        async with scripted_coordinator() as coordinator:
+            coordinator.on_hello = lambda link, _: link.send_raw(frame)
+            error = str(await outcome(coordinator))
+            assert error.startswith("the coordinator broke the protocol: ")
+            assert detail in error
+
+    on_loop(test)
+
+
+def test_an_execution_that_cannot_be_read_is_answered_all_the_same() -> None:
+    async def test() -> None:
+        async with scripted_coordinator() as coordinator:
+            running = asyncio.create_task(outcome(coordinator))
+            far = await coordinator.next_link()
+            head = b'[{"t":"execute","id":"x1","source":"::1","method":"GET","url":"http://[::1]/","timeout":-1}]'
+            far.send_raw(len(head).to_bytes(4, "big") + head)
+            result = await far.hear(Result)
+            assert ("x1", FailureKind.INTERNAL, Party.COORDINATOR) == (result.id, result.error_kind, result.error_party)
+            assert "timeout" in result.error_detail
+            far.close()
+            await running
+
+    on_loop(test)
+
+
+def test_results_of_one_loop_turn_share_a_frame() -> None:
+    async def test() -> None:
+        async with scripted_coordinator() as coordinator:
+            frames: list[bytes | str] = []
+            user = Heard()
+            link = Link(user, "gateway")
+            running = asyncio.create_task(link.run(f"{coordinator.url.replace('http', 'ws')}/ws/agent", "s"))
+            far = await coordinator.next_link()
+            await user.next()
+            hear = far.on_message
+
+            def on_message(frame: bytes | str) -> None:
+                frames.append(frame)
+                hear(frame)
+
+            far.on_message = on_message  # type: ignore[method-assign]  # a look at what comes
+            for number in range(50):
+                link.send(Result(id=f"x{number}", status=200))
+            await link.flush()
+            for _ in range(50):
+                await far.hear(Result)
+            assert 1 == len(frames)
+            link.close()
+            with pytest.raises(LinkLostError):
+                await running
+
+    on_loop(test)
+
+
+def test_what_is_sent_on_a_link_that_is_gone_is_dropped() -> None:
+    async def test() -> None:
+        async with scripted_coordinator() as coordinator:
+            user = Heard()
+            link = Link(user, "gateway")
+            running = asyncio.create_task(link.run(f"{coordinator.url.replace('http', 'ws')}/ws/agent", "s"))
+            (await coordinator.next_link()).hang_up()
+            with pytest.raises(LinkLostError):
+                await running
+            link.send(Result(id="x1", status=200))
+            async with asyncio.timeout(5):
+                await link.flush()
+
+    on_loop(test)
+
+
+def test_a_coordinator_that_falls_silent_is_noticed_within_twice_the_ping_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_module, "PING_SECONDS", 0.2)
+
+    async def test() -> None:
+        async with scripted_coordinator() as coordinator:
+            user = Heard()
+            running = asyncio.create_task(outcome(coordinator, user))
+            far = await coordinator.next_link()
+            await user.next()
+            assert far.ws_connection is not None
+            monkeypatch.setattr(far.ws_connection, "_send_pong", lambda _: None)
+            begun = time.monotonic()
+            assert "nothing came for 0.2 s, not even an answer to a ping" == str(await running)
+            assert time.monotonic() - begun < 3
+            assert "lost" == (await user.next())[0]
+
+    on_loop(test)
+
+
+def test_the_agent_notices_a_dead_link_within_20_seconds() -> None:
+    assert link_module.PING_SECONDS * 2 <= 20
+
+
+def test_a_place_where_nobody_listens_is_no_link() -> None:
+    async def test() -> None:
+        async with scripted_coordinator() as coordinator:
+            url = coordinator.url
+        link = Link(Heard(), "gateway")
+        with pytest.raises(LinkLostError, match="cannot connect to ws://"):
+            await link.run(f"{url.replace('http', 'ws')}/ws/agent", "s")
+
+    on_loop(test)
+
+
+def test_a_coordinator_that_does_not_read_loses_the_link(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(limits, "MAX_QUEUED_BYTES", 1000)
+
+    async def test() -> None:
+        async with scripted_coordinator() as coordinator:
+            user = Heard()
+            link = Link(user, "gateway")
+            running = asyncio.create_task(link.run(f"{coordinator.url.replace('http', 'ws')}/ws/agent", "s"))
+            await user.next()
+            link.send(Result(id="x1", status=200, body=b"x" * 2000))
+            with pytest.raises(LinkLostError):
+                await running
+
+    on_loop(test)
+    assert ["the coordinator does not read: 0 bytes wait to be sent"] == caplog.messages
