@@ -27,7 +27,7 @@ URL_HEADERS = frozenset(("content-location", "location", "origin", "referer"))
 _SHORTEST_SECRET = 4
 """Characters of a secret that is searched for in a reason; shorter ones stand in ordinary words."""
 
-_USERINFO = re.compile(r"[^\s/]+@")
+_USERINFO = re.compile(r"(?<![^\s/])[^\s/]+@")  # from where a run begins, or a long one costs its square
 
 Pairs = tuple[tuple[str, str], ...]
 
