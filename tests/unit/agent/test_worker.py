@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from dispatcher.agent.worker import Worker
+from dispatcher.wire import limits
+from dispatcher.wire.messages import AddressesChanged, AddressReport, AddressState, Draining, Execute, Result
+from tests.unit.loops import on_loop, turns
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+EXECUTE = Execute(id="x1", source="::1", method="GET", url="http://[::1]/", timeout=5.0)
+
+
+class HeldExecutor:
+    """Ends an execution when it is told to; keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, asyncio.Future[None]] = {}
+        self.cancelled: list[str] = []
+        self.dropped: list[str] = []
+
+    async def execute(self, execute: Execute) -> Result:
+        self.held[execute.id] = asyncio.get_running_loop().create_future()
+        await self.held[execute.id]
+        return Result(id=execute.id, status=200)
+
+    def cancel(self, execution_id: str) -> None:
+        self.cancelled.append(execution_id)
+
+    def drop_source(self, address: str) -> None:
+        self.dropped.append(address)
+
+
+class KeptLink:
+    """A link that keeps what is sent; with `answers_drain` it answers like the coordinator."""
+
+    def __init__(self, worker: Worker, *, answers_drain: bool = True) -> None:
+        self.sent: list[Any] = []
+        self._worker = worker
+        self._answers_drain = answers_drain
+
+    def send(self, message: Any) -> None:
+        self.sent.append(message)
+        if isinstance(message, Draining) and self._answers_drain:
+            self._worker.on_draining()
+
+    async def flush(self) -> None:
+        self.sent.append("flushed")
+
+
+class FixedWatcher:
+    def __init__(self, reports: Sequence[AddressReport]) -> None:
+        self._reports = reports
+
+    def snapshot(self) -> Sequence[AddressReport]:
+        return self._reports
+
+
+def report(address: str, state: AddressState = AddressState.PREFERRED) -> AddressReport:
+    return AddressReport(address, state)
+
+
+class Bench:
+    """A worker with its executor and one link that is welcome."""
+
+    def __init__(self, *reports: AddressReport, answers_drain: bool = True) -> None:
+        self.executor: Any = HeldExecutor()
+        self.worker = Worker(self.executor)
+        watcher: Any = FixedWatcher(reports)
+        self.worker.watcher = watcher
+        self.link: Any = KeptLink(self.worker, answers_drain=answers_drain)
+        self.worker.on_welcome(self.link)
+
+
+def test_a_new_link_is_told_all_addresses() -> None:
+    async def test() -> None:
+        bench = Bench(report("::1"), report("::2"))
+        assert [AddressesChanged(changed=(report("::1"), report("::2")))] == bench.link.sent
+
+    on_loop(test)
+
+
+def test_many_addresses_are_told_in_messages_of_bounded_length() -> None:
+    async def test() -> None:
+        count = limits.MAX_ADDRESSES_PER_MESSAGE * 2 + 1
+        bench = Bench(*(report(f"2001:db8::{number:x}") for number in range(count)))
+        assert [1000, 1000, 1] == [len(message.changed) for message in bench.link.sent]
+        bench.worker.on_addresses((), tuple(f"2001:db8::{number:x}" for number in range(count)))
+        assert [1000, 1000, 1] == [len(message.gone) for message in bench.link.sent[3:]]
+
+    on_loop(test)
+
+
+def test_changes_are_told_as_they_come() -> None:
+    async def test() -> None:
+        bench = Bench()
+        bench.worker.on_addresses((report("::1"),), ("::2",))
+        assert [AddressesChanged(changed=(report("::1"),), gone=("::2",))] == bench.link.sent
+
+    on_loop(test)
+
+
+def test_the_connections_of_an_address_that_cannot_be_used_any_more_are_dropped() -> None:
+    async def test() -> None:
+        bench = Bench()
+        unusable = [state for state in AddressState if state not in (AddressState.PREFERRED, AddressState.DEPRECATED)]
+        changed = [report(f"2001:db8::{number}", state) for number, state in enumerate(AddressState)]
+        bench.worker.on_addresses(changed, ("2001:db8::ff",))
+        expected = {"2001:db8::ff"} | {known.address for known in changed if known.state in unusable}
+        assert expected == set(bench.executor.dropped)
+
+    on_loop(test)
+
+
+def test_addresses_are_followed_without_a_link_too() -> None:
+    async def test() -> None:
+        bench = Bench()
+        bench.worker.on_lost(bench.link)
+        bench.worker.on_addresses((), ("::1",))
+        assert ["::1"] == bench.executor.dropped
+        assert [] == bench.link.sent
+
+    on_loop(test)
+
+
+def test_a_result_goes_back_on_the_link_that_its_execution_came_on() -> None:
+    async def test() -> None:
+        bench = Bench()
+        bench.worker.on_execute(bench.link, EXECUTE)
+        await turns()
+        newer: Any = KeptLink(bench.worker)
+        bench.worker.on_lost(bench.link)
+        bench.worker.on_welcome(newer)
+        bench.executor.held["x1"].set_result(None)
+        await turns()
+        assert [Result(id="x1", status=200)] == bench.link.sent
+        assert [] == newer.sent
+
+    on_loop(test)
+
+
+def test_the_loss_of_an_older_link_does_not_end_the_newer_one() -> None:
+    async def test() -> None:
+        bench = Bench()
+        newer: Any = KeptLink(bench.worker)
+        bench.worker.on_welcome(newer)
+        bench.worker.on_lost(bench.link)
+        bench.worker.on_addresses((report("::1"),), ())
+        assert [AddressesChanged(changed=(report("::1"),))] == newer.sent
+
+    on_loop(test)
+
+
+def test_a_cancel_reaches_the_executor() -> None:
+    async def test() -> None:
+        bench = Bench()
+        bench.worker.on_cancel("x1")
+        assert ["x1"] == bench.executor.cancelled
+
+    on_loop(test)
+
+
+def test_draining_waits_for_what_runs_and_for_its_result_to_leave() -> None:
+    async def test() -> None:
+        bench = Bench()
+        bench.worker.on_execute(bench.link, EXECUTE)
+        await turns()
+        draining = asyncio.create_task(bench.worker.drain(5.0))
+        await turns()
+        assert not draining.done()
+        bench.executor.held["x1"].set_result(None)
+        await draining
+        assert [Draining(), Result(id="x1", status=200), "flushed"] == bench.link.sent
+
+    on_loop(test)
+
+
+def test_draining_finishes_what_came_before_the_coordinator_knew() -> None:
+    async def test() -> None:
+        bench = Bench(answers_drain=False)
+        draining = asyncio.create_task(bench.worker.drain(5.0))
+        await turns()
+        bench.worker.on_execute(bench.link, EXECUTE)
+        bench.worker.on_draining()
+        await turns()
+        assert not draining.done()
+        bench.executor.held["x1"].set_result(None)
+        await draining
+        assert Result(id="x1", status=200) in bench.link.sent
+
+    on_loop(test)
+
+
+def test_draining_ends_after_its_time_and_says_what_is_left(caplog: pytest.LogCaptureFixture) -> None:
+    async def test() -> None:
+        bench = Bench()
+        bench.worker.on_execute(bench.link, EXECUTE)
+        await turns()
+        await bench.worker.drain(0.05)
+        bench.executor.held["x1"].set_result(None)
+
+    on_loop(test)
+    assert ["1 executions outlasted --drain-timeout"] == caplog.messages
+
+
+def test_draining_without_a_link_ends_at_once() -> None:
+    async def test() -> None:
+        bench = Bench()
+        bench.worker.on_execute(bench.link, EXECUTE)
+        await turns()
+        bench.worker.on_lost(bench.link)
+        async with asyncio.timeout(1):
+            await bench.worker.drain(60.0)
+        bench.executor.held["x1"].set_result(None)
+
+    on_loop(test)
+
+
+def test_a_link_that_is_lost_ends_the_drain() -> None:
+    async def test() -> None:
+        bench = Bench(answers_drain=False)
+        draining = asyncio.create_task(bench.worker.drain(60.0))
+        await turns()
+        bench.worker.on_lost(bench.link)
+        async with asyncio.timeout(1):
+            await draining
+
+    on_loop(test)
+
+
+def test_an_agent_that_drains_tells_no_addresses_but_that_it_drains_on_a_new_link() -> None:
+    async def test() -> None:
+        bench = Bench(report("::1"), answers_drain=False)
+        draining = asyncio.create_task(bench.worker.drain(60.0))
+        await turns()
+        newer: Any = KeptLink(bench.worker, answers_drain=False)
+        bench.worker.on_welcome(newer)
+        bench.worker.on_addresses((report("::2"),), ())
+        assert [Draining()] == newer.sent
+        draining.cancel()
+
+    on_loop(test)
