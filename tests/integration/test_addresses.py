@@ -2,91 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from dispatcher.agent.address_rules import NOT_HERE, AddressOptions
+from dispatcher.agent.address_rules import NOT_HERE
 from dispatcher.agent.address_sources import NetlinkSource, ProcSource
-from dispatcher.agent.addresses import AddressWatcher
-from dispatcher.wire.messages import AddressReport, AddressState
+from dispatcher.wire.messages import AddressState
 from tests.support.netns import THIS, Host, connect
+from tests.support.watching import Told, on_lo, run, watching
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+    from collections.abc import Iterator
 
     from dispatcher.agent.netlink import NetlinkMessage
 
-LIMIT_SECONDS = 10.0
 PREFERRED = AddressState.PREFERRED
 TENTATIVE = AddressState.TENTATIVE
-
-
-def run(coroutine: Coroutine[Any, Any, None]) -> None:
-    async def limited() -> None:
-        async with asyncio.timeout(LIMIT_SECONDS * 4):
-            await coroutine
-
-    asyncio.run(limited())
-
-
-class Told:
-    """What a watcher told: the reports that hold, and the states that each address went through (None: gone)."""
-
-    def __init__(self) -> None:
-        """Start with nothing told."""
-        self.reports: dict[str, AddressReport] = {}
-        self.past: dict[str, list[AddressState | None]] = {}
-        self.news = asyncio.Event()
-
-    def __call__(self, changed: tuple[AddressReport, ...], gone: tuple[str, ...]) -> None:
-        for report in changed:
-            self.reports[report.address] = report
-            self.past.setdefault(report.address, []).append(report.state)
-        for address in gone:
-            del self.reports[address]
-            self.past[address].append(None)
-        self.news.set()
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(LIMIT_SECONDS):
-            while not condition():
-                self.news.clear()
-                await self.news.wait()
-
-    async def until_there(self, address: str, there: bool) -> None:
-        await self.until(lambda: (address in self.reports) == there)
-
-    async def until_past(self, address: str, *states: AddressState | None) -> None:
-        """Wait until the address went through just these states."""
-        try:
-            await self.until(lambda: len(self.past.get(address, ())) >= len(states))
-        finally:
-            assert list(states) == self.past.get(address)
-
-
-@asynccontextmanager
-async def watching(source: NetlinkSource | ProcSource | None = None, **options: Any) -> AsyncIterator[Told]:
-    told = Told()
-    watcher = AddressWatcher(AddressOptions(**options), told, source=source)
-    await watcher.start()
-    try:
-        yield told
-    finally:
-        await watcher.stop()
-
-
-@contextmanager
-def on_lo(*addresses: str, options: tuple[str, ...] = ()) -> Iterator[None]:
-    THIS.add_addresses("lo", addresses, options=options)
-    try:
-        yield
-    finally:
-        THIS.remove_addresses("lo", addresses)
 
 
 @pytest.fixture
