@@ -44,6 +44,18 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 @pytest.fixture
 def steered(cluster: Cluster, target: Echo) -> Cluster:
     """A coordinator with two agents of four addresses each, a configured request and three executions."""
+    return with_agents(cluster, target)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, target: Echo) -> Iterator[Cluster]:
+    """The same for all tests that only look."""
+    with running_cluster(tmp_path_factory.mktemp("shared")) as running:
+        running.coordinator()
+        yield with_agents(running, target)
+
+
+def with_agents(cluster: Cluster, target: Echo) -> Cluster:
     cluster.agent("agent-01", SOURCES[:4])
     cluster.agent("agent-02", SOURCES[4:8])
     cluster.client.wait_for_exits(8)
@@ -73,13 +85,14 @@ def modes(terminal: Tmux) -> str:
     terminal.type("clear; stty -g; echo modes told")
     terminal.keys("Enter")
     terminal.wait_for("\nmodes told")
-    said = terminal.screen().replace("\n", "").partition("echo modes told")[2]
-    return said.partition("modes told")[0]
+    said = terminal.screen().replace("\n", "").partition("modes told")[0]
+    assert said.count(":") > 10, said
+    return said
 
 
-def test_all_panels_are_drawn_from_a_running_pool(steered: Cluster) -> None:
+def test_all_panels_are_drawn_from_a_running_pool(shared: Cluster) -> None:
     with Tmux() as terminal:
-        started(terminal, steered)
+        started(terminal, shared)
         screen = terminal.wait_for("● agent-01", "8/8 available", "● 200", "total   3", "GET http://[2001:db8:f::1]")
         for panel in ("1 Agents", "2 Pool", "3 Stats", "4 Request", "5 History"):
             assert panel in screen
@@ -168,9 +181,9 @@ def test_the_request_is_configured_in_a_form_that_loses_nothing(steered: Cluster
         assert ("PUT", "a=1", 7.0) == (stored["method"], stored["body"], stored["timeout"])
 
 
-def test_a_curl_command_that_is_not_understood_is_named(steered: Cluster) -> None:
+def test_a_curl_command_that_is_not_understood_is_named(shared: Cluster) -> None:
     with Tmux() as terminal:
-        started(terminal, steered)
+        started(terminal, shared)
         terminal.keys("c")
         terminal.wait_for("Configure the request")
         terminal.paste("curl --proxy p:1 http://x.test/")
@@ -190,9 +203,9 @@ def test_d_asks_names_the_agent_and_removes_it(steered: Cluster) -> None:
         assert 4 == steered.processes[-1].wait()
 
 
-def test_a_resize_redraws_at_once_and_uses_the_room(steered: Cluster) -> None:
+def test_a_resize_redraws_at_once_and_uses_the_room(shared: Cluster) -> None:
     with Tmux() as terminal:
-        started(terminal, steered)
+        started(terminal, shared)
         for width, height in ((200, 50), (120, 35), (40, 10), (80, 24)):
             terminal.resize(width, height)
             terminal.wait_for("─" * (width - 2 if width < 200 else 118) + "╯", "5 History", "q quit")
@@ -220,10 +233,10 @@ def test_a_coordinator_that_is_killed_is_said_and_followed_again(steered: Cluste
 
 
 @pytest.mark.parametrize("way", ["q", "C-c", "SIGTERM", "SIGHUP", "SIGINT"])
-def test_the_terminal_is_given_back(steered: Cluster, way: str) -> None:
+def test_the_terminal_is_given_back(shared: Cluster, way: str) -> None:
     with Tmux() as terminal:
         before = modes(terminal)
-        started(terminal, steered)
+        started(terminal, shared)
         assert "1" == terminal.told("alternate_on")
         if way.startswith("SIG"):
             os.kill(terminal.children()[0], getattr(signal, way))
@@ -233,14 +246,14 @@ def test_the_terminal_is_given_back(steered: Cluster, way: str) -> None:
         was_given_back(terminal, before)
 
 
-def test_the_terminal_is_given_back_when_the_monitor_fails(steered: Cluster) -> None:
+def test_the_terminal_is_given_back_when_the_monitor_fails(shared: Cluster) -> None:
     code = (
         "import sys; from dispatcher.monitor import app; from dispatcher.cli import main; "
         "app.view = lambda *_: 1 / 0; sys.exit(main())"
     )
     with Tmux() as terminal:
         before = modes(terminal)
-        terminal.type(f'{dispatcher_command()[0]} -c "{code}" monitor --coordinator-url {steered.url}; echo status $?')
+        terminal.type(f'{dispatcher_command()[0]} -c "{code}" monitor --coordinator-url {shared.url}; echo status $?')
         terminal.keys("Enter")
         terminal.wait_for("ZeroDivisionError", "status 1")
         was_given_back(terminal, before)
@@ -287,27 +300,27 @@ def test_what_a_target_sends_does_nothing_to_the_terminal(cluster: Cluster) -> N
     ],
 )
 def test_colours_are_those_of_the_terminal(
-    steered: Cluster, environment: dict[str, str], has_colour: bool, has_many: bool
+    shared: Cluster, environment: dict[str, str], has_colour: bool, has_many: bool
 ) -> None:
     with Tmux(**environment) as terminal:
-        started(terminal, steered)
+        started(terminal, shared)
         terminal.wait_for("● agent-01")
         escapes = terminal.screen(with_escapes=True)
         assert has_many == ("\x1b[38;5;" in escapes)
         assert has_colour == ("\x1b[38;5;" in escapes or "\x1b[36m" in escapes or "\x1b[33m" in escapes)
 
 
-def test_where_the_locale_is_not_utf_8_the_screen_is_ascii(steered: Cluster) -> None:
+def test_where_the_locale_is_not_utf_8_the_screen_is_ascii(shared: Cluster) -> None:
     with Tmux(LC_ALL="C") as terminal:
-        terminal.type(f"{' '.join(dispatcher_command())} monitor --coordinator-url {steered.url}")
+        terminal.type(f"{' '.join(dispatcher_command())} monitor --coordinator-url {shared.url}")
         terminal.keys("Enter")
         screen = terminal.wait_for("* live", "* agent-01", "> 2001:db8:1::4")
         assert screen.isascii()
 
 
-def test_a_terminal_that_cannot_place_text_gets_lines(steered: Cluster) -> None:
+def test_a_terminal_that_cannot_place_text_gets_lines(shared: Cluster) -> None:
     with Tmux(200, 20, TERM="dumb") as terminal:
-        terminal.type(f"{' '.join(dispatcher_command())} monitor --coordinator-url {steered.url}")
+        terminal.type(f"{' '.join(dispatcher_command())} monitor --coordinator-url {shared.url}")
         terminal.keys("Enter")
         terminal.wait_for('"by_status":{"200":3}', '"type":"change"')
         assert "0" == terminal.told("alternate_on")
