@@ -8,7 +8,7 @@ KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
         (
             ("e", "execute the configured request once, through the next exit"),
             ("o", "open the record of that execution"),
-            ("c", "configure the request in a form; it takes a pasted curl command too"),
+            ("c", "configure the request; the form takes a pasted curl command"),
             ("d", "remove the agent under the cursor (asks first)"),
             ("r", "refresh: a new snapshot, or a new attempt to connect"),
         ),
@@ -24,12 +24,13 @@ KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("Esc, q", "back; q in the panels ends the monitor"),
             ("left, right", "in a record: the newer and the older one"),
             ("z", "give the panel the whole window, and back"),
+            ("?", "these keys"),
         ),
     ),
     (
         "Finding",
         (
-            ("/", "filter the panel: a part of any column; !text leaves out what has it"),
+            ("/", "filter: a part of any column; !text leaves out what has it"),
             ("Esc", "take the filter away"),
             ("s, S", "sort by the next or the previous column"),
             ("p", "pause what is shown; the coordinator goes on"),
