@@ -14,7 +14,8 @@ from dispatcher.errors import ExitStatus
 logger = logging.getLogger(__name__)
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
-_TICK_SECONDS = 0.02
+_TICKS = 5
+"""Looks within the time that is warned of: enough to notice it, and no load on an idle machine."""
 
 
 class Stop:
@@ -50,10 +51,11 @@ async def watch_loop(warn_seconds: float) -> None:
 
     The processor time beside it tells work (as much as the stall) from a machine that had no time for us (less).
     """
+    tick = warn_seconds / _TICKS
     while warn_seconds:
         begun, worked = time.monotonic(), time.thread_time()
-        await asyncio.sleep(_TICK_SECONDS)
-        held = time.monotonic() - begun - _TICK_SECONDS
+        await asyncio.sleep(tick)
+        held = time.monotonic() - begun - tick
         if held >= warn_seconds:
             # What was done in the tick itself counts too, but held up nobody.
             busy = min(time.thread_time() - worked, held)
