@@ -23,12 +23,12 @@ from typing import TYPE_CHECKING, NoReturn
 if sys.version_info < (3, 11):  # noqa: UP036  said by this file to whoever runs it with an older one
     sys.exit(f"build.py needs CPython 3.11 or newer; this is {sys.version.split()[0]} ({sys.executable})")
 
-from dispatcher.bootstrap import target_tag
+from dispatcher.bootstrap import PURE
 from dispatcher.errors import DispatcherError, SettingsError
-from dispatcher.packaging import pack, prune
+from dispatcher.packaging import pack, prune, targets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 ROOT = Path(__file__).resolve().parent
 BUILD = ROOT / "build"
@@ -37,6 +37,9 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 LOCK = ROOT / "requirements.lock"
 DEV_LOCK = ROOT / "requirements-dev.lock"
+BUILD_LOCK = ROOT / "requirements-build.lock"
+"""What a build alone needs, so that the first one on a machine does not wait for the tests' tools."""
+
 CACHE = BUILD / "cache"
 """Where files built here unpack themselves to, so that each build does not leave 50 MB in the user's own cache."""
 
@@ -49,12 +52,12 @@ _UNUSED_BUILD_SECONDS = 3600.0
 
 
 def build(arguments: list[str]) -> int:
-    """Make dist/dispatcher.pyz."""
+    """Make dist/dispatcher.pyz for every Python and machine; `--platform this` for this one alone, quickly."""
     parser = argparse.ArgumentParser(prog="build.py build", description=build.__doc__)
-    parser.add_argument("--platform", choices=["this"], default="this", help="this: the Python and machine it runs on")
-    parser.parse_args(arguments)
+    parser.add_argument("--platform", choices=["all", "this"], default="all", help="this: only this Python and machine")
+    wanted = parser.parse_args(arguments).platform
     with _alone():
-        _build()
+        _build(targets.released() if wanted == "all" else targets.this())
     return 0
 
 
@@ -100,8 +103,10 @@ def lock(arguments: list[str]) -> int:
     """Write the lock files from pyproject.toml; `--upgrade` takes newer versions than the locked ones."""
     with _alone():
         _have_tools()
-    for extra, target in ((), LOCK), (("--extra", "dev", "--constraint", LOCK.name), DEV_LOCK):
-        _run([*_compile_command(), *extra, "--output-file", target.name, *arguments, "pyproject.toml"])
+    dev = ("--extra", "dev", "--constraint", LOCK.name, "pyproject.toml")
+    alone = ("--group", "build", "--constraint", DEV_LOCK.name)
+    for what, target in ((("pyproject.toml",), LOCK), (dev, DEV_LOCK), (alone, BUILD_LOCK)):
+        _run([*_compile_command(), "--output-file", target.name, *arguments, *what])
     return 0
 
 
@@ -129,44 +134,51 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
 # The one file
 
 
-def _build() -> None:
+def _build(wanted: Sequence[targets.Target]) -> None:
     sources = pack.read_sources(ROOT, _commit())
-    tag = target_tag()
-    files = pack.read_wheels(locked_wheels(tag))
+    sets = read_packages(wanted)
     PYZ.parent.mkdir(exist_ok=True)
-    pack.pack(PYZ, sources, {tag: files}, _inputs(sources))
+    pack.pack(PYZ, sources, sets, _inputs(sources))
     if CACHE.is_dir():
         prune.prune(str(CACHE), keep="", unused_seconds=_UNUSED_BUILD_SECONDS)
     digest = hashlib.sha256(PYZ.read_bytes()).hexdigest()
-    _say(f"{PYZ.relative_to(ROOT)}: {PYZ.stat().st_size / 1e6:.1f} MB for {tag}, SHA-256 {digest}")
+    _say(f"{PYZ.relative_to(ROOT)}: {PYZ.stat().st_size / 1e6:.1f} MB, SHA-256 {digest}")
+    _say(f"for {', '.join(sets)}")
 
 
 def _have_file() -> None:
-    """Build the one file unless it is what the sources would give, or another one is to be used."""
+    """Build the one file for this Python, unless it is what the sources would give or another one is to be used."""
     if "DISPATCHER_PYZ" not in os.environ:
-        if pack.read_inputs(PYZ) != _inputs(pack.read_sources(ROOT, _commit())):
-            _build()
+        sources = pack.read_sources(ROOT, _commit())
+        wanted = targets.this()
+        if not pack.is_up_to_date(PYZ, _inputs(sources), [target.tag for target in wanted]):
+            _build(wanted)
         os.environ["DISPATCHER_PYZ"] = str(PYZ)
     os.environ.setdefault("DISPATCHER_CACHE", str(CACHE))
 
 
 def _inputs(sources: pack.Files) -> str:
-    """Return the hash of all that decides what the one file holds."""
-    makers = {path.name: path.read_bytes() for path in (LOCK, Path(__file__), Path(pack.__file__))}
-    return pack.source_digest([*sorted((makers | sources).items()), (target_tag(), b"")])
+    """Return the hash of all that decides what the one file holds, but for the targets."""
+    makers = (LOCK, Path(__file__), Path(pack.__file__), Path(targets.__file__), *targets.STAND_INS.values())
+    named = {path.name: path.read_bytes() for path in makers}
+    return pack.source_digest(sorted((named | sources).items()))
 
 
-def locked_wheels(tag: str) -> Path:
-    """Return the folder with the locked wheels for this Python, which is `tag`; downloads them once a lock."""
+def read_packages(wanted: Sequence[targets.Target]) -> dict[str, pack.Files]:
+    """Return the locked packages of these targets by tag, and the pure ones; downloads what is not there yet."""
+    sets = {target.tag: targets.read_installed(locked_packages(target)) for target in wanted}
+    some = next(iter(sets.values()), None) or targets.read_installed(locked_packages(targets.released()[0]))
+    return sets | {PURE: targets.pure(some)}
+
+
+def locked_packages(target: targets.Target) -> Path:
+    """Return the folder with the locked packages for this target; downloads them once a lock."""
     digest = hashlib.sha256(LOCK.read_bytes()).hexdigest()[:16]
-    folder = BUILD / "wheels" / f"{tag}-{digest}"
+    folder = BUILD / "packages" / f"{target.tag}-{digest}"
     if not folder.is_dir():
-        _have_venv()
-        _say(f"downloading the packages of {LOCK.name}")
-        new = folder.with_name(f"{folder.name}.new")
-        shutil.rmtree(new, ignore_errors=True)
-        _run([str(PYTHON), *_PIP, "download", "--dest", str(new), *_CHECKED, str(LOCK)])
-        new.rename(folder)
+        _have_packages(BUILD_LOCK, DEV_LOCK)
+        _say(f"fetching the packages of {LOCK.name} for {target.tag}")
+        targets.install(target, LOCK, folder, [str(PYTHON), "-m", "uv"])
     return folder
 
 
@@ -185,14 +197,18 @@ def _commit() -> str:
 
 
 def _have_tools() -> None:
-    """Bring the virtual environment to what the lock says; a matter of milliseconds where it is."""
+    _have_packages(DEV_LOCK)
+
+
+def _have_packages(lock: Path, *others: Path) -> None:
+    """Bring the virtual environment to what a lock says; a matter of milliseconds where it, or one of `others`, is."""
     _have_venv()
     stamp = VENV / "installed"
-    wanted = hashlib.sha256(DEV_LOCK.read_bytes()).hexdigest()
-    if not stamp.is_file() or stamp.read_text() != wanted:
-        _say(f"installing the packages of {DEV_LOCK.name} into {VENV.name}")
-        _run([str(PYTHON), *_PIP, "install", *_CHECKED, str(DEV_LOCK)])
-        stamp.write_text(wanted)
+    installed = stamp.read_text() if stamp.is_file() else ""
+    if installed not in [hashlib.sha256(path.read_bytes()).hexdigest() for path in (lock, *others)]:
+        _say(f"installing the packages of {lock.name} into {VENV.name}")
+        _run([str(PYTHON), *_PIP, "install", *_CHECKED, str(lock)])
+        stamp.write_text(hashlib.sha256(lock.read_bytes()).hexdigest())
 
 
 def _have_venv() -> None:

@@ -25,6 +25,10 @@ INDEX = "index"
 FILE_TIME = 315_532_800
 """The modification time of every unpacked file: 1980-01-01 in UTC. A file with another one was touched since."""
 
+PURE = "pure"
+"""The target of every Python and machine that has none of its own: no native packages, `pycurl` from the system."""
+
+_GLIBC = (2, 28)
 _DAY_SECONDS = 86_400
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
@@ -118,15 +122,32 @@ def target_tag() -> str:
 
 def set_name() -> str:
     """Return the name of this Python's set of files. Raises `NotUsableError` where the file holds none."""
+    return chosen_set()[1]
+
+
+def chosen_set() -> tuple[str, str]:
+    """Return which target's set this Python uses, and the set's name here. Raises `NotUsableError` if there is none."""
     tag = target_tag()
     try:
         known = dict(line.split(" ") for line in read_stored("targets.txt").decode().splitlines())
     except ValueError as error:
         raise damaged(error) from error
-    if tag not in known:
-        has = ", ".join(known)
-        raise NotUsableError(f"dispatcher.pyz was built for {has}; this is {tag} ({sys.executable})")
-    return known[tag]
+    if tag in known and can_load_native(tag):
+        return tag, known[tag]
+    if PURE in known:
+        # Named by this Python all the same: its byte code is in the set.
+        return PURE, known[PURE].replace(PURE, tag, 1)
+    has = ", ".join(known)
+    raise NotUsableError(f"dispatcher.pyz was built for {has}; this is {tag} ({sys.executable})")
+
+
+def can_load_native(tag: str) -> bool:
+    """Say whether native packages for `tag` load here: they were built against glibc 2.28, and an older one fails."""
+    if not tag.endswith("linux-gnu"):
+        return True
+    name, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
+    numbers = version.split(".")
+    return name == "glibc" and (int(numbers[0]), int(numbers[1])) >= _GLIBC
 
 
 def read_stored(member: str) -> bytes:

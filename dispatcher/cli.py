@@ -151,10 +151,13 @@ def _coordinator(given: Given, environment: Mapping[str, str]) -> int:
 
 
 def _agent(given: Given, environment: Mapping[str, str]) -> int:
-    from dispatcher import settings  # noqa: PLC0415 (see the module's first lines)
+    from dispatcher import native, settings  # noqa: PLC0415 (see the module's first lines)
+
+    wanted = settings.agent(given, environment)
+    native.need_pycurl()
     from dispatcher.agent import main as agent  # noqa: PLC0415 (see the module's first lines)
 
-    return agent.run(settings.agent(given, environment))
+    return agent.run(wanted)
 
 
 def _monitor(given: Given, environment: Mapping[str, str]) -> int:
@@ -165,8 +168,9 @@ def _monitor(given: Given, environment: Mapping[str, str]) -> int:
 
 
 def _demo(given: Given, environment: Mapping[str, str]) -> int:
-    from dispatcher import demo, settings  # noqa: PLC0415 (see the module's first lines)
+    from dispatcher import demo, native, settings  # noqa: PLC0415 (see the module's first lines)
 
+    native.need_pycurl()
     return demo.run(settings.demo(given, environment))
 
 

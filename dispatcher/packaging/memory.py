@@ -85,6 +85,8 @@ def _module_name(path: str) -> str | None:
 
 
 def _load_libraries(paths: Sequence[str]) -> None:
+    if not paths:
+        return
     import ctypes  # noqa: PLC0415  some Pythons are built without it
 
     left = list(paths)

@@ -40,7 +40,9 @@ FRONT_PACKAGE = "docopt"
 
 _SHEBANG = b"#!/usr/bin/env python3\n"
 _FIXED_TIME = (1980, 1, 1, 0, 0, 0)
-_NOT_OURS_TO_PACK = ("dispatcher/packaging/pack.py",)
+_NOT_OURS_TO_PACK = tuple(f"dispatcher/packaging/{name}.py" for name in ("pack", "targets", "cwcwidth_stand_in"))
+"""What only the build runs, or is packed under another name."""
+
 _VERSION = re.compile(rb'^__version__ = "([^"]+)"$', re.MULTILINE)
 
 
@@ -67,45 +69,28 @@ def _is_source(path: Path) -> bool:
     return path.suffix != ".pyc" and "__pycache__" not in path.parts and not path.name.startswith(".")
 
 
-def read_wheels(folder: Path) -> Files:
-    """Read what the wheels in `folder` install, less what no run needs."""
-    files: Files = {}
-    for wheel in sorted(folder.glob("*.whl")):
-        with zipfile.ZipFile(wheel) as archive:
-            names = [name for name in archive.namelist() if _is_needed(PurePosixPath(name))]
-            files |= {name: archive.read(name) for name in names if not name.endswith("/")}
-    return files
-
-
-def _is_needed(path: PurePosixPath) -> bool:
-    """Keep code and licences (with METADATA, which names them); leave out tests, stubs and installers' notes."""
-    if path.parts[0].endswith(".data"):
-        raise PackError(f"{path}: a wheel that installs outside of its package cannot go into the one file")
-    if path.parts[0].endswith(".dist-info"):
-        return path.name == "METADATA" or "licenses" in path.parts
-    return "test" not in path.parts[1:-1] and path.suffix != ".pyi" and path.name != "py.typed"
-
-
 def pack(out: Path, sources: Files, targets: Mapping[str, Files], inputs: str) -> None:
-    """Write the one file to `out`, whole or not at all. `targets` maps each tag to what its wheels install."""
+    """Write the one file to `out`, whole or not at all. `targets` maps each tag to its packages."""
     members = _members(sources, targets) | {"inputs.txt": inputs.encode()}
     new = out.with_name(f"{out.name}.new")
     with new.open("wb") as stream:
         stream.write(_SHEBANG)
         with zipfile.ZipFile(stream, "w") as archive:
             for name in sorted(members):
-                _add(archive, name, members[name], deflate=name.startswith("blobs/"))
+                _add(archive, name, members[name], deflate=name.startswith(("blobs/", "targets/")))
     new.chmod(0o755)
     new.replace(out)
 
 
-def read_inputs(path: Path) -> str | None:
-    """Return the hash of what the one file at `path` was built from; None where there is no such file."""
+def is_up_to_date(path: Path, inputs: str, tags: Iterable[str]) -> bool:
+    """Say whether the one file at `path` was built from these inputs and holds at least these targets."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return archive.read("inputs.txt").decode()
+            names = archive.namelist()
+            built_from = archive.read("inputs.txt").decode()
     except (OSError, KeyError, zipfile.BadZipFile):
-        return None
+        return False
+    return built_from == inputs and all(f"targets/{tag}.txt" in names for tag in tags)
 
 
 def _members(sources: Files, targets: Mapping[str, Files]) -> Files:

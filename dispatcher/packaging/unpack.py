@@ -88,7 +88,7 @@ def read_set() -> dict[str, bytes]:
     """Read the files of this Python's set out of the one file, by path. Raises `NotUsableError` for a wrong byte."""
     try:
         with zipfile.ZipFile(str(bootstrap.ARCHIVE)) as archive:
-            listing = archive.read(f"targets/{bootstrap.target_tag()}.txt").decode()
+            listing = archive.read(f"targets/{bootstrap.chosen_set()[0]}.txt").decode()
             entries = [_entry(line) for line in listing.splitlines()]
             with zipfile.ZipFile(io.BytesIO(archive.read("packages.zip"))) as packages:
                 return {entry.path: _read(entry, archive, packages) for entry in entries}

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 import build
-from dispatcher.bootstrap import target_tag
-from dispatcher.packaging import pack
+from dispatcher.bootstrap import PURE, target_tag
+from dispatcher.packaging import pack, targets
 
 ROOT = Path(build.__file__).parent
 TIMEOUT = 60.0
@@ -35,15 +35,33 @@ def pyz() -> Path:
 def probe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a file packed like the built one, with fewer packages, whose command reports what it imported."""
     path = tmp_path_factory.mktemp("probe") / "dispatcher.pyz"
-    everything = pack.read_sources(ROOT, commit="")
-    sources = {name: data for name, data in everything.items() if name.startswith(PROBE_SOURCES)}
+    ours = pack.read_sources(ROOT, commit="")
+    sources = {name: data for name, data in ours.items() if name.startswith(PROBE_SOURCES)}
     # The content names the set: one that an earlier run left somewhere is not this run's.
     mark = f"# {uuid.uuid4()}\n".encode()
     sources["dispatcher/cli.py"] = (Path(__file__).parent / "probe.py").read_bytes() + mark
     tag = target_tag()
-    wheels = pack.read_wheels(build.locked_wheels(tag))
-    packages = {name: data for name, data in wheels.items() if name.startswith(PROBE_PACKAGES)}
+    everything = build.read_packages(targets.this())[tag]
+    packages = {name: data for name, data in everything.items() if name.startswith(PROBE_PACKAGES)}
     pack.pack(path, sources, {tag: packages}, inputs="probe")
+    return path
+
+
+@pytest.fixture(scope="session")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a file for every Python and machine, as it is released."""
+    path = tmp_path_factory.mktemp("release") / "dispatcher.pyz"
+    sets = build.read_packages(targets.released())
+    pack.pack(path, pack.read_sources(ROOT, commit=""), sets, inputs="release")
+    return path
+
+
+@pytest.fixture(scope="session")
+def pure(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a file with the packages alone that need no processor or system of their own."""
+    path = tmp_path_factory.mktemp("pure") / "dispatcher.pyz"
+    sets = {PURE: build.read_packages(targets.this())[PURE]}
+    pack.pack(path, pack.read_sources(ROOT, commit=""), sets, inputs="pure")
     return path
 
 

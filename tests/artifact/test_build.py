@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
 
 import build
-from dispatcher.packaging import pack
 from tests.artifact.conftest import ROOT
 from tests.artifact.test_contents import copy
 
@@ -28,6 +28,12 @@ runpy.run_path("build.py", run_name="__main__")
 def call(*arguments: str, cwd: Path = ROOT, python: str = sys.executable) -> subprocess.CompletedProcess[str]:
     """Run Python with these arguments."""
     return subprocess.run([python, *arguments], cwd=cwd, check=False, capture_output=True, text=True, timeout=100)
+
+
+def read_inputs(pyz: Path) -> bytes:
+    """Return the hash of what the file was built from."""
+    with zipfile.ZipFile(pyz) as archive:
+        return archive.read("inputs.txt")
 
 
 def test_help_lists_every_command() -> None:
@@ -54,7 +60,7 @@ def test_a_wrong_command_line_is_told_and_ends_with_2(line: str, said: str) -> N
 
 
 def test_a_python_without_ensurepip_is_told_what_to_install(tmp_path: Path) -> None:
-    copy(tmp_path, wheels=False)
+    copy(tmp_path, packages=False)
     done = call("-c", NO_ENSUREPIP, cwd=tmp_path, python=os.path.realpath(sys.executable))
     assert 2 == done.returncode
     assert 1 == done.stderr.count("\n")
@@ -73,8 +79,8 @@ def test_the_file_is_built_again_only_when_something_in_it_changed(tmp_path: Pat
         return b"dispatcher.pyz" in done.stderr
 
     assert builds()
-    before = pack.read_inputs(pyz)
+    before = read_inputs(pyz)
     assert not builds()
     (tmp_path / "dispatcher" / "errors.py").write_text("# changed\n" + (ROOT / "dispatcher" / "errors.py").read_text())
     assert builds()
-    assert before != pack.read_inputs(pyz)
+    assert before != read_inputs(pyz)

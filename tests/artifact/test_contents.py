@@ -11,20 +11,21 @@ from pathlib import Path
 
 import build
 from dispatcher.bootstrap import target_tag
+from dispatcher.packaging import targets
 
 ROOT = Path(build.__file__).parent
-PACKED = ["dispatcher", "build.py", "requirements.lock", "pyproject.toml"]
+PACKED = ["dispatcher", "build.py", "pyproject.toml", *(f"requirements{name}.lock" for name in ("", "-dev", "-build"))]
 
 
-def copy(target: Path, *, wheels: bool = True) -> None:
-    """Copy what a build needs to another folder, with or without the downloaded wheels."""
+def copy(target: Path, *, packages: bool = True) -> None:
+    """Copy what a build for this Python needs to another folder, with or without the downloaded packages."""
     for name in PACKED:
         source = ROOT / name
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(source, target / name, ignore=ignored) if source.is_dir() else shutil.copy(source, target)
-    if wheels:
-        folder = build.locked_wheels(target_tag())
-        shutil.copytree(folder, target / "build" / "wheels" / folder.name)
+    if packages:
+        folder = build.locked_packages(targets.this()[0])
+        shutil.copytree(folder, target / "build" / "packages" / folder.name)
 
 
 def test_two_builds_in_different_folders_give_the_same_bytes(tmp_path: Path) -> None:
@@ -35,7 +36,9 @@ def test_two_builds_in_different_folders_give_the_same_bytes(tmp_path: Path) -> 
     for path in second.rglob("*"):
         os.utime(path, (1_000_000_000, 1_000_000_000))
     builds = [
-        subprocess.Popen([sys.executable, "build.py", "build"], cwd=folder, umask=umask, env=os.environ | env)
+        subprocess.Popen(
+            [sys.executable, "build.py", "build", "--platform", "this"], cwd=folder, umask=umask, env=os.environ | env
+        )
         for folder, umask, env in (
             (first, 0o022, {"PYTHONHASHSEED": "1", "TZ": "UTC"}),
             (second, 0o077, {"PYTHONHASHSEED": "2", "TZ": "Asia/Tokyo", "LANG": "C"}),
@@ -77,7 +80,7 @@ def test_every_package_keeps_its_licence(pyz: Path) -> None:
 
 def test_the_boot_files_are_stored_and_the_file_says_how_to_run_it(pyz: Path) -> None:
     with zipfile.ZipFile(pyz) as archive:
-        stored = [info for info in archive.infolist() if not info.filename.startswith("blobs/")]
+        stored = [info for info in archive.infolist() if not info.filename.startswith(("blobs/", "targets/"))]
     assert {zipfile.ZIP_STORED} == {info.compress_type for info in stored}
     assert pyz.read_bytes().startswith(b"#!/usr/bin/env python3\n")
     assert os.access(pyz, os.X_OK)

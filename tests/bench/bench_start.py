@@ -16,8 +16,7 @@ import time
 from pathlib import Path
 
 import build
-from dispatcher.bootstrap import target_tag
-from dispatcher.packaging import pack
+from dispatcher.packaging import pack, targets
 
 ROUNDS = 15
 IMPORT = "import importlib, sys\nimportlib.import_module(sys.argv[1])\n"
@@ -27,12 +26,11 @@ MODULES = {"coordinator": "dispatcher.coordinator", "agent": "dispatcher.agent.m
 
 def _pack(folder: Path) -> tuple[Path, Path]:
     """Pack two files: the real one, and the one that imports."""
-    tag = target_tag()
-    targets = {tag: pack.read_wheels(build.locked_wheels(tag))}
+    sets = build.read_packages(targets.this())
     sources = pack.read_sources(build.ROOT, commit="")
     real, importing = folder / "real.pyz", folder / "importing.pyz"
-    pack.pack(real, sources, targets, inputs="")
-    pack.pack(importing, sources | {"dispatcher/cli.py": COMMAND}, targets, inputs="")
+    pack.pack(real, sources, sets, inputs="")
+    pack.pack(importing, sources | {"dispatcher/cli.py": COMMAND}, sets, inputs="")
     return real, importing
 
 

@@ -61,6 +61,44 @@ def test_a_target_is_named_as_python_names_native_modules() -> None:
     assert EXTENSION_SUFFIXES[0].startswith(f".{bootstrap.target_tag()}")
 
 
+@pytest.mark.parametrize(
+    ("libc", "expected"), [("glibc 2.28", True), ("glibc 2.40", True), ("glibc 2.17", False), (None, False)]
+)
+def test_native_packages_need_a_glibc_as_new_as_theirs(
+    monkeypatch: pytest.MonkeyPatch, libc: str | None, *, expected: bool
+) -> None:
+    monkeypatch.setattr(os, "confstr", lambda _: libc)
+    assert expected == bootstrap.can_load_native("cpython-311-aarch64-linux-gnu")
+    assert bootstrap.can_load_native("cpython-311-darwin-arm64")
+
+
+TARGETS = b"cpython-311-x86_64-linux-gnu cpython-311-x86_64-linux-gnu-aa\npure pure-bb\n"
+
+
+@pytest.mark.parametrize(
+    ("tag", "expected"),
+    [
+        ("cpython-311-x86_64-linux-gnu", ("cpython-311-x86_64-linux-gnu", "cpython-311-x86_64-linux-gnu-aa")),
+        ("cpython-312-x86_64-linux-musl", ("pure", "cpython-312-x86_64-linux-musl-bb")),
+    ],
+)
+def test_a_python_without_a_set_of_its_own_uses_the_pure_one(
+    monkeypatch: pytest.MonkeyPatch, tag: str, expected: tuple[str, str]
+) -> None:
+    monkeypatch.setattr(bootstrap, "read_stored", {"targets.txt": TARGETS}.__getitem__)
+    monkeypatch.setattr(bootstrap, "target_tag", lambda: tag)
+    monkeypatch.setattr(bootstrap, "can_load_native", lambda _: True)
+    assert expected == bootstrap.chosen_set()
+    monkeypatch.setattr(bootstrap, "can_load_native", lambda _: False)
+    assert "pure" == bootstrap.chosen_set()[0]
+
+
+def test_a_file_without_any_fit_set_says_what_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bootstrap, "read_stored", lambda _: b"cpython-399-vax cpython-399-vax-aa\n")
+    with pytest.raises(bootstrap.NotUsableError, match="was built for cpython-399-vax; this is cpython-3"):
+        bootstrap.set_name()
+
+
 def test_the_places_come_in_the_order_that_is_documented(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("DISPATCHER_CACHE", "XDG_CACHE_HOME", "HOME", "XDG_RUNTIME_DIR", "TMPDIR"):
         monkeypatch.setenv(name, str(tmp_path / name))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import zipfile
 from typing import TYPE_CHECKING
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,13 +16,6 @@ if TYPE_CHECKING:
 SOURCES = {"dispatcher/__init__.py": b'__version__ = "1.2.3"\n', "dispatcher/cli.py": b"main = print\n"}
 PACKAGES = {"docopt/__init__.py": b"", "pure/__init__.py": b"pure = 1\n", "pure/x.so": b"\x7fELF one"}
 OTHER = PACKAGES | {"pure/x.so": b"\x7fELF two"}
-
-
-def wheel(folder: Path, *names: str) -> None:
-    """Write a wheel with these empty files."""
-    with zipfile.ZipFile(folder / "p-1-py3-none-any.whl", "w") as archive:
-        for name in names:
-            archive.writestr(name, b"")
 
 
 def test_the_version_carries_the_commit(tmp_path: Path) -> None:
@@ -45,18 +37,6 @@ def test_byte_code_and_hidden_files_are_no_sources(tmp_path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     assert ["dispatcher/__init__.py", "dispatcher/web/data.json"] == sorted(pack.read_sources(tmp_path, ""))
-
-
-def test_a_wheel_gives_code_and_licences(tmp_path: Path) -> None:
-    needed = ["p-1.dist-info/METADATA", "p-1.dist-info/licenses/LICENSE", "p.libs/libz.so.1", "p/__init__.py"]
-    wheel(tmp_path, *needed, "p/test/a.py", "p/a.pyi", "p/py.typed", "p-1.dist-info/RECORD", "p-1.dist-info/WHEEL")
-    assert needed == sorted(pack.read_wheels(tmp_path))
-
-
-def test_a_wheel_that_installs_elsewhere_is_refused(tmp_path: Path) -> None:
-    wheel(tmp_path, "p-1.data/scripts/run")
-    with pytest.raises(pack.PackError, match="installs outside"):
-        pack.read_wheels(tmp_path)
 
 
 def test_native_files_are_stored_once_by_content(tmp_path: Path) -> None:
@@ -92,13 +72,15 @@ def test_the_order_of_the_files_does_not_change_the_bytes(tmp_path: Path) -> Non
     assert (tmp_path / "1.pyz").read_bytes() == (tmp_path / "2.pyz").read_bytes()
 
 
-def test_a_file_says_what_it_was_built_from(tmp_path: Path) -> None:
+def test_a_file_is_up_to_date_while_its_inputs_are_the_same_and_it_holds_the_target(tmp_path: Path) -> None:
     path = tmp_path / "f.pyz"
-    assert None is pack.read_inputs(path)
+    assert not pack.is_up_to_date(path, "these", [])
     path.write_bytes(b"no zip")
-    assert None is pack.read_inputs(path)
-    pack.pack(path, SOURCES, {"t": PACKAGES}, "made of this")
-    assert "made of this" == pack.read_inputs(path)
+    assert not pack.is_up_to_date(path, "these", [])
+    pack.pack(path, SOURCES, {"t": PACKAGES}, "these")
+    assert pack.is_up_to_date(path, "these", ["t"])
+    assert not pack.is_up_to_date(path, "others", ["t"])
+    assert not pack.is_up_to_date(path, "these", ["t", "u"])
     assert ["f.pyz"] == [child.name for child in tmp_path.iterdir()]
 
 
