@@ -11,7 +11,7 @@ import pytest
 
 from dispatcher.wire.messages import AddressState, Execute, RefusalCode
 from tests.support.api import Reply, Served, raw_request, served
-from tests.support.scripted_agent import ScriptedAgent, hangs_up, never_answers, ok
+from tests.support.scripted_agent import ScriptedAgent, hangs_up, never_answers, ok, wait_for_exits
 
 REGISTER = "/api/agents/register"
 AGENT = [
@@ -127,6 +127,23 @@ def test_many_agents_are_listed_in_the_order_of_their_registration(api: Served) 
         api.call("POST", REGISTER, {"agent_id": name, "addresses": addresses})
     assert names == list(agents(api))
     assert [900] * 5 == [len(agent["addresses"]) for agent in agents(api).values()]
+
+
+@pytest.mark.parametrize("count", [999, 1000, 1001, 2500])
+def test_thousands_of_addresses_of_one_agent_are_all_listed(api: Served, count: int) -> None:
+    addresses = [f"2001:db8::{number:x}" for number in range(1, count + 1)]
+    agent = api.agent(addresses[0], agent_id="a")
+    for start in range(1, count, 1000):
+        agent.report(*addresses[start : start + 1000])
+    api.run(agent.flush())
+    api.run(wait_for_exits(api.running.url, "a", set(addresses)))
+    assert addresses == [each["address"] for each in agents(api)["a"]["addresses"]]
+
+
+def test_what_an_agent_says_of_itself_cannot_break_the_list(api: Served) -> None:
+    hostname = '"addresses":[]'
+    api.call("POST", REGISTER, {"agent_id": "a", "hostname": hostname, "addresses": ["::1"]})
+    assert (hostname, 1) == (agents(api)["a"]["hostname"], len(agents(api)["a"]["addresses"]))
 
 
 def test_an_agent_that_is_removed_is_told_and_its_exits_are_gone(api: Served) -> None:
