@@ -126,7 +126,8 @@ class Outbox:
             self._forget(getattr(message, "id", None), number)
             messages.append(message)
             encoded.append(written)
-        chunk = self._next_chunk()
+        # A message that fills a frame by itself has it for itself: beside another one it might pass MAX_FRAME_BYTES.
+        chunk = self._next_chunk() if sum(map(len, encoded)) <= limits.SHARED_FRAME_BYTES else None
         if chunk is not None:
             messages.append(chunk)
             encoded.append(codec.message_json(chunk))

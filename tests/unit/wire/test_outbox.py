@@ -17,6 +17,9 @@ CHUNK = limits.CHUNK_BYTES
 WINDOW_CHUNKS = limits.BULK_WINDOW_BYTES // CHUNK
 
 
+LONGEST_REPORT = wire.AddressReport("2001:db8::1", wire.AddressState.DADFAILED, "€" * limits.MAX_TEXT_CHARS)
+
+
 def result(identifier: str, size: int, **fields: object) -> wire.Result:
     timings = dict.fromkeys(wire.PHASES, 0.0)
     return wire.Result(id=identifier, status=200, body_size=size, timings=timings, body=bytes(size), **fields)  # type: ignore[arg-type]  # of a Result
@@ -86,6 +89,16 @@ def test_no_mixture_of_the_largest_messages_makes_a_frame_that_the_peer_refuses(
         outbox.put(worst_result(bytes(CHUNK)))
     while (frame := outbox.next_frame()) is not None:
         assert len(frame) <= limits.MAX_FRAME_BYTES
+
+
+def test_the_longest_message_has_a_frame_for_itself() -> None:
+    outbox = filled(worst_result(bytes(CHUNK + 1)))
+    outbox.next_frame()
+    outbox.put(wire.AddressesChanged((LONGEST_REPORT,) * limits.MAX_ADDRESSES_PER_MESSAGE))
+    for _ in range(2):
+        frame = outbox.next_frame()
+        assert frame is not None
+        assert limits.MAX_FRAME_BYTES / 3 < len(frame) <= limits.MAX_FRAME_BYTES
 
 
 def test_a_small_message_finds_one_chunk_before_it_at_most() -> None:
