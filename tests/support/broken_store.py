@@ -1,4 +1,4 @@
-"""A history that cannot be written for a while: the files are there and can be read, and every insert fails."""
+"""Stores that cannot be written for a while: the files are there and can be read, and every insert fails."""
 
 from __future__ import annotations
 
@@ -7,24 +7,32 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from dispatcher.actors import history_tables
+from dispatcher.actors import config, history_tables
 from dispatcher.actors.database import database_path
 
 REASON = "no room is left for the test"
 
 
 @contextlib.contextmanager
-def unwritable_history(state_dir: Path, *tables: str) -> Iterator[None]:
-    """Let every insert into `tables` (default: all that a history writes) fail inside the block."""
-    path = database_path(state_dir, history_tables.NAME)
+def unwritable(path: Path, *tables: str) -> Iterator[None]:
+    """Let every insert into `tables` of a database fail inside the block."""
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        chosen = tables or ("record", "probe")
-        for table in chosen:
+        for table in tables:
             connection.execute(
                 f"CREATE TRIGGER broken_{table} BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, '{REASON}'); END"
             )
         try:
             yield
         finally:
-            for table in chosen:
+            for table in tables:
                 connection.execute(f"DROP TRIGGER broken_{table}")
+
+
+def unwritable_history(state_dir: Path) -> contextlib.AbstractContextManager[None]:
+    """Let history take neither a record nor a probe inside the block."""
+    return unwritable(database_path(state_dir, history_tables.NAME), "record", "probe")
+
+
+def unwritable_config(state_dir: Path) -> contextlib.AbstractContextManager[None]:
+    """Let no configuration be stored inside the block."""
+    return unwritable(database_path(state_dir, config.NAME), "request")

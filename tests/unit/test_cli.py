@@ -242,7 +242,10 @@ def test_wrong_settings_end_with_status_2_and_a_line_each(
 
 
 def test_a_reader_that_goes_away_makes_no_trace() -> None:
-    with subprocess.Popen([*PROGRAM, "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    # Unbuffered, the trace would not show.
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    command, pipe = [*PROGRAM, "--help"], subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, env=buffered) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.api import Served, served
+from tests.support.broken_store import REASON, unwritable_config
 from tests.unit.web.test_schemas import JSON, NAMES
 
 PATH = "/api/config/request"
@@ -61,6 +62,16 @@ def test_nothing_is_lost_by_what_is_refused(shared: Served) -> None:
     for content in ({"url": "x"}, {}, WHOLE | {"timeout": "1"}, {"url": "http://x/", "unknown": 1}):
         assert 422 == shared.call("POST", PATH, content).status
     assert before == shared.call("GET", PATH).json
+
+
+def test_what_cannot_be_stored_gets_503_and_the_configuration_stays(api: Served, tmp_path: Path) -> None:
+    before = api.configure()
+    with unwritable_config(tmp_path):
+        reply = api.call("POST", PATH, WHOLE)
+        assert (503, "1") == (reply.status, reply.headers["retry-after"])
+        assert REASON in reply.json["detail"]
+        assert before == api.call("GET", PATH).json
+    assert 2 == api.configure()["revision"]
 
 
 @pytest.mark.parametrize(
