@@ -5,15 +5,26 @@ from __future__ import annotations
 from dispatcher.bootstrap import target_tag
 from dispatcher.errors import DispatcherError
 
-PACKAGES = "apk add py3-pycurl (Alpine), apt-get install python3-pycurl (Debian), dnf install python3-pycurl (Fedora)"
+OLDEST = "7.45.7"
+"""The first pycurl that calls back before a request is sent, which is what tells "failed" from "unknown"."""
+
+_HOW = (
+    f"apk add py3-pycurl (Alpine), apt-get install python3-pycurl (Debian), or pip install 'pycurl>={OLDEST}' into a "
+    "virtual environment where those are older"
+)
 
 
 def need_pycurl() -> None:
-    """Raise a `DispatcherError` that says what to install where `pycurl` is missing or does not load."""
+    """Raise a `DispatcherError` that says what to install where `pycurl` is missing, does not load or is too old."""
     try:
-        import pycurl  # noqa: F401, PLC0415  only whether it loads is asked
+        import pycurl  # noqa: PLC0415  whether it loads is the question
     except ImportError as error:
         raise DispatcherError(
-            f"pycurl, which makes the requests, does not load ({error}), and this file brings none for {target_tag()};"
-            f" install the system's: {PACKAGES}"
+            f"pycurl, which makes the requests, does not load ({error}), and this file brings none for {target_tag()}; "
+            f"install {OLDEST} or newer: {_HOW}"
         ) from error
+    if not hasattr(pycurl, "PREREQFUNCTION"):
+        found = pycurl.version.split()[0].partition("/")[2]
+        raise DispatcherError(
+            f"pycurl {found} of {pycurl.__file__} is too old; an agent needs {OLDEST} or newer: {_HOW}"
+        )

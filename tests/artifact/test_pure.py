@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
+import build
 from dispatcher.bootstrap import target_tag
+from dispatcher.packaging import targets
 from tests.artifact.test_pythons import NEW, python
 
 if TYPE_CHECKING:
@@ -52,7 +56,19 @@ def test_without_pycurl_a_line_says_what_to_install(gateway: Gateway, pure: Path
     done = gateway.run(pure, *command.split())
     assert (1, "") == (done.returncode, done.stdout)
     assert 1 == done.stderr.count("\n")
-    assert f"this file brings none for {target_tag()}; install the system's: apk add py3-pycurl" in done.stderr
+    assert f"this file brings none for {target_tag()}; install 7.45.7 or newer: apk add py3-pycurl" in done.stderr
+
+
+def test_an_agent_uses_the_pycurl_of_its_environment(gateway: Gateway, pure: Path, tmp_path: Path) -> None:
+    environment = tmp_path / "environment"
+    subprocess.run([gateway.python, "-m", "venv", "--without-pip", environment], check=True)
+    [site] = environment.glob("lib/python*/site-packages")
+    for name in ("pycurl", "pycurl.libs"):
+        shutil.copytree(build.locked_packages(targets.this()[0]) / "packages" / name, site / name)
+    gateway.python = str(environment / "bin" / "python")
+    done = gateway.run(pure, "demo")
+    assert (0, "") == (done.returncode, done.stderr)
+    assert "all 12 executions left from the address that their record names" in done.stdout
 
 
 def test_the_whole_monitor_imports_over_the_stand_in(gateway: Gateway, pure: Path) -> None:
