@@ -54,7 +54,12 @@ def run(settings: CoordinatorSettings) -> int:
 async def _run(settings: CoordinatorSettings) -> int:
     stop = Stop()
     sockets = _listen(settings)
-    actors = _start_actors(settings)
+    try:
+        actors = _start_actors(settings)
+    except DispatcherError:
+        for listening in sockets:
+            listening.close()
+        raise
     services = await _make_services(settings, actors)
     server = Server(
         make_app(services),

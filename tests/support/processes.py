@@ -48,14 +48,17 @@ def eventually(condition: Callable[[], bool], what: str, *, seconds: float = REA
 
 
 class Process:
-    """A process under test. `lines` is what it has said on stderr, `out` on stdout."""
+    """A process under test, in our own network or another machine's.
+
+    `lines` is what it has said on stderr, `out` on stdout.
+    """
 
     def __init__(
         self,
         name: str,
         argv: Sequence[str],
         *,
-        machine: netns.Machine = netns.THIS,
+        machine: netns.Machine | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
@@ -64,8 +67,8 @@ class Process:
         self.stall_work_ms = STALL_WORK_MS
         self._expected: list[str] = []
         self._said = threading.Condition()
-        self._popen: subprocess.Popen[str] = machine.popen(
-            argv,
+        self._popen: subprocess.Popen[str] = subprocess.Popen(
+            machine.argv(argv) if machine is not None else list(argv),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
