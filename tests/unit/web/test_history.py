@@ -20,7 +20,7 @@ from dispatcher.request import RequestSpec
 from dispatcher.wire.messages import Execute
 from tests.support.api import Served, served
 from tests.support.scripted_agent import answers, ok
-from tests.unit.web.test_schemas import QUERY_WRONG
+from tests.unit.web.wrong_values import QUERY_WRONG
 
 PATH = "/api/history"
 T0 = 1_767_225_600.0
