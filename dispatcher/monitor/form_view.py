@@ -99,14 +99,14 @@ def _text(text: Text, label: Span, width: int, room: int, *, has_focus: bool) ->
         if has_focus and number == row:
             drawn.append((lead, *_with_cursor(content, column, width)))
         else:
-            drawn.append(line(lead, span(content)))
+            drawn.append(line(lead, span(content[:width])))
     return drawn
 
 
 def _with_cursor(content: str, column: int, width: int) -> list[Span]:
     """Draw the part of a line that has the cursor, as a reversed cell, in sight."""
-    before = safe_text(content[:column])
+    before = safe_text(content[max(0, column - width) : column])
     while cell_width(before) > width - 2:
-        before = before[max(1, width // 2) :]
+        before = before[max(1, width // 4) :]
     under = safe_text(content[column : column + 1]) or " "
-    return [Span(before), Span(under, "selected"), span(content[column + 1 :])]
+    return [Span(before), Span(under, "selected"), span(content[column + 1 : column + 1 + width])]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import curses
 import logging
 import os
 import sys
@@ -34,7 +35,26 @@ def run(settings: MonitorSettings) -> int:
 
 
 def _has_screen() -> bool:
-    return sys.stdin.isatty() and sys.stdout.isatty() and not is_dumb(os.environ)
+    if not sys.stdout.isatty():
+        return False
+    lack = _lack_of_terminal()
+    if lack:
+        sys.stderr.write(f"{lack}, so there is no screen; lines of JSON follow, and --once prints one as text\n")
+    return not lack
+
+
+def _lack_of_terminal() -> str:
+    """Return why no screen can be drawn though stdout is a terminal; nothing where one can."""
+    if not sys.stdin.isatty():
+        return "stdin is no terminal"
+    name = os.environ.get("TERM", "")
+    if is_dumb(os.environ):
+        return f"a terminal of the kind {name or 'nobody named (TERM)'} cannot place text"
+    try:
+        curses.setupterm(name, sys.stdout.fileno())
+    except curses.error:
+        return f"terminals of the kind {name} (TERM) are not known on this machine"
+    return ""
 
 
 def _set_up_logging(level: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from dispatcher.monitor import model, numbers, panel_agents
@@ -19,7 +20,8 @@ PHASES = ("queued", "dns", "connect", "tls", "send", "wait", "receive")
 """The phases of an execution in the order of time; `total` is all of them."""
 
 BODY_LINES = 2000
-"""Lines of a body that are shown; the rest is in `GET /api/history/{id}`."""
+BODY_CHARS = 100_000
+"""Lines and characters of a body that are shown; the rest is in `GET /api/history/{id}`."""
 
 _LABEL = 12
 
@@ -117,19 +119,26 @@ def _headers(label: str, content: Json) -> list[Line]:
 def _body(body: Json, width: int) -> list[Line]:
     size, data = int(model.number(body, "size")), str(body.get("data") or "")
     is_cut = ", cut here" if body.get("truncated") else ""
-    drawn = [EMPTY, line(span("Body", "title"), span(f"  {numbers.size(size)}{is_cut}", "dim"))]
-    texts = _hexadecimal(data) if body.get("encoding") == "base64" else data.expandtabs(4).splitlines()
-    for text in texts:
-        drawn += [line("  ", Span(piece)) for piece in wrap(safe_text(text), max(10, width - 4))]
-        if len(drawn) > BODY_LINES:
-            return [*drawn[:BODY_LINES], line(span("  the rest is in the REST API", "dim"))]
-    return drawn
+    head = line(span("Body", "title"), span(f"  {numbers.size(size)}{is_cut}", "dim"))
+    return [EMPTY, head, *_body_lines(str(body.get("encoding")), data, max(10, width - 4))]
+
+
+@lru_cache(maxsize=4)
+def _body_lines(encoding: str, data: str, width: int) -> tuple[Line, ...]:
+    """Draw the start of a body; kept, because it is the same from frame to frame and may be long."""
+    is_whole = len(data) <= BODY_CHARS
+    data = data[:BODY_CHARS]
+    texts = _hexadecimal(data) if encoding == "base64" else data.expandtabs(4).splitlines()
+    drawn = [line("  ", Span(piece)) for text in texts for piece in wrap(safe_text(text), width)]
+    if is_whole and len(drawn) <= BODY_LINES:
+        return tuple(drawn)
+    return (*drawn[:BODY_LINES], line(span("  the rest is in the REST API", "dim")))
 
 
 def _hexadecimal(data: str) -> list[str]:
     """Write a binary body as rows of 16 bytes: offset, values, characters."""
     try:
-        content = base64.b64decode(data, validate=True)[: BODY_LINES * 16]
+        content = base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError):
         return ["not base64"]
     rows = []

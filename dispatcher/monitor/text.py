@@ -120,9 +120,12 @@ def wrap(text: str, width: int) -> list[str]:
     """Break a safe text into pieces of at most `width` cells, anywhere: what is shown is data, not prose."""
     if width < 2:
         return [text] if not text else []
-    pieces = []
-    while cell_width(text) > width:
-        piece = _head(text, width)
-        pieces.append(piece)
-        text = text[len(piece) :]
-    return [*pieces, text]
+    if text.isascii():
+        return [text[start : start + width] for start in range(0, len(text), width)] or [""]
+    pieces, cells, start = [], 0, 0
+    for place, character in enumerate(text):
+        cells += _character_width(character)
+        if cells > width:
+            pieces.append(text[start:place])
+            start, cells = place, _character_width(character)
+    return [*pieces, text[start:]]

@@ -94,6 +94,8 @@ class MonitorFeed:
                     await self._tick(services)
                 except _EXPECTED as error:
                     logger.warning("monitors were told nothing: %s", error)
+                except Exception:
+                    logger.exception("the monitors' feed failed; it goes on with the next tick")
                 await asyncio.sleep(max(TICK_SECONDS, REST_FACTOR * (time.monotonic() - begun)))
             self._forget()
 

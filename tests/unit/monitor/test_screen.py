@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -174,6 +175,16 @@ def test_a_binary_body_is_shown_as_bytes() -> None:
     whole["response"]["body"] = {"encoding": "base64", "data": "AAEC/w==", "size": 4, "truncated": False}
     state = after(pressed(told(), "enter"), Answered(ReadRecord("r000099"), 200, whole))
     assert "000000  00 01 02 ff" in text(state, (100, 60))
+
+
+def test_a_huge_body_and_a_huge_paste_are_drawn_at_once() -> None:
+    whole = record(99)
+    whole["response"]["body"] = {"encoding": "utf-8", "data": "ü" * 10_000_000, "size": 10**7, "truncated": False}
+    state = after(pressed(told(), "enter"), Answered(ReadRecord("r000099"), 200, whole))
+    begun = time.monotonic()
+    assert "the rest is in the REST API" in text(pressed(state, "G"))
+    text(after(overlays()["form"], TextPasted("日" * 1_000_000)))
+    assert 3.0 > time.monotonic() - begun
 
 
 def test_wide_characters_line_up() -> None:
