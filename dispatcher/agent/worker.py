@@ -91,8 +91,10 @@ class Worker:
         finishing = asyncio.create_task(self._finish())
         lost = asyncio.create_task(self._link_lost.wait())
         _, late = await asyncio.wait((finishing, lost), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        if len(late) == 2:
+        if len(late) == 2 and self._running:
             logger.warning("%d executions outlasted --drain-timeout", len(self._running))
+        elif len(late) == 2:
+            logger.warning("the coordinator did not answer that this agent drains")
         for task in (finishing, lost):
             task.cancel()
 

@@ -208,6 +208,14 @@ def test_draining_ends_after_its_time_and_says_what_is_left(caplog: pytest.LogCa
     assert ["1 executions outlasted --drain-timeout"] == caplog.messages
 
 
+def test_a_coordinator_that_does_not_answer_a_drain_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    async def test() -> None:
+        await Bench(answers_drain=False).worker.drain(0.05)
+
+    on_loop(test)
+    assert ["the coordinator did not answer that this agent drains"] == caplog.messages
+
+
 def test_draining_without_a_link_ends_at_once() -> None:
     async def test() -> None:
         bench = Bench()
