@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import sys
+import termios
 from collections import deque
 from types import FrameType
 from typing import Self
@@ -66,7 +67,7 @@ class Terminal:
 
     def __exit__(self, *_: object) -> None:
         """Give the terminal back as it was; also where it is gone already."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, termios.error):
             self._give_back()
         for number, handler in self._handlers.items():
             signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal itself returned
@@ -150,4 +151,8 @@ class Terminal:
 
     def draw(self, frame: FSArray) -> None:
         """Draw a frame in one write of what differs from the one before."""
-        self._window.draw(frame, self.palette)
+        try:
+            self._window.draw(frame, self.palette)
+        except OSError:
+            # The terminal was closed; SIGHUP says so too, but not to a process that was started without it.
+            self.post(Ended())
