@@ -44,7 +44,7 @@ def _run(arguments: list[str]) -> int:
     if name in ("-h", "--help", "help"):
         return _print(overview())
     if name in ("-V", "--version"):
-        return _print(f"{PROGRAM} {__version__}\n")
+        return _print(_versions() if "--verbose" in rest else f"{PROGRAM} {__version__}\n")
     if name.startswith("-"):
         raise SettingsError(f"the command comes first, before {name}; {PROGRAM} --help lists the commands")
     command = COMMANDS.get(name)
@@ -53,6 +53,12 @@ def _run(arguments: list[str]) -> int:
     if any(argument in ("-h", "--help") for argument in rest):
         return _print(usage(command))
     return _RUNNERS[command.name](_parse(command, rest), os.environ)
+
+
+def _versions() -> str:
+    from dispatcher import inventory  # noqa: PLC0415 (see the module's first lines)
+
+    return inventory.text()
 
 
 def _print(text: str) -> int:

@@ -253,7 +253,7 @@ def overview() -> str:
         "HTTP Dispatcher sends one configured HTTP request through a pool of IPv6 addresses.\n\n"
         f"Usage: {PROGRAM} COMMAND [options]\n"
         f"       {PROGRAM} COMMAND --help\n"
-        f"       {PROGRAM} --version | --help\n\n"
+        f"       {PROGRAM} --version [--verbose] | --help\n\n"
         f"Commands:\n{commands}\n\n"
         f"The older form works too: {PROGRAM} --mode coordinator|agent|monitor [options],\n"
         "or DISPATCHER_MODE in the environment and no command.\n\n"

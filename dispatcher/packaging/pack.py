@@ -5,6 +5,7 @@ The same sources and wheels give the same bytes: names are sorted, times fixed, 
 
 from __future__ import annotations
 
+import binascii
 import hashlib
 import io
 import re
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 Files = dict[str, bytes]
 """Content by path, with `/` between the parts."""
 
-MAIN = b"""\
+_MAIN = """\
 import sys
 
 if sys.version_info < (3, 11) or sys.implementation.name != "cpython":
@@ -29,11 +30,34 @@ if sys.version_info < (3, 11) or sys.implementation.name != "cpython":
     sys.stderr.write("dispatcher.pyz needs CPython 3.11 or newer; this is %s %s (%s)\\n" % this)
     sys.exit(2)
 
+BOOT = {
+CHECKSUMS}
+
+
+def find_damage():
+    import binascii
+    for name, checksum in BOOT.items():
+        try:
+            if binascii.crc32(__loader__.get_data(name)) != checksum:
+                return "%s has the wrong content" % name
+        except (ImportError, OSError) as error:
+            return error
+
+
 if __name__ == "__main__":
+    damage = find_damage()
+    if damage:
+        how = "copy it again and compare its SHA-256 with the published one"
+        sys.exit(sys.stderr.write("%s is damaged (%s); %s\\n" % (sys.argv[0], damage, how)) and 2)
     from dispatcher.bootstrap import start
     sys.exit(start())
 """
-"""`__main__.py` of the one file. Python 2.7 can read it; it guards against a second run by `multiprocessing`."""
+"""`__main__.py` of the one file, but for the checksums of the files that nothing else checks before they run.
+
+Python 2.7 can read it, and it guards against a second run by `multiprocessing`.
+"""
+
+_BOOT = ("__init__", "bootstrap", "packaging/__init__", "packaging/memory", "packaging/prune", "packaging/unpack")
 
 FRONT_PACKAGE = "docopt"
 """The one package beside our own that `--help` needs, and that is imported straight from the file."""
@@ -97,7 +121,7 @@ def _members(sources: Files, targets: Mapping[str, Files]) -> Files:
     common = _common(list(targets.values()))
     front = sources | {path: data for path, data in common.items() if path.startswith(f"{FRONT_PACKAGE}/")}
     packages = {path: data for path, data in common.items() if path not in front}
-    members = front | {"__main__.py": MAIN, "packages.zip": _inner_zip(packages)}
+    members = front | {"__main__.py": _main(sources), "packages.zip": _inner_zip(packages)}
     names = []
     for tag, files in sorted(targets.items()):
         everything = sources | files
@@ -107,6 +131,12 @@ def _members(sources: Files, targets: Mapping[str, Files]) -> Files:
         members[f"targets/{tag}.txt"] = listing
         names.append(f"{tag} {tag}-{_digest(listing)[:32]}\n")
     return members | {"targets.txt": "".join(names).encode()}
+
+
+def _main(sources: Files) -> bytes:
+    boot = (f"dispatcher/{name}.py" for name in _BOOT)
+    checksums = "".join(f'    "{name}": {binascii.crc32(sources[name])},\n' for name in boot if name in sources)
+    return _MAIN.replace("CHECKSUMS", checksums).encode()
 
 
 def _common(targets: list[Files]) -> Files:

@@ -93,6 +93,18 @@ def test_a_damaged_file_is_refused_in_one_line(gateway: Gateway, probe: Path, tm
     assert [] == gateway.sets
 
 
+@pytest.mark.parametrize("member", ["__init__", "bootstrap", "packaging/unpack", "packaging/prune"])
+def test_damage_where_nothing_could_notice_it_later_is_noticed_first(
+    gateway: Gateway, probe: Path, tmp_path: Path, member: str
+) -> None:
+    damaged = tmp_path / "damaged.pyz"
+    flip_in(probe, f"dispatcher/{member}.py", damaged)
+    done = gateway.run(damaged, "--version")
+    assert (2, "") == (done.returncode, done.stdout)
+    how = "copy it again and compare its SHA-256 with the published one"
+    assert f"{damaged} is damaged (dispatcher/{member}.py has the wrong content); {how}\n" == done.stderr
+
+
 @pytest.mark.parametrize("member", ["blobs/", "dispatcher/errors.py"])
 def test_a_file_with_exchanged_content_is_refused(gateway: Gateway, probe: Path, tmp_path: Path, member: str) -> None:
     exchanged = tmp_path / "exchanged.pyz"

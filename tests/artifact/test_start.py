@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import time
 from typing import TYPE_CHECKING
 
+from dispatcher.bootstrap import target_tag
 from tests.artifact.conftest import TIMEOUT
+from tests.artifact.test_places import mounted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,13 +90,46 @@ def test_version_and_help_unpack_nothing(gateway: Gateway, pyz: Path) -> None:
     assert [] == list(gateway.home.iterdir())
 
 
-def test_version_and_help_come_from_the_set_once_it_is_there(gateway: Gateway, pyz: Path) -> None:
-    texts = [gateway.run(pyz, argument).stdout for argument in ("--version", "--help")]
+def test_help_comes_from_the_set_once_it_is_there(gateway: Gateway, pyz: Path) -> None:
+    text = gateway.run(pyz, "--help").stdout
     gateway.run(pyz, "no-such-command")
     [folder] = gateway.sets
-    done = gateway.run(pyz, "--version", flags=["-v"])
+    done = gateway.run(pyz, "--help", flags=["-v"])
     assert f"{folder}/dispatcher/__pycache__/cli." in done.stderr
-    assert texts == [gateway.run(pyz, argument).stdout for argument in ("--version", "--help")]
+    assert text == gateway.run(pyz, "--help").stdout
+
+
+def test_the_version_costs_no_more_than_three_empty_programs(gateway: Gateway, pyz: Path) -> None:
+    seconds: dict[str, list[float]] = {"nothing": [], "version": []}
+    for _ in range(7):
+        for name, arguments in (("nothing", ["-c", "pass"]), ("version", [str(pyz), "--version"])):
+            began = time.perf_counter()
+            subprocess.run([gateway.python, "-I", *arguments], check=True, stdout=subprocess.DEVNULL)
+            seconds[name].append(time.perf_counter() - began)
+    # The fastest of each: a busy machine only ever adds.
+    assert min(seconds["version"]) <= 3 * min(seconds["nothing"])
+
+
+def test_the_verbose_version_tells_all_that_is_inside(gateway: Gateway, pyz: Path) -> None:
+    done = gateway.run(pyz, "--version", "--verbose")
+    assert (0, "") == (done.returncode, done.stderr)
+    [folder] = gateway.sets
+    assert gateway.run(pyz, "--version").stdout == done.stdout.splitlines(keepends=True)[0]
+    told = dict(line.strip().split("  ", 1) for line in done.stdout.splitlines()[1:])
+    told = {name: value.strip() for name, value in told.items()}
+    assert [str(pyz), str(folder), target_tag()] == [told[name] for name in ("file", "unpacked to", "packages for")]
+    assert re.match(r"8\.\d+\.\d+ OpenSSL/", told["libcurl"])
+    assert {"pycurl", "pykka", "tornado", "marshmallow", "curtsies", "docopt-ng", "cwcwidth"} <= set(told)
+
+
+def test_the_verbose_version_tells_of_memory_and_of_what_is_missing(gateway: Gateway, pure: Path) -> None:
+    gateway.env |= {"TMPDIR": str(gateway.home)}
+    done = gateway.run(pure, "--version", "--verbose", wrap=mounted(f"{gateway.home}:noexec", "/var/tmp:noexec"))
+    assert (0, "") == (done.returncode, done.stderr)
+    lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    told = ["packages for pure", "unpacked to memory", "libcurl none (No module named 'pycurl')"]
+    assert told == [line for line in lines if line.startswith(("packages for", "unpacked to", "libcurl"))]
+    assert any(line.startswith("tornado ") for line in lines)
 
 
 def test_the_program_knows_how_to_start_itself_again(gateway: Gateway, probe: Path) -> None:
