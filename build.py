@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent
 BUILD = ROOT / "build"
 PYZ = ROOT / "dist" / "dispatcher.pyz"
+BILL = PYZ.with_name("dispatcher.cdx.json")
+SUMS = PYZ.with_name("SHA256SUMS")
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 LOCK = ROOT / "requirements.lock"
@@ -58,6 +60,7 @@ def build(arguments: list[str]) -> int:
     wanted = parser.parse_args(arguments).platform
     with _alone():
         _build(targets.released() if wanted == "all" else targets.this())
+        _describe()
     return 0
 
 
@@ -144,6 +147,19 @@ def _build(wanted: Sequence[targets.Target]) -> None:
     digest = hashlib.sha256(PYZ.read_bytes()).hexdigest()
     _say(f"{PYZ.relative_to(ROOT)}: {PYZ.stat().st_size / 1e6:.1f} MB, SHA-256 {digest}")
     _say(f"for {', '.join(sets)}")
+
+
+def _describe() -> None:
+    """Write what is published beside the file: its bill of materials, and the checksums of both."""
+    python = sys.executable
+    if find_spec("cyclonedx") is None:
+        _have_packages(BUILD_LOCK, DEV_LOCK)
+        python = str(PYTHON)
+    # The time of the sources and not of the build, so that the same sources give the same bill.
+    time = _output(["git", "show", "--no-patch", "--format=%cI", "HEAD"]) or "1980-01-01T00:00:00+00:00"
+    _run([python, "-m", "dispatcher.packaging.bill", str(PYZ), str(BILL), time])
+    lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in (PYZ, BILL)]
+    SUMS.write_text("".join(lines), encoding="utf-8")
 
 
 def _have_file() -> None:

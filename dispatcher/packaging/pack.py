@@ -64,7 +64,9 @@ FRONT_PACKAGE = "docopt"
 
 _SHEBANG = b"#!/usr/bin/env python3\n"
 _FIXED_TIME = (1980, 1, 1, 0, 0, 0)
-_NOT_OURS_TO_PACK = tuple(f"dispatcher/packaging/{name}.py" for name in ("pack", "targets", "cwcwidth_stand_in"))
+_NOT_OURS_TO_PACK = tuple(
+    f"dispatcher/packaging/{name}.py" for name in ("bill", "cwcwidth_stand_in", "pack", "targets")
+)
 """What only the build runs, or is packed under another name."""
 
 _VERSION = re.compile(rb'^__version__ = "([^"]+)"$', re.MULTILINE)

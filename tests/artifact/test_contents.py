@@ -45,8 +45,12 @@ def test_two_builds_in_different_folders_give_the_same_bytes(tmp_path: Path) -> 
         )
     ]
     assert [0, 0] == [process.wait(timeout=60) for process in builds]
-    files = [folder / "dist" / "dispatcher.pyz" for folder in (first, second)]
-    assert files[0].read_bytes() == files[1].read_bytes()
+    for name in ("dispatcher.pyz", "dispatcher.cdx.json", "SHA256SUMS"):
+        assert (first / "dist" / name).read_bytes() == (second / "dist" / name).read_bytes()
+    checked = subprocess.run(
+        ["sha256sum", "--check", "SHA256SUMS"], cwd=first / "dist", check=True, capture_output=True
+    )
+    assert b"dispatcher.pyz: OK\ndispatcher.cdx.json: OK\n" == checked.stdout
 
 
 def test_the_file_holds_our_sources_the_locked_packages_and_nothing_else(pyz: Path) -> None:
