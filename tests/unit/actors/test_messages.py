@@ -15,7 +15,7 @@ from dispatcher.wire.messages import AddressState
 CLASSES = [
     cls
     for _, cls in inspect.getmembers(messages, inspect.isclass)
-    if cls.__module__ == messages.__name__ and dataclasses.is_dataclass(cls)
+    if cls.__module__.startswith(messages.__name__) and dataclasses.is_dataclass(cls)
 ]
 
 

@@ -1,0 +1,177 @@
+"""What `AgentConnection` and `AgentRegistry` are told and asked: steps 3 and 8 of a request's way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pykka import ActorRef
+
+from dispatcher.actors.messages.base import Message, Outcome
+
+if TYPE_CHECKING:
+    from dispatcher.wire import messages as wire
+
+
+class AgentState(StrEnum):
+    """Where an agent stands (``state`` in the REST API)."""
+
+    REGISTERED = "registered"
+    CONNECTED = "connected"
+    DRAINING = "draining"
+    LOST = "lost"
+
+
+class Link(Protocol):
+    """What an `AgentConnection` needs of a WebSocket. All methods return at once."""
+
+    def send(self, message: wire.Message) -> bool:
+        """Put a message among those that leave in this loop turn; False where too much waits already."""
+
+    def withdraw(self, execution_id: str) -> bool:
+        """Take an execution back; False where some or all of it has left."""
+
+    def close_link(self, refusal: wire.Refused | None = None) -> None:
+        """End the link, after telling the agent why if there is a reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkOpened(Message[None]):
+    """The agent said hello on this link; an older link of the same agent is replaced."""
+
+    link: Link
+    hello: wire.Hello
+
+
+@dataclass(frozen=True, slots=True)
+class LinkClosed(Message[None]):
+    """The link is gone. `unsent` are the ids of executions that never left the coordinator."""
+
+    link: Link
+    reason: str
+    unsent: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class FromAgent(Message[None]):
+    """The agent said something on this link."""
+
+    link: Link
+    message: wire.Message
+
+
+@dataclass(frozen=True, slots=True)
+class ResultInvalid(Message[None]):
+    """What the agent sent for an execution is not a valid result; `detail` says why."""
+
+    link: Link
+    execution_id: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The end of an execution at its agent: exactly one of `result` and `failure` says how."""
+
+    outcome: Outcome
+    result: wire.Result
+
+
+@dataclass(frozen=True, slots=True)
+class NotTaken:
+    """The agent cannot be given anything now: nothing was sent, and another exit may be tried."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunExecution(Message[Ended | NotTaken]):
+    """Have the agent make this request; answered when it ended, within its timeout and the grace."""
+
+    execute: wire.Execute
+
+
+@dataclass(frozen=True, slots=True)
+class AgentStatus:
+    """One agent. `connected_at` is seconds since 1970 in UTC, None before the first link."""
+
+    agent_id: str
+    hostname: str
+    version: str
+    state: AgentState
+    connected_at: float | None
+    last_seen_at: float | None
+    addresses: tuple[wire.AddressReport, ...]
+    in_flight: int
+    completed: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class DescribeAgent(Message[AgentStatus]):
+    """Describe the agent."""
+
+
+@dataclass(frozen=True, slots=True)
+class DropAgent(Message[None]):
+    """The agent was removed: tell it, end its link, and stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A registered agent and the session that opens its link."""
+
+    agent_id: str
+    session: str
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterAgent(Message[Registered]):
+    """Register an agent; without an id one is made up. Raises `IdInUseError` or `RegistryFullError`."""
+
+    agent_id: str | None
+    hostname: str
+    version: str
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FindSession(Message[ActorRef[Any] | None]):
+    """Find the connection that this session opens."""
+
+    session: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentStateChanged(Message[None]):
+    """An agent's connection went to another state."""
+
+    agent_id: str
+    state: AgentState
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationExpired(Message[None]):
+    """The time for this session to open its link is over."""
+
+    agent_id: str
+    session: str
+
+
+@dataclass(frozen=True, slots=True)
+class ListAgents(Message[tuple[ActorRef[Any], ...]]):
+    """List the connections of all known agents, in the order of their first registration."""
+
+
+@dataclass(frozen=True, slots=True)
+class CountAgents(Message[Mapping[AgentState, int]]):
+    """Count the known agents by state."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveAgent(Message[bool]):
+    """Forget an agent; False where it is not known."""
+
+    agent_id: str

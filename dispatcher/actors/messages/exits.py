@@ -1,0 +1,101 @@
+"""What `IpPool` is told and asked: step 2 of a request's way, and what changes the pool."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from dispatcher.actors.messages.base import Message, Outcome
+
+if TYPE_CHECKING:
+    from pykka import ActorRef
+
+    from dispatcher.wire import messages as wire
+
+
+class ExitState(StrEnum):
+    """The state of one exit: `wire.AddressState` without what is excluded by choice."""
+
+    PREFERRED = "preferred"
+    DEPRECATED = "deprecated"
+    TENTATIVE = "tentative"
+    DADFAILED = "dadfailed"
+    UNBINDABLE = "unbindable"
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """An exit handed to one execution, and the connection that reaches it.
+
+    `stay` tells one stay of an exit in the pool from the next: an exit that went and came back is counted anew.
+    """
+
+    agent_id: str
+    address: str
+    connection: ActorRef[Any]
+    stay: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExitsChanged(Message[None]):
+    """An agent's addresses came, changed or went."""
+
+    agent_id: str
+    connection: ActorRef[Any]
+    changed: tuple[wire.AddressReport, ...]
+    gone: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AgentGone(Message[None]):
+    """All exits of an agent leave the pool."""
+
+    agent_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseExit(Message[Lease | None]):
+    """Hand out the next exit; None where none is available."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseEnded(Message[None]):
+    """The execution of a lease ended. `stay` is the lease's."""
+
+    agent_id: str
+    address: str
+    stay: int
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class ExitStatus:
+    """One exit as the pool sees it. `last_used_at` is seconds since 1970, None before the first lease."""
+
+    agent_id: str
+    address: str
+    state: ExitState
+    reason: str | None
+    in_flight: int
+    leased: int
+    completed: int
+    failed: int
+    last_used_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PoolStatus:
+    """The pool in rotation order. `next` is the exit that the next lease takes."""
+
+    size: int
+    available: int
+    next: tuple[str, str] | None
+    exits: tuple[ExitStatus, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DescribePool(Message[PoolStatus]):
+    """Describe the pool; with `exits` False without its exits, in constant time."""
+
+    exits: bool = True
