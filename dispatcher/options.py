@@ -156,7 +156,7 @@ AGENT = Command(
         Option("interface", "IF", "use the addresses of just these interfaces", repeats=True),
         Option("include-temporary", "", "use temporary (privacy) addresses too", Kind.FLAG, default=False),
         Option("include-ula", "", "use unique local addresses (fc00::/7) too", Kind.FLAG, default=False),
-        Option("max-addresses", "N", "addresses offered", Kind.WHOLE, 10_000, 1, 65_536),
+        Option("max-addresses", "N", "addresses offered", Kind.WHOLE, 10_000, 1, 16_384),
         Option("max-concurrency", "N", "transfers at once", Kind.WHOLE, 256, 1, 10_000),
         Option(
             "max-queue",

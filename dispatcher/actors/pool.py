@@ -5,9 +5,10 @@ It is told what comes and goes and asks nobody, so it cannot be part of a deadlo
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from dispatcher.actors.loop_actor import LoopActor
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from pykka import ActorRef
 
 Key = tuple[str, str]
+
+EXITS_A_TURN = 2000
+"""How many exits are described before the loop goes on: about 8 ms."""
 
 _TIERS = {ExitState.PREFERRED: Tier.FIRST, ExitState.DEPRECATED: Tier.RESERVE}
 
@@ -122,13 +126,25 @@ class IpPool(LoopActor):
         if not addresses:
             del self._of_agent[key[0]]
 
-    def _describe(self, *, with_exits: bool) -> PoolStatus:
-        return PoolStatus(
-            size=len(self._rotation),
-            available=self._rotation.available,
-            next=self._rotation.next,
-            exits=tuple(self._status(key) for key in self._rotation) if with_exits else (),
-        )
+    def _describe(self, *, with_exits: bool) -> PoolStatus | asyncio.Future[PoolStatus]:
+        pool = PoolStatus(len(self._rotation), self._rotation.available, self._rotation.next, ())
+        if not with_exits:
+            return pool
+        described: asyncio.Future[PoolStatus] = asyncio.get_running_loop().create_future()
+        self._describe_exits(pool, tuple(self._rotation), 0, described)
+        return described
+
+    def _describe_exits(
+        self, pool: PoolStatus, keys: tuple[Key, ...], start: int, described: asyncio.Future[PoolStatus]
+    ) -> None:
+        """Describe a slice a turn; an exit that goes between two of them is left out."""
+        end = start + EXITS_A_TURN
+        found = tuple(self._status(key) for key in keys[start:end] if key in self._exits)
+        pool = replace(pool, exits=pool.exits + found)
+        if end >= len(keys):
+            described.set_result(pool)
+        else:
+            asyncio.get_running_loop().call_soon(self._describe_exits, pool, keys, end, described)
 
     def _status(self, key: Key) -> ExitStatus:
         known = self._exits[key]

@@ -26,9 +26,9 @@ from dispatcher.actors.messages import (
     Outcome,
     PoolStatus,
 )
-from dispatcher.actors.pool import IpPool
+from dispatcher.actors.pool import EXITS_A_TURN, IpPool
 from dispatcher.wire.messages import AddressReport, AddressState
-from tests.unit.loops import on_loop
+from tests.unit.loops import on_loop, turns
 
 A, B, C = "2001:db8::a", "2001:db8::b", "2001:db8::c"
 PREFERRED = AddressState.PREFERRED
@@ -323,3 +323,32 @@ class AgainstAModel(RuleBasedStateMachine):
 
 TestAgainstAModel = AgainstAModel.TestCase
 TestAgainstAModel.settings = settings(deadline=None, max_examples=60, stateful_step_count=40)
+
+
+def test_a_large_pool_is_described_in_slices_without_holding_the_loop() -> None:
+    async def test() -> None:
+        pool = Pool()
+        addresses = [f"2001:db8::{number:x}" for number in range(1, 3 * EXITS_A_TURN + 1)]
+        pool.change("one", *map(report, addresses))
+        described = asyncio.create_task(pool.describe())
+        await turns(2)
+        assert not described.done()
+
+        pool.change("one", gone=(addresses[-1],))
+        status = await described
+        assert addresses[:-1] == [known.address for known in status.exits]
+        assert 3 * EXITS_A_TURN == status.size
+
+    on_loop(test)
+
+
+def test_a_pool_of_one_slice_is_described_as_it_is_in_one_moment() -> None:
+    async def test() -> None:
+        pool = Pool()
+        addresses = [f"2001:db8::{number:x}" for number in range(1, EXITS_A_TURN + 1)]
+        pool.change("one", *map(report, addresses))
+        described = asyncio.create_task(pool.describe())
+        pool.change("one", gone=(addresses[-1],))
+        assert EXITS_A_TURN - 1 == len((await described).exits)
+
+    on_loop(test)
