@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from dispatcher.monitor.model import Exit, Record
@@ -52,6 +53,9 @@ ORDERS: dict[Panel, tuple[Order, ...]] = {
 
 NO_ORDER = Order("")
 
+ROWS_REMEMBERED = 32_768
+"""Rows whose text for filters is kept: a frame with a filter looks at all of them, eight times a second."""
+
 
 def order_of(panel: Panel, browsing: Browsing) -> Order:
     """Return the order in which a panel is looked at."""
@@ -60,10 +64,14 @@ def order_of(panel: Panel, browsing: Browsing) -> Order:
 
 
 def rows(model: Model, panel: Panel, browsing: Browsing) -> Sequence[Item]:
-    """Return what a panel shows, filtered and sorted. Panels without rows have none."""
+    """Return what a panel shows, filtered and sorted. Panels without rows have none.
+
+    A filter is a part of any column, whatever the case; one that starts with `!` leaves out what has it.
+    """
     items = _all(model, panel)
     if browsing.filter.strip("! "):
-        items = [item for item in items if matches(browsing.filter, text_of(item))]
+        wanted, is_inverse = browsing.filter.removeprefix("!").strip().lower(), browsing.filter.startswith("!")
+        items = [item for item in items if (wanted in text_of(item)) is not is_inverse]
     chosen = order_of(panel, browsing)
     if chosen.key is None:
         return items
@@ -81,16 +89,11 @@ def _all(model: Model, panel: Panel) -> Sequence[Item]:
     return ()
 
 
-def matches(pattern: str, text: str) -> bool:
-    """Say whether a text has the pattern in it, whatever the case; one that starts with `!` must not be in it."""
-    wanted = pattern.removeprefix("!").strip().lower()
-    return (wanted in text.lower()) is not pattern.startswith("!")
-
-
+@lru_cache(maxsize=ROWS_REMEMBERED)
 def text_of(item: Agent | Exit | Record) -> str:
-    """Return all that a filter looks at: every text and number of the row."""
+    """Return all that a filter looks at: every text and number of the row, in lower case."""
     fields = (getattr(item, name) for name in item.__slots__)
-    return " ".join(str(field) for field in fields if field not in ("", None))
+    return " ".join(str(field) for field in fields if field not in ("", None)).lower()
 
 
 def key_of(item: Agent | Exit | Record) -> str:
