@@ -28,6 +28,8 @@ from dispatcher.actors.rotation import Rotation, Tier
 from dispatcher.wire.messages import AddressState
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pykka import ActorRef
 
 Key = tuple[str, str]
@@ -131,20 +133,19 @@ class IpPool(LoopActor):
         if not with_exits:
             return pool
         described: asyncio.Future[PoolStatus] = asyncio.get_running_loop().create_future()
-        self._describe_exits(pool, tuple(self._rotation), 0, described)
+        self._describe_exits(iter(tuple(self._rotation)), [], pool, described)
         return described
 
     def _describe_exits(
-        self, pool: PoolStatus, keys: tuple[Key, ...], start: int, described: asyncio.Future[PoolStatus]
+        self, keys: Iterator[Key], found: list[ExitStatus], pool: PoolStatus, described: asyncio.Future[PoolStatus]
     ) -> None:
         """Describe a slice a turn; an exit that goes between two of them is left out."""
-        end = start + EXITS_A_TURN
-        found = tuple(self._status(key) for key in keys[start:end] if key in self._exits)
-        pool = replace(pool, exits=pool.exits + found)
-        if end >= len(keys):
-            described.set_result(pool)
+        slice_of_keys = tuple(itertools.islice(keys, EXITS_A_TURN))
+        found.extend(self._status(key) for key in slice_of_keys if key in self._exits)
+        if len(slice_of_keys) < EXITS_A_TURN:
+            described.set_result(replace(pool, exits=tuple(found)))
         else:
-            asyncio.get_running_loop().call_soon(self._describe_exits, pool, keys, end, described)
+            asyncio.get_running_loop().call_soon(self._describe_exits, keys, found, pool, described)
 
     def _status(self, key: Key) -> ExitStatus:
         known = self._exits[key]
