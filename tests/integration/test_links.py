@@ -134,6 +134,26 @@ def test_the_targets_link_that_goes_down_is_no_fault_of_the_agents_link(
     assert "connected" == client.agents()["agent-01"]["state"]
 
 
+LARGE = 20_000_000
+SLOW = ("rate", "50mbit", "burst", "64kb", "latency", "50ms")
+"""A line on which the large body takes 3.2 s, and what may lie before a small one (a window of 1 MiB) 0.17 s."""
+
+
+def test_on_a_slow_line_small_results_overtake_a_large_one(site: Site, cluster: Cluster, web: Echo) -> None:
+    cluster.coordinator(host=COORDINATOR)
+    agent_beyond(site, cluster)
+    client = cluster.client
+    client.configure(web.url(), timeout=TIMEOUT)
+    site.gateway.run(["tc", "qdisc", "add", "dev", "up0", "root", "tbf", *SLOW])
+    large = client.begin(url=web.url(f"/bytes/{LARGE}"), max_body_bytes=LARGE)
+    wait_for_requests(web, 1)
+    small = [begun.result() for _ in range(4) for begun in [client.begin() for _ in range(32)]]
+    assert {200} == {answer.status for answer in small}
+    assert LARGE == large.result().record["response"]["body"]["size"]
+    overtaking = sum(answer.ended_at < large.result().ended_at for answer in small)
+    assert overtaking >= 96
+
+
 # Agents that are not wanted
 
 

@@ -171,10 +171,19 @@ class Churn:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
+        self.stop()
         self._thread.join(60)
         if self._failure is not None:
             raise self._failure
+
+    def stop(self) -> None:
+        """Let the addresses of this round come and go, and then no more."""
+        self._stop.set()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether an address may still come."""
+        return self._thread.is_alive()
 
     def _run(self) -> None:
         gone = dict.fromkeys(CHURNED, time.monotonic())
@@ -188,7 +197,7 @@ class Churn:
 
     def _come_and_go(self, address: str) -> float:
         netns.add_addresses("lo", [address])
-        eventually(lambda: address in self._client.pool(), f"{address} in the pool")
+        eventually(lambda: self._client.pool().get(address, {}).get("leased", 0) > 0, f"{address} at work")
         netns.remove_address("lo", address)
         eventually(lambda: address not in self._client.pool(), f"{address} out of the pool")
         return time.monotonic()
@@ -205,13 +214,21 @@ def test_rotation_stays_exact_and_nothing_is_lost_while_addresses_come_and_go(cl
     answers: list[Answer] = []
     with Churn(client) as churn:
         while len(answers) < 480 or len(churn.absences) < 12:
-            paths = [f"/{len(answers) + more}" for more in range(16)]
-            answers += [begun.result() for begun in [client.begin(url=target.url(path)) for path in paths]]
+            answers += executed_at_once(client, target, len(answers))
+        churn.stop()
+        while churn.is_running:  # its last address waits for its turn
+            answers += executed_at_once(client, target, len(answers))
     _check_answers(answers)
     _check_target(answers, target)
     _check_history(client, answers)
     _check_absences(answers, churn.absences)
     _check_rotation(client.history(), [*SOURCES[:16], *FOUND])
+
+
+def executed_at_once(client: Client, target: Echo, first: int) -> list[Answer]:
+    """Execute 16 times at once, each with a path of its own."""
+    begun = [client.begin(url=target.url(f"/{first + more}")) for more in range(16)]
+    return [each.result() for each in begun]
 
 
 def _check_answers(answers: list[Answer]) -> None:
