@@ -17,7 +17,7 @@ from tests.support import netns
 from tests.support.cluster import Cluster, running_cluster, serving
 from tests.support.processes import dispatcher_command
 from tests.support.targets import Echo
-from tests.support.tmux import PROMPT, Tmux
+from tests.support.tmux import BINARY, PROMPT, Tmux
 from tests.unit.actors.stored import WAIT, row, running
 from tests.unit.monitor.examples import record
 
@@ -26,6 +26,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tmux_is_here() -> None:
+    """Skip by name where there is no tmux, and in CI fail."""
+    if BINARY is None and os.environ.get("CI"):
+        pytest.fail("tmux is not installed", pytrace=False)
+    if BINARY is None:
+        pytest.skip("tmux is not installed")
 
 
 @pytest.fixture(scope="module")

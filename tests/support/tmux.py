@@ -9,6 +9,7 @@ import os
 import shlex
 import shutil
 import subprocess
+from pathlib import Path
 from typing import Self
 
 from tests.support.processes import eventually
@@ -93,5 +94,4 @@ class Tmux:
     def children(self) -> list[int]:
         """Return the ids of the processes that the shell has started."""
         shell = self.told("pane_pid")
-        listed = subprocess.run(["ps", "-o", "pid=", "--ppid", shell], capture_output=True, text=True, check=False)
-        return [int(word) for word in listed.stdout.split()]
+        return [int(word) for word in Path(f"/proc/{shell}/task/{shell}/children").read_text().split()]
