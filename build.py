@@ -61,7 +61,7 @@ def build(arguments: list[str]) -> int:
     with _alone():
         _build(targets.released() if wanted == "all" else targets.this())
         _describe()
-    return 0
+        return _try_out()
 
 
 def test(arguments: list[str]) -> int:
@@ -160,6 +160,14 @@ def _describe() -> None:
     _run([python, "-m", "dispatcher.packaging.bill", str(PYZ), str(BILL), time])
     lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in (PYZ, BILL)]
     SUMS.write_text("".join(lines), encoding="utf-8")
+
+
+def _try_out() -> int:
+    """Run the file's own test of itself, where it has the packages of this Python."""
+    if not targets.this():
+        return 0
+    os.environ.setdefault("DISPATCHER_CACHE", str(CACHE))
+    return _status([sys.executable, str(PYZ), "self-test", "--state-dir", str(BUILD / "self-test")])
 
 
 def _have_file() -> None:

@@ -180,9 +180,16 @@ def _demo(given: Given, environment: Mapping[str, str]) -> int:
     return demo.run(settings.demo(given, environment))
 
 
+def _self_test(given: Given, environment: Mapping[str, str]) -> int:
+    from dispatcher import selftest, settings  # noqa: PLC0415 (see the module's first lines)
+
+    return selftest.run(settings.self_test(given, environment))
+
+
 _RUNNERS: dict[str, Callable[[Given, Mapping[str, str]], int]] = {
     "coordinator": _coordinator,
     "agent": _agent,
     "monitor": _monitor,
     "demo": _demo,
+    "self-test": _self_test,
 }

@@ -29,15 +29,21 @@ def _surroundings() -> list[tuple[str, str]]:
         ("python", f"{platform.python_implementation()} {platform.python_version()}, {sys.executable}"),
         ("system", f"{platform.system()} {platform.release()} {platform.machine()}, {libc.strip()}"),
         ("file", bootstrap.ARCHIVE or "none; this is a checkout"),
-        ("packages for", bootstrap.chosen_set()[0] if bootstrap.ARCHIVE else "this environment"),
-        ("unpacked to", _place()),
+        ("packages for", packages_for()),
+        ("unpacked to", place()),
         ("libcurl", _libcurl()),
         ("sqlite", sqlite3.sqlite_version),
         ("tls", ssl.OPENSSL_VERSION),
     ]
 
 
-def _place() -> str:
+def packages_for() -> str:
+    """Return the target whose packages are used."""
+    return bootstrap.chosen_set()[0] if bootstrap.ARCHIVE else "this environment"
+
+
+def place() -> str:
+    """Return where the packages were unpacked to."""
     if bootstrap.ARCHIVE is None:
         return "nowhere"
     first = str(Path(sys.path[0]).absolute())
@@ -54,6 +60,6 @@ def _libcurl() -> str:
 
 
 def _packages() -> dict[str, str]:
-    places = None if bootstrap.ARCHIVE is None else sys.path[:2] if _place() == "memory" else sys.path[:1]
+    places = None if bootstrap.ARCHIVE is None else sys.path[:2] if place() == "memory" else sys.path[:1]
     found = metadata.distributions() if places is None else metadata.distributions(path=places)
     return {item.name: item.version for item in found}

@@ -91,15 +91,17 @@ _COORDINATOR_URL = Option(
     "coordinator-url", "URL", "where the coordinator is, such as http://[2001:db8::1]:8000", Kind.URL, is_required=True
 )
 
+_STATE_DIR = Option(
+    "state-dir", "DIR", "where history and configuration are kept (default: the user's state folder)", Kind.PATH
+)
+
 COORDINATOR = Command(
     "coordinator",
     "keep the pool, the request and the history; serve the REST API",
     (
         Option("host", "HOST", "name or address to listen on", Kind.HOST, default="127.0.0.1"),
         Option("port", "PORT", "port to listen on; 0 takes a free one", Kind.WHOLE, 8000, 0, 65535),
-        Option(
-            "state-dir", "DIR", "where history and configuration are kept (default: the user's state folder)", Kind.PATH
-        ),
+        _STATE_DIR,
         Option("history-max-records", "N", "records kept", Kind.WHOLE, 100_000, 1, 1_000_000_000),
         Option("history-max-age", "SECONDS", "how long a record is kept; 0 keeps it", Kind.NUMBER, 0.0, 0, 1e10),
         Option("history-max-bytes", "BYTES", "records kept, in bytes", Kind.WHOLE, 4096 * _MIB, _MIB, 2**50),
@@ -196,7 +198,9 @@ DEMO = Command(
     ),
 )
 
-COMMANDS = {command.name: command for command in (COORDINATOR, AGENT, MONITOR, DEMO)}
+SELF_TEST = Command("self-test", "prove that this installation works: a line for each part", (_STATE_DIR,))
+
+COMMANDS = {command.name: command for command in (COORDINATOR, AGENT, MONITOR, DEMO, SELF_TEST)}
 
 MODES = {"coordinator": "coordinator", "agent": "agent", "monitor": "monitor", "monitoring": "monitor"}
 """What `--mode` and `DISPATCHER_MODE` take, and the command each means."""

@@ -17,7 +17,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
 from dispatcher.checks import AGENT_ID, TOKEN, AddressField, WholeField
 from dispatcher.errors import SettingsError
-from dispatcher.options import AGENT, COORDINATOR, DEMO, MONITOR, Command, Kind, Option
+from dispatcher.options import AGENT, COORDINATOR, DEMO, MONITOR, SELF_TEST, Command, Kind, Option
 
 S = TypeVar("S")
 
@@ -88,6 +88,13 @@ class DemoSettings:
     log_level: str
 
 
+@dataclass(frozen=True, slots=True)
+class SelfTestSettings:
+    """What `options.SELF_TEST` says."""
+
+    state_dir: Path
+
+
 def coordinator(given: Mapping[str, Any], environment: Mapping[str, str]) -> CoordinatorSettings:
     """Make the coordinator's settings of what the command line gave and of the environment.
 
@@ -110,6 +117,11 @@ def monitor(given: Mapping[str, Any], environment: Mapping[str, str]) -> Monitor
 def demo(given: Mapping[str, Any], environment: Mapping[str, str]) -> DemoSettings:
     """Make the demo's settings; see `coordinator`."""
     return _load(DEMO, DemoSettings, given, environment)
+
+
+def self_test(given: Mapping[str, Any], environment: Mapping[str, str]) -> SelfTestSettings:
+    """Make the self-test's settings; see `coordinator`."""
+    return _load(SELF_TEST, SelfTestSettings, given, environment)
 
 
 def _ping_faults(loaded: Mapping[str, Any]) -> dict[str, Any]:

@@ -59,6 +59,14 @@ def test_without_pycurl_a_line_says_what_to_install(gateway: Gateway, pure: Path
     assert f"this file brings none for {target_tag()}; install 7.45.7 or newer: apk add py3-pycurl" in done.stderr
 
 
+def test_the_self_test_tells_that_no_agent_can_run(gateway: Gateway, pure: Path) -> None:
+    done = gateway.run(pure, "self-test")
+    assert (1, "") == (done.returncode, done.stderr)
+    verdicts = {line.split()[1]: line.split()[0] for line in done.stdout.splitlines()}
+    good, bad = dict.fromkeys(["python", "history", "terminal"], "ok"), ["native", "libcurl", "fetch"]
+    assert good | dict.fromkeys(bad, "FAILED") == verdicts
+
+
 def test_an_agent_uses_the_pycurl_of_its_environment(gateway: Gateway, pure: Path, tmp_path: Path) -> None:
     environment = tmp_path / "environment"
     subprocess.run([gateway.python, "-m", "venv", "--without-pip", environment], check=True)

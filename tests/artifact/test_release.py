@@ -93,3 +93,7 @@ def test_the_demo_executes_under_every_python(gateway: Gateway, release: Path, v
         assert (0, "") == (done.returncode, done.stderr)
         assert "all 12 executions left from the address that their record names" in done.stdout
     assert 1 == len(gateway.sets)
+    done = gateway.run(release, "self-test")
+    assert (0, "") == (done.returncode, done.stderr)
+    assert {"ok"} == {line.split()[0] for line in done.stdout.splitlines()}
+    assert f"unpacked to {gateway.sets[0]}" in done.stdout

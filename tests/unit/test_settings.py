@@ -17,6 +17,7 @@ LOADERS: dict[str, Callable[[Mapping[str, Any], Mapping[str, str]], Any]] = {
     "agent": settings.agent,
     "monitor": settings.monitor,
     "demo": settings.demo,
+    "self-test": settings.self_test,
 }
 EVERY = [
     pytest.param(command, option, id=f"{command.name} {option.name}")
