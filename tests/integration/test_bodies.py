@@ -50,7 +50,8 @@ def body_of(answer: Answer) -> bytes:
     assert 200 == answer.status, answer.content[:1000]
     body = answer.record["response"]["body"]
     if body["encoding"] == "utf-8":
-        return body["data"].encode()
+        text: str = body["data"]
+        return text.encode()
     assert "base64" == body["encoding"]
     return base64.b64decode(body["data"], validate=True)
 

@@ -183,9 +183,9 @@ def test_results_of_one_loop_turn_share_a_frame() -> None:
             await user.next()
             hear = far.on_message
 
-            def on_message(frame: bytes | str) -> None:
-                frames.append(frame)
-                hear(frame)
+            def on_message(message: str | bytes) -> None:
+                frames.append(message)
+                hear(message)
 
             far.on_message = on_message  # type: ignore[method-assign]  # a look at what comes
             for number in range(50):

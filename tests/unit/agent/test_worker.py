@@ -69,12 +69,14 @@ class Bench:
     """A worker with its executor and one link that is welcome."""
 
     def __init__(self, *reports: AddressReport, answers_drain: bool = True) -> None:
-        self.executor: Any = HeldExecutor()
-        self.worker = Worker(self.executor)
+        executor: Any = HeldExecutor()
+        self.executor: HeldExecutor = executor
+        self.worker = Worker(executor)
         watcher: Any = FixedWatcher(reports)
         self.worker.watcher = watcher
-        self.link: Any = KeptLink(self.worker, answers_drain=answers_drain)
-        self.worker.on_welcome(self.link)
+        link: Any = KeptLink(self.worker, answers_drain=answers_drain)
+        self.link = link
+        self.worker.on_welcome(link)
 
 
 def test_a_new_link_is_told_all_addresses() -> None:

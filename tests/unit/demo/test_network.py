@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import socket
 import subprocess
 import sys
 
@@ -36,7 +37,7 @@ def test_a_c_library_without_unshare_is_no_namespace(monkeypatch: pytest.MonkeyP
 
 def test_a_machine_without_ipv6_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(network, "_enter_namespace", refuse)
-    monkeypatch.setattr(network.socket.socket, "bind", lambda *_: refuse())
+    monkeypatch.setattr(socket.socket, "bind", lambda *_: refuse())
     with pytest.raises(OSError, match="not permitted"):
         network.prepare()
 
@@ -63,5 +64,5 @@ def test_the_addresses_that_are_promised_can_be_bound_at_once_and_the_machine_ha
         return
     assert [*network.SOURCES, network.TARGET] == found["usable"]
     assert "nothing outside is touched" in found["note"]
-    with network.socket.socket(network.socket.AF_INET6) as probe, pytest.raises(OSError, match="assign"):
+    with socket.socket(socket.AF_INET6) as probe, pytest.raises(OSError, match="assign"):
         probe.bind((network.SOURCES[-1].replace("db8:1:", "db8:1:dead:"), 0))
