@@ -46,6 +46,7 @@ class Link:
         self._room = asyncio.Semaphore(MESSAGES_AHEAD)
         self._again = asyncio.Event()
         self._socket: WebSocketClientConnection | None = None
+        self._rest: Rest | None = None
         self._commands: set[asyncio.Task[None]] = set()
         self._main = self._loop.create_task(self._follow())
         self.failure: Exception | None = None
@@ -89,9 +90,11 @@ class Link:
         for task in self._commands:
             task.cancel()
         await asyncio.gather(*self._commands, return_exceptions=True)
+        if self._rest is not None:
+            self._rest.close()
 
     async def _follow(self) -> None:
-        self._rest = Rest(self._url)
+        self._rest = Rest(self._url)  # Made here, because it belongs to the loop that runs here.
         pause, longest = RETRY_SECONDS
         while True:
             try:
@@ -131,4 +134,5 @@ class Link:
                 self._socket.write_message("snapshot")
 
     async def _do(self, command: Command) -> None:
+        assert self._rest is not None, "the loop's first task has made it"
         self._post(await self._rest.do(command))

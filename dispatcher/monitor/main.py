@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import curses
 import logging
 import os
 import sys
@@ -50,6 +49,8 @@ def _lack_of_terminal() -> str:
     name = os.environ.get("TERM", "")
     if is_dumb(os.environ):
         return f"a terminal of the kind {name or 'nobody named (TERM)'} cannot place text"
+    import curses  # noqa: PLC0415 (see the module's first line)
+
     try:
         curses.setupterm(name, sys.stdout.fileno())
     except curses.error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -143,6 +144,21 @@ def test_a_coordinator_that_goes_and_comes_back_is_followed_again(tmp_path: Path
             await watched.snapshot()
 
     run(test)
+
+
+def test_an_execution_that_is_under_way_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    async def test(running: Running, watched: Following) -> None:
+        asked = asyncio.Event()
+        async with scripted_agent(running.url, answer=lambda _agent, _execute: asked.set()):
+            await watched.do(StoreRequest(CONTENT))
+            watched.link.do(Execute())
+            await asyncio.wait_for(asked.wait(), WAIT)
+            begun = time.monotonic()
+            watched.link.__exit__()
+            assert 1.0 > time.monotonic() - begun
+            assert not watched.link._thread.is_alive()
+
+    with_coordinator(tmp_path, test)
 
 
 def test_where_nobody_listens_the_reason_is_said_and_commands_are_answered(free_port: int) -> None:
