@@ -18,6 +18,7 @@ from dispatcher.web.history import HistoryHandler, HistoryRecordHandler
 from dispatcher.web.monitor_socket import MonitorSocket
 from dispatcher.web.openapi import OpenApiHandler
 from dispatcher.web.pool import PoolHandler
+from dispatcher.web.program import ProgramHandler
 from dispatcher.web.stats import StatsHandler
 from dispatcher.wire import limits
 
@@ -37,6 +38,7 @@ REST_ROUTES: tuple[tuple[str, type[BaseHandler]], ...] = (
     ("/api/openapi.json", OpenApiHandler),
     ("/livez", LiveHandler),
     ("/readyz", ReadyHandler),
+    ("/dispatcher.pyz", ProgramHandler),
 )
 
 SOCKET_ROUTES = ((SOCKET_PATH, AgentSocket), ("/ws/monitor", MonitorSocket))

@@ -100,6 +100,8 @@ def _responses(operation: Operation) -> dict[str, Any]:
         found[str(status)] = {"description": "done"}
         if schema is not None:
             found[str(status)]["content"] = {"application/json": {"schema": schema}}
+        elif status == 200 and operation.media_type:
+            found[str(status)]["content"] = {operation.media_type: {}}
     for status in operation.problems:
         found[str(status)] = {
             "description": PROBLEM_MEANINGS[status],

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One verb of one path. `responses` are its successes by status (None: no content), `problems` its errors."""
+    """One verb of one path. `responses` are its successes by status (None: no JSON), `problems` its errors.
+
+    `media_type` is what a success without JSON is, with 200; empty where it has no content.
+    """
 
     summary: str
     responses: dict[int, type[marshmallow.Schema] | None]
@@ -20,3 +23,4 @@ class Operation:
     query: type[marshmallow.Schema] | None = None
     problems: tuple[int, ...] = ()
     path_parameters: dict[str, str] = field(default_factory=dict)
+    media_type: str = ""

@@ -40,6 +40,9 @@ CONTRACT: dict[tuple[str, str], tuple[str, str, str]] = {
 }
 """The contract's table: success, problems that it names or implies, and the members of the answer."""
 
+OWN = [("GET", "/api/openapi.json"), ("GET", "/dispatcher.pyz")]
+"""What is served beside the contract's table."""
+
 MEMBERS = {
     "Agent": "agent_id hostname version state connected_at addresses in_flight completed failed",
     "Address": "address state reason",
@@ -89,7 +92,7 @@ def test_the_document_is_valid_openapi_3_1(document: dict[str, Any]) -> None:
 
 def test_the_coordinator_serves_it(shared: Served) -> None:
     found = shared.call("GET", "/api/openapi.json").json
-    assert set(found["paths"]) == {path for _, path in CONTRACT} | {"/api/openapi.json"}
+    assert set(found["paths"]) == {path for _, path in (*CONTRACT, *OWN)}
 
 
 @pytest.mark.parametrize(("method", "path"), CONTRACT)
@@ -111,7 +114,14 @@ def test_every_route_of_the_contract_is_in_it_with_its_statuses_and_members(
 
 def test_nothing_is_in_it_that_the_contract_does_not_name(document: dict[str, Any]) -> None:
     described = {(verb.upper(), path) for path, verbs in document["paths"].items() for verb in verbs}
-    assert {*CONTRACT, ("GET", "/api/openapi.json")} == described
+    assert {*CONTRACT, *OWN} == described
+
+
+def test_the_file_is_in_it_as_bytes(document: dict[str, Any]) -> None:
+    responses = document["paths"]["/dispatcher.pyz"]["get"]["responses"]
+    assert ["200", "304", "404"] == sorted(responses)[:3]
+    assert {"application/octet-stream": {}} == responses["200"]["content"]
+    assert "content" not in responses["304"]
 
 
 @pytest.mark.parametrize("name", MEMBERS)
@@ -133,10 +143,11 @@ def test_history_has_its_parameters(document: dict[str, Any]) -> None:
 
 
 def test_every_problem_is_a_problem(document: dict[str, Any]) -> None:
-    for verbs in document["paths"].values():
+    for path, verbs in document["paths"].items():
+        success = "application/octet-stream" if path == "/dispatcher.pyz" else "application/json"
         for operation in verbs.values():
             for status, response in operation["responses"].items():
-                expected = {"application/problem+json"} if status >= "400" else {"application/json"}
+                expected = {"application/problem+json"} if status >= "400" else {success}
                 assert set(response.get("content", expected)) == expected
                 assert response["description"]
 
