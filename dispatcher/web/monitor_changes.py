@@ -116,10 +116,14 @@ class Told:
         status = await ask(services.pool, DescribePool())
         counts = pool_json(status)
         before, now = self._exits, {(known.agent_id, known.address): known for known in status.exits}
+        # The loop has its turn between steps that look at every exit: 10,000 of them take 50 ms in all.
+        await asyncio.sleep(0)
         changed = {key: known for key, known in now.items() if before.get(key) != known}
+        await asyncio.sleep(0)
         gone = [list(key) for key in before if key not in now]
         order = list(now)
         is_reordered = order != predicted_order(before, changed, now)
+        await asyncio.sleep(0)
         if not changed and not gone and not is_reordered and counts == self._pool:
             return {}
         self._exits, self._pool = now, counts
@@ -141,6 +145,8 @@ def predicted_order(
     moved = [key for key, known in changed.items() if key not in before or _has_moved(before[key], known)]
     to_the_back = set(moved)
     order = [key for key in before if key in now and key not in to_the_back] + moved
+    if len({known.state for known in now.values()}) == 1:
+        return order
     return sorted(order, key=lambda key: _TIERS.get(now[key].state, _LAST_TIER))
 
 
