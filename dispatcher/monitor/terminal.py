@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import signal
 import sys
@@ -30,8 +31,35 @@ _ENDING = (signal.SIGTERM, signal.SIGHUP)
 _BRACKETED_PASTE = ("\x1b[?2004h", "\x1b[?2004l")
 
 
+ESCAPE_SECONDS = 0.05
+"""How long the rest of a key is waited for; people notice an escape key that is slower than 100 ms."""
+
+UNFINISHED = re.compile(
+    rb"\x1b(?:O|\[[0-9;]*)?\Z|[\xc2-\xdf]\Z|[\xe0-\xef][\x80-\xbf]?\Z|[\xf0-\xf4][\x80-\xbf]{0,2}\Z", re.DOTALL
+)
+"""Bytes that more bytes make a key of: a started escape sequence, or a started character of UTF-8."""
+
+
 class _Wake(CurtsiesEvent):
     """Something was posted."""
+
+
+class _PatientInput(Input):
+    """Curtsies' input, which takes half a key for a whole one where a read ends in the middle of it.
+
+    The rest of an escape sequence or a character is waited for, shortly: escape alone is a key too.
+    """
+
+    def _nonblocking_read(self) -> int:
+        count = super()._nonblocking_read()
+        while count and UNFINISHED.search(b"".join(self.unprocessed_bytes[-8:])):
+            if not select.select([self.fileno()], [], [], ESCAPE_SECONDS)[0]:
+                break
+            more = super()._nonblocking_read()
+            if not more:
+                break
+            count += more
+        return count
 
 
 class Terminal:
@@ -40,7 +68,7 @@ class Terminal:
     def __init__(self) -> None:
         """Prepare; nothing is changed before the context is entered."""
         self._window = Window(sys.__stdout__)
-        self._input = Input(disable_terminal_start_stop=True)
+        self._input = _PatientInput(disable_terminal_start_stop=True)
         self._keys = KeyReader()
         self._inbox: deque[Event] = deque()
         self._trigger = self._input.threadsafe_event_trigger(_Wake)

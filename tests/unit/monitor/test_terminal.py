@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import select
 import signal
 import struct
 import subprocess
@@ -39,11 +40,14 @@ class Monitor:
         self._screen = pyte.Screen(80, 24)
         self._stream = pyte.ByteStream(self._screen)
         self._changed = threading.Condition()
+        self._stopping = threading.Event()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
-        while True:
+        while not self._stopping.is_set():
+            if not select.select([self.master], [], [], 0.05)[0]:
+                continue
             try:
                 content = os.read(self.master, 65536)
             except OSError:
@@ -65,12 +69,17 @@ class Monitor:
         _, said = self.process.communicate(timeout=WAIT)
         return self.process.returncode, said
 
+    def hang_up(self) -> None:
+        """Close the terminal under the monitor."""
+        self._stopping.set()
+        self._reader.join(WAIT)
+        os.close(self.master)
+
     def close(self) -> None:
         if self.process.poll() is None:
             self.process.kill()
         self.process.communicate()
-        self._reader.join(WAIT)
-        os.close(self.master)
+        self.hang_up()
 
 
 @pytest.fixture
@@ -113,6 +122,13 @@ def test_a_paste_in_brackets_is_one_though_it_comes_in_parts(monitor: Monitor) -
     assert monitor.process.poll() is None
 
 
+def test_a_character_and_a_key_that_come_in_parts_are_one(monitor: Monitor) -> None:
+    for part in ("日".encode()[:1], "日".encode()[1:], b"\x1b[", b"B"):
+        monitor.send(b"/" if part == b"\xe6" else b"")
+        monitor.send(part)
+    monitor.wait_for(" /日   Enter keeps it")
+
+
 def test_a_new_size_is_drawn(monitor: Monitor) -> None:
     fcntl.ioctl(monitor.master, termios.TIOCSWINSZ, struct.pack("HHHH", 9, 30, 0, 0))
     os.killpg(monitor.process.pid, signal.SIGWINCH)
@@ -122,7 +138,7 @@ def test_a_new_size_is_drawn(monitor: Monitor) -> None:
 def test_it_ends_when_its_terminal_is_closed() -> None:
     running = Monitor()
     running.wait_for("HTTP Dispatcher")
-    os.close(running.master)
+    running.hang_up()
     try:
         assert b"" == running.end()[1]
     finally:
