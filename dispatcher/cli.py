@@ -15,7 +15,7 @@ from docopt import DocoptExit, docopt
 
 from dispatcher import __version__
 from dispatcher.errors import DispatcherError, ExitStatus, SettingsError
-from dispatcher.options import COMMANDS, MODES, PROGRAM, Command, Option, overview, usage
+from dispatcher.options import COMMANDS, MODES, PROGRAM, SYSTEMD_USAGE, Command, Option, overview, usage
 
 Given = Mapping[str, Any]
 
@@ -47,9 +47,12 @@ def _run(arguments: list[str]) -> int:
         return _print(_versions() if "--verbose" in rest else f"{PROGRAM} {__version__}\n")
     if name.startswith("-"):
         raise SettingsError(f"the command comes first, before {name}; {PROGRAM} --help lists the commands")
+    if name == "systemd":
+        return _print(_systemd(rest))
     command = COMMANDS.get(name)
     if command is None:
-        raise SettingsError(f"there is no command {name!r}{_suggest(name, COMMANDS)}; {PROGRAM} --help lists them")
+        near = _suggest(name, [*COMMANDS, "systemd"])
+        raise SettingsError(f"there is no command {name!r}{near}; {PROGRAM} --help lists them")
     if any(argument in ("-h", "--help") for argument in rest):
         return _print(usage(command))
     return _RUNNERS[command.name](_parse(command, rest), os.environ)
@@ -59,6 +62,26 @@ def _versions() -> str:
     from dispatcher import inventory  # noqa: PLC0415 (see the module's first lines)
 
     return inventory.text()
+
+
+def _systemd(arguments: list[str]) -> str:
+    """Return the unit that runs a command with these options, or the help to that."""
+    role, *rest = arguments or [""]
+    if any(argument in ("-h", "--help") for argument in arguments):
+        return SYSTEMD_USAGE
+    if role not in ("agent", "coordinator"):
+        raise SettingsError(
+            f"systemd: needs agent or coordinator first, not {role!r}; {PROGRAM} systemd --help says more"
+        )
+    given = _parse(COMMANDS[role], rest)
+    if given.get("--state-dir"):
+        raise SettingsError("--state-dir: a unit has its own, /var/lib/dispatcher-coordinator")
+    from dispatcher import settings, systemd  # noqa: PLC0415 (see the module's first lines)
+
+    # The environment of whoever asks is not the unit's.
+    if role == "agent":
+        return systemd.agent(rest, settings.agent(given, {}))
+    return systemd.coordinator(rest, settings.coordinator(given, {}))
 
 
 def _print(text: str) -> int:

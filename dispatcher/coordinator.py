@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tornado.netutil import bind_sockets
 
-from dispatcher import __version__, logs
+from dispatcher import __version__, logs, sd_notify
 from dispatcher.actors.config import ConfigStore
 from dispatcher.actors.history import HistoryLog
 from dispatcher.actors.history_reader import HistoryReader
@@ -70,9 +70,12 @@ async def _run(settings: CoordinatorSettings) -> int:
     helpers = [
         asyncio.create_task(services.feed.run(services)),
         asyncio.create_task(watch_loop(settings.stall_warning)),
+        asyncio.create_task(sd_notify.feed_watchdog()),
     ]
     logs.announce(f"coordinator ready on {_url(sockets[0])}")
+    sd_notify.ready(f"ready on {_url(sockets[0])}")
     await stop.wait()
+    sd_notify.stopping("draining")
     await _drain(settings, services, server)
     server.stop()
     await server.close_all_connections()

@@ -250,9 +250,19 @@ def _shown_default(option: Option) -> str:
     return "" if option.default is None else f"`{option.default}`"
 
 
+SYSTEMD = "print a hardened systemd unit that runs `agent` or `coordinator`"
+SYSTEMD_USAGE = (
+    f"{SYSTEMD[0].upper()}{SYSTEMD[1:]}.\n\n"
+    f"Usage: {PROGRAM} systemd agent|coordinator [options]\n\n"
+    f"The options are those of the command, see {PROGRAM} agent --help; they go into the unit as\n"
+    "they stand. State and unpacked packages have folders of the unit's own. Nothing is installed.\n"
+)
+
+
 def overview() -> str:
     """Write the usage text of the program."""
-    commands = "\n".join(f"  {command.name:<14}{command.summary}" for command in COMMANDS.values())
+    rows = [(command.name, command.summary) for command in COMMANDS.values()] + [("systemd", SYSTEMD)]
+    commands = "\n".join(f"  {name:<14}{summary}" for name, summary in rows)
     return (
         "HTTP Dispatcher sends one configured HTTP request through a pool of IPv6 addresses.\n\n"
         f"Usage: {PROGRAM} COMMAND [options]\n"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
-from dispatcher import __version__, logs
+from dispatcher import __version__, logs, sd_notify
 from dispatcher.agent.link import CONNECT_SECONDS, Link, LinkLostError, LinkRefusedError, LinkUser
 from dispatcher.errors import RefusedError
 from dispatcher.wire.messages import RefusalCode
@@ -88,6 +88,7 @@ class Connector:
                 self._consider(error)
             except LinkLostError as error:
                 logger.warning("%s", error)
+            sd_notify.tell(f"connecting to {self._url} again")
             pause = self._backoff.next_pause()
             logger.info("connecting again in %.1f s", pause)
             await asyncio.sleep(pause)
@@ -104,6 +105,7 @@ class Connector:
         self._backoff.reset()
         self._was_connected = True
         logs.announce(f"agent {self._agent_id} connected to {self._url}")
+        sd_notify.tell(f"connected to {self._url} as {self._agent_id}")
 
     def _consider(self, error: LinkRefusedError) -> None:
         if error.refusal.code in _FINAL:

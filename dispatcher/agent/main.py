@@ -7,7 +7,7 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from dispatcher import logs
+from dispatcher import logs, sd_notify
 from dispatcher.agent.address_rules import AddressOptions
 from dispatcher.agent.addresses import AddressWatcher
 from dispatcher.agent.connector import Connector
@@ -47,17 +47,23 @@ async def _run(settings: AgentSettings) -> int:
     await watcher.start()
     if not watcher.snapshot():
         logger.warning("this machine has no IPv6 address that may be used; addresses are taken up as they come")
-    stall_watch = asyncio.create_task(watch_loop(settings.stall_warning))
+    helpers = [
+        asyncio.create_task(watch_loop(settings.stall_warning)),
+        asyncio.create_task(sd_notify.feed_watchdog()),
+    ]
+    # Ready to try: an agent keeps trying, and a coordinator that is down is no failed start.
+    sd_notify.ready(f"connecting to {settings.coordinator_url}")
     connecting = asyncio.create_task(connector.run())
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait((connecting, stopping), return_when=asyncio.FIRST_COMPLETED)
         if connecting.done():
             connecting.result()  # raises why the coordinator refused
+        sd_notify.stopping("draining")
         logger.info("draining: %d executions in flight", executor.in_flight)
         await worker.drain(settings.drain_timeout)
     finally:
-        for task in (connecting, stopping, stall_watch):
+        for task in (connecting, stopping, *helpers):
             task.cancel()
         with suppress(asyncio.CancelledError, Exception):
             await connecting
