@@ -125,7 +125,9 @@ def test_the_settings_of_the_readme_are_those_of_the_program() -> None:
     """To write them anew: ``python -c 'from dispatcher import options; print(options.markdown_table())'``."""
     readme = (readme_run.ROOT / "README.md").read_text(encoding="utf-8")
 
-    assert options.markdown_table().strip() == readme.split("<!-- settings -->")[1].split("<!-- /settings -->")[0].strip()
+    assert (
+        options.markdown_table().strip() == readme.split("<!-- settings -->")[1].split("<!-- /settings -->")[0].strip()
+    )
 
 
 def test_the_first_command_shows_twelve_executions(shell: Shell) -> None:
