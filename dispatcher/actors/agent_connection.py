@@ -36,7 +36,7 @@ from dispatcher.actors.messages import (
 from dispatcher.errors import FailureKind
 from dispatcher.wire import messages as wire
 from dispatcher.wire.limits import MAX_ADDRESSES
-from dispatcher.wire.version import WIRE
+from dispatcher.wire.version import WIRE, describe
 
 if TYPE_CHECKING:
     from pykka import ActorRef
@@ -130,7 +130,14 @@ class AgentConnection(LoopActor):
         self._addresses = {}
         opened.link.send(wire.Welcome(wire=WIRE, agent_id=self._agent_id, version=self._server_version))
         self._go_to(AgentState.CONNECTED)
-        logger.info("agent %s connected", self._agent_id)
+        logger.info("agent %s connected%s", self._agent_id, self._difference(opened.hello))
+
+    def _difference(self, hello: wire.Hello) -> str:
+        """Say in what the agent's program differs from ours; older and newer ones of one wire version work together."""
+        if (hello.version, hello.wire) == (self._server_version, WIRE):
+            return ""
+        theirs = f"{hello.version!r} (wire {describe(hello.wire)})"  # quoted: it is the agent's own word
+        return f"; it runs {theirs}, this coordinator {self._server_version!r} (wire {describe(WIRE)})"
 
     def _close(self, closed: LinkClosed) -> None:
         if closed.link is self._link:

@@ -55,13 +55,23 @@ def _cells(state: State, agent: Agent) -> Sequence[Callable[[], Span]]:
         lambda: span(numbers.count(agent.failed), "bad" if agent.failed else ""),
         lambda: span(_seen(state, agent)),
         lambda: span(agent.hostname),
-        lambda: span(agent.version),
+        lambda: _version(state, agent),
     )
 
 
 def _seen(state: State, agent: Agent) -> str:
     """A connected agent answers pings all the time, whenever it last had something to say."""
     return "now" if agent.state in ("connected", "draining") else numbers.since(agent.last_seen_at, state.now)
+
+
+def _version(state: State, agent: Agent) -> Span:
+    """A column may be too narrow for what differs, so a mark says that it does; the agent's own screen says more."""
+    return span(f"!{agent.version}", "warn") if _difference(state, agent) else span(agent.version)
+
+
+def _difference(state: State, agent: Agent) -> str:
+    ours = state.shown.stats.get("version")
+    return f"  (the coordinator runs {ours})" if ours and agent.version and ours != agent.version else ""
 
 
 def detail_lines(state: State, agent_id: str) -> list[Line]:
@@ -74,7 +84,7 @@ def detail_lines(state: State, agent_id: str) -> list[Line]:
         line("agent       ", span(agent.agent_id, "title")),
         line("state       ", Span(f"{glyph} ", style), span(agent.state, style)),
         line("host        ", span(agent.hostname or "unknown")),
-        line("version     ", span(agent.version or "unknown")),
+        line("version     ", span(agent.version or "unknown"), span(_difference(state, agent), "warn")),
         line("connected   ", span(agent.connected_at or "never")),
         line(
             "last seen   ",

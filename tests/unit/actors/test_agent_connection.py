@@ -97,7 +97,7 @@ def answer(identifier: str = "x", body: bytes = b"", **fields: Any) -> wire.Resu
 class Agent:
     """A connection with a link, and the shorthand of its tests."""
 
-    def __init__(self, grace: float = 0.0) -> None:
+    def __init__(self, grace: float = 0.0, server_version: str = "9") -> None:
         self.pool: list[Any] = []
         self.registry: list[Any] = []
         self.ref: pykka.ActorRef[AgentConnection] = AgentConnection.start(
@@ -108,7 +108,7 @@ class Agent:
             pool=Told.start(self.pool),
             registry=Told.start(self.registry),
             grace_seconds=grace,
-            server_version="9",
+            server_version=server_version,
         )
         self.link: Link = Link()
 
@@ -610,9 +610,23 @@ def test_links_that_come_and_go_are_logged_by_agent(caplog: pytest.LogCaptureFix
 
     caplog.set_level(logging.INFO)
     on_agent(test)
-    assert ["agent agent-01 connected", "agent agent-01 gone: it broke"] == [
-        record.getMessage() for record in caplog.records if record.name.startswith("dispatcher.")
-    ]
+    differs = "; it runs '1.2.3' (wire 1.0), this coordinator '9' (wire 1.0)"
+    assert [f"agent agent-01 connected{differs}", "agent agent-01 gone: it broke"] == logged(caplog)
+
+
+def test_an_agent_of_the_coordinators_own_version_has_nothing_that_differs(caplog: pytest.LogCaptureFixture) -> None:
+    async def test() -> None:
+        Agent(server_version=HELLO.version).open()
+        await turns()
+
+    caplog.set_level(logging.INFO)
+    on_loop(test)
+    assert ["agent agent-01 connected"] == logged(caplog)
+
+
+def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return what our own loggers said."""
+    return [record.getMessage() for record in caplog.records if record.name.startswith("dispatcher.")]
 
 
 class AnyOrder(RuleBasedStateMachine):

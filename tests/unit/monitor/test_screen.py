@@ -121,6 +121,14 @@ def test_a_state_is_a_word_and_a_glyph_and_not_only_a_colour() -> None:
     assert [row for row in rows if "✖ agent-02 lost" in row]
 
 
+def test_an_agent_of_another_version_than_the_coordinator_is_marked_and_both_are_told() -> None:
+    state = after(told(focus=Panel.AGENTS), Told(snapshot(agents=[agent(0, version="0.0.9"), agent(1)])))
+    drawn = text(state, (200, 50))
+    assert "!0.0.9" in drawn
+    assert "!0.1.0" not in drawn
+    assert "version     0.0.9  (the coordinator runs 0.1.0)" in text(pressed(state, "enter"))
+
+
 def test_an_exit_that_is_not_used_says_why_where_there_is_room() -> None:
     pool = {
         "size": 1,
