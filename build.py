@@ -25,7 +25,8 @@ if sys.version_info < (3, 11):  # noqa: UP036  said by this file to whoever runs
 
 from dispatcher.bootstrap import PURE
 from dispatcher.errors import DispatcherError, SettingsError
-from dispatcher.packaging import pack, prune, targets
+from dispatcher.packaging import pack, prune, pythons, targets
+from dispatcher.packaging.environment import Environment, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -36,7 +37,8 @@ PYZ = ROOT / "dist" / "dispatcher.pyz"
 BILL = PYZ.with_name("dispatcher.cdx.json")
 SUMS = PYZ.with_name("SHA256SUMS")
 VENV = ROOT / ".venv"
-PYTHON = VENV / "bin" / "python"
+ENVIRONMENT = Environment(VENV)
+PYTHON = ENVIRONMENT.python
 LOCK = ROOT / "requirements.lock"
 DEV_LOCK = ROOT / "requirements-dev.lock"
 BUILD_LOCK = ROOT / "requirements-build.lock"
@@ -45,8 +47,6 @@ BUILD_LOCK = ROOT / "requirements-build.lock"
 CACHE = BUILD / "cache"
 """Where files built here unpack themselves to, so that each build does not leave 50 MB in the user's own cache."""
 
-_PIP = ("-m", "pip", "--disable-pip-version-check", "--quiet")
-_CHECKED = ("--require-hashes", "--only-binary", ":all:", "--no-deps", "--requirement")
 _UNUSED_BUILD_SECONDS = 3600.0
 
 
@@ -65,18 +65,30 @@ def build(arguments: list[str]) -> int:
 
 
 def test(arguments: list[str]) -> int:
-    """Run all tests, or what the pytest arguments select."""
-    with _alone():
-        _have_tools()
-        _have_file()
-    _replace([str(PYTHON), "-m", "pytest", *arguments])
+    """Run all tests, or what the pytest arguments select; `--matrix` first: under every Python of this machine."""
+    if arguments[:1] != ["--matrix"]:
+        with _alone():
+            ENVIRONMENT.have(DEV_LOCK)
+            _have_file()
+        _replace([str(PYTHON), "-m", "pytest", *arguments])
+    return _test_under_every_python(arguments[1:])
+
+
+def _test_under_every_python(arguments: list[str]) -> int:
+    """Each Python makes the environment anew, so this takes a minute for each more than the tests themselves."""
+    found = {version: path for version in targets.PYTHONS if (path := pythons.find(version))}
+    statuses = {version: _status([path, Path(__file__).name, "test", *arguments]) for version, path in found.items()}
+    for version in targets.PYTHONS:
+        status = statuses.get(version)
+        say(f"Python {version}: {'not on this machine' if status is None else f'exit status {status}'}")
+    return max(statuses.values(), default=1)
 
 
 def check(arguments: list[str]) -> int:
     """Run ruff and mypy over everything."""
     _no_more(arguments)
     with _alone():
-        _have_tools()
+        ENVIRONMENT.have(DEV_LOCK)
     tools = (["ruff", "check"], ["ruff", "format", "--check"], ["mypy"])
     # All of them run, so that one look shows everything.
     return max([_status([str(PYTHON), "-m", *tool]) for tool in tools])
@@ -96,7 +108,7 @@ def bench(arguments: list[str]) -> int:
     if name and name not in names:
         raise SettingsError(f"no measurement {name!r}; there are: {', '.join(names)}")
     with _alone():
-        _have_tools()
+        ENVIRONMENT.have(DEV_LOCK)
         _have_file()
     chosen = [name] if name else names
     return max([_status([str(PYTHON), "-m", f"tests.bench.bench_{one}", *rest]) for one in chosen], default=0)
@@ -105,7 +117,7 @@ def bench(arguments: list[str]) -> int:
 def lock(arguments: list[str]) -> int:
     """Write the lock files from pyproject.toml; `--upgrade` takes newer versions than the locked ones."""
     with _alone():
-        _have_tools()
+        ENVIRONMENT.have(DEV_LOCK)
     dev = ("--extra", "dev", "--constraint", LOCK.name, "pyproject.toml")
     alone = ("--group", "build", "--constraint", DEV_LOCK.name)
     for what, target in ((("pyproject.toml",), LOCK), (dev, DEV_LOCK), (alone, BUILD_LOCK)):
@@ -145,15 +157,15 @@ def _build(wanted: Sequence[targets.Target]) -> None:
     if CACHE.is_dir():
         prune.prune(str(CACHE), keep="", unused_seconds=_UNUSED_BUILD_SECONDS)
     digest = hashlib.sha256(PYZ.read_bytes()).hexdigest()
-    _say(f"{PYZ.relative_to(ROOT)}: {PYZ.stat().st_size / 1e6:.1f} MB, SHA-256 {digest}")
-    _say(f"for {', '.join(sets)}")
+    say(f"{PYZ.relative_to(ROOT)}: {PYZ.stat().st_size / 1e6:.1f} MB, SHA-256 {digest}")
+    say(f"for {', '.join(sets)}")
 
 
 def _describe() -> None:
     """Write what is published beside the file: its bill of materials, and the checksums of both."""
     python = sys.executable
     if find_spec("cyclonedx") is None:
-        _have_packages(BUILD_LOCK, DEV_LOCK)
+        ENVIRONMENT.have(BUILD_LOCK, DEV_LOCK)
         python = str(PYTHON)
     # The time of the sources and not of the build, so that the same sources give the same bill.
     time = _output(["git", "show", "--no-patch", "--format=%cI", "HEAD"]) or "1980-01-01T00:00:00+00:00"
@@ -200,8 +212,8 @@ def locked_packages(target: targets.Target) -> Path:
     digest = hashlib.sha256(LOCK.read_bytes()).hexdigest()[:16]
     folder = BUILD / "packages" / f"{target.tag}-{digest}"
     if not folder.is_dir():
-        _have_packages(BUILD_LOCK, DEV_LOCK)
-        _say(f"fetching the packages of {LOCK.name} for {target.tag}")
+        ENVIRONMENT.have(BUILD_LOCK, DEV_LOCK)
+        say(f"fetching the packages of {LOCK.name} for {target.tag}")
         targets.install(target, LOCK, folder, [str(PYTHON), "-m", "uv"])
     return folder
 
@@ -215,40 +227,6 @@ def _commit() -> str:
         ["git", "--no-optional-locks", "status", "--porcelain", "--", "dispatcher", LOCK.name, Path(__file__).name]
     )
     return f"{commit}.dirty" if changed else commit
-
-
-# The virtual environment
-
-
-def _have_tools() -> None:
-    _have_packages(DEV_LOCK)
-
-
-def _have_packages(lock: Path, *others: Path) -> None:
-    """Bring the virtual environment to what a lock says; a matter of milliseconds where it, or one of `others`, is."""
-    _have_venv()
-    stamp = VENV / "installed"
-    installed = stamp.read_text() if stamp.is_file() else ""
-    if installed not in [hashlib.sha256(path.read_bytes()).hexdigest() for path in (lock, *others)]:
-        _say(f"installing the packages of {lock.name} into {VENV.name}")
-        _run([str(PYTHON), *_PIP, "install", *_CHECKED, str(lock)])
-        stamp.write_text(hashlib.sha256(lock.read_bytes()).hexdigest())
-
-
-def _have_venv() -> None:
-    stamp = VENV / "made-by"
-    maker = f"{sys.version}\n{sys.base_prefix}\n"
-    if PYTHON.exists() and stamp.is_file() and stamp.read_text() == maker:
-        return
-    missing = [name for name in ("venv", "ensurepip") if find_spec(name) is None]
-    if missing:
-        package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
-        what = f"{sys.executable} comes without {' and '.join(missing)}"
-        raise SettingsError(f"{what}; install it (Debian, Ubuntu: apt-get install {package})")
-    _say(f"making {VENV.name} with {sys.executable}")
-    base = getattr(sys, "_base_executable", sys.executable)
-    _run([base, "-m", "venv", "--clear", str(VENV)])
-    stamp.write_text(maker)
 
 
 def _compile_command() -> list[str]:
@@ -266,10 +244,6 @@ def _alone() -> Iterator[None]:
     with (BUILD / "lock").open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def _run(command: list[str]) -> None:
@@ -311,13 +285,13 @@ def main(arguments: list[str]) -> int:
     name, *rest = arguments
     if name not in COMMANDS:
         close = difflib.get_close_matches(name, COMMANDS, n=1)
-        _say(f"build.py: no command {name!r}{f'; did you mean {close[0]!r}?' if close else ''}")
-        _say(_usage())
+        say(f"build.py: no command {name!r}{f'; did you mean {close[0]!r}?' if close else ''}")
+        say(_usage())
         return 2
     try:
         return COMMANDS[name](rest)
     except DispatcherError as error:
-        _say(f"build.py: {error}")
+        say(f"build.py: {error}")
         return error.exit_status
 
 

@@ -64,6 +64,7 @@ FRONT_PACKAGE = "docopt"
 
 _SHEBANG = b"#!/usr/bin/env python3\n"
 _FIXED_TIME = (1980, 1, 1, 0, 0, 0)
+_BUILD_ONLY = ("bill", "cwcwidth_stand_in", "environment", "pack", "pythons", "targets")
 _NOT_OURS_TO_PACK = tuple(
     f"dispatcher/packaging/{name}.py" for name in ("bill", "cwcwidth_stand_in", "pack", "targets")
 )

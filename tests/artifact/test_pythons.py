@@ -2,42 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 import dispatcher
+from dispatcher.packaging import pythons, targets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.artifact.conftest import Gateway
 
-NEW = [f"3.{minor}" for minor in range(11, 16)]
+NEW = targets.PYTHONS
 OLD = ["2.7", *(f"3.{minor}" for minor in range(6, 11))]
-
-
-def candidates(version: str) -> Iterator[str]:
-    """Yield where this machine may have that Python."""
-    if found := shutil.which(f"python{version}"):
-        yield found
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    for folder in sorted(pyenv.glob(f"versions/{version}.*")):
-        yield str(folder / "bin" / f"python{version}")
 
 
 def python(version: str) -> str:
     """Return the path of that Python, or skip."""
-    for path in candidates(version):
-        done = subprocess.run([path, "--version"], check=False, capture_output=True, text=True)
-        if f"Python {version}." in done.stdout + done.stderr:
-            return path
-    pytest.skip(f"this machine has no Python {version}")
+    return pythons.find(version) or pytest.skip(f"this machine has no Python {version}")
 
 
 @pytest.mark.parametrize("version", NEW)
