@@ -115,8 +115,10 @@ def use_packages(*, may_unpack: bool = True) -> None:
     if folder is not None:
         import_from(folder)
     elif may_unpack:
-        from dispatcher.packaging import unpack  # noqa: PLC0415  only a first start pays for it
-
+        try:
+            from dispatcher.packaging import unpack  # noqa: PLC0415  only a first start pays for it
+        except ImportError as error:
+            raise NotUsableError(f"dispatcher.pyz cannot be unpacked by {sys.executable}: {error}") from error
         unpack.provide(name)
 
 

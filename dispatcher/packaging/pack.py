@@ -48,7 +48,8 @@ if __name__ == "__main__":
     damage = find_damage()
     if damage:
         how = "copy it again and compare its SHA-256 with the published one"
-        sys.exit(sys.stderr.write("%s is damaged (%s); %s\\n" % (sys.argv[0], damage, how)) and 2)
+        sys.stderr.write("%s is damaged (%s); %s\\n" % (sys.argv[0], damage, how))
+        sys.exit(2)
     from dispatcher.bootstrap import start
     sys.exit(start())
 """

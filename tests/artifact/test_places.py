@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,8 +12,6 @@ import pytest
 from dispatcher.bootstrap import target_tag
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.artifact.conftest import Gateway
 
 UNSHARE = ["unshare", "-m"] if os.geteuid() == 0 else ["unshare", "-Urm"]
@@ -146,3 +145,18 @@ def test_where_nothing_will_do_each_place_gets_a_line(gateway: Gateway, probe: P
     ]
     assert memory.startswith("  memory: ")
     assert "DISPATCHER_CACHE" in advice
+
+
+WITHOUT_ZLIB = """
+import runpy, sys
+sys.modules["zlib"] = None  # as in a Python that was built without it
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def test_a_python_without_zlib_is_told_in_one_line(gateway: Gateway, probe: Path) -> None:
+    done = gateway.run(Path("-c"), WITHOUT_ZLIB, str(probe))
+    assert (2, "") == (done.returncode, done.stdout)
+    assert 1 == done.stderr.count("\n")
+    assert done.stderr.startswith(f"dispatcher.pyz cannot be unpacked by {gateway.python}: import of zlib halted")
