@@ -86,7 +86,7 @@ class AgentsHandler(BaseHandler):
             await self._write_agent(status)
             separator, waiting = b",", waiting + 1
             if waiting > _WRITTEN_A_TURN:
-                await self.flush()
+                await self.flush_in_turns()
                 waiting = 0
         self.write(b"]}" if separator == b"," else separator + b"]}")
 
@@ -100,7 +100,7 @@ class AgentsHandler(BaseHandler):
             part = [_address_json(report) for report in status.addresses[start : start + _WRITTEN_A_TURN]]
             self.write((b"," if start else b"") + dump(part)[1:-1])
             if len(part) == _WRITTEN_A_TURN:
-                await self.flush()
+                await self.flush_in_turns()
         self.write(b"]" + tail)
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from dispatcher.actors.errors import StoreError
 from dispatcher.actors.loop_actor import ask
 from dispatcher.actors.messages import StoreRequest
+from dispatcher.record import dump
 from dispatcher.web.base import BaseHandler
-from dispatcher.web.configured import SCHEMA
+from dispatcher.web.configured import SCHEMA, to_spec
 from dispatcher.web.operations import Operation
 from dispatcher.web.problems import Problem
 from dispatcher.web.representations import ConfigurationSchema
@@ -40,13 +41,13 @@ class ConfigHandler(BaseHandler):
 
     async def post(self) -> None:
         """Check, store, and return what is now configured."""
-        request = self.load(SCHEMA, self.json_body())
+        request = await self.apart(lambda: self.load(SCHEMA, self.json_body()))
         try:
             stored = await ask(self.services.config, StoreRequest(request))
         except StoreError as error:
             raise Problem(503, "store_unavailable", str(error)) from error
-        self.services.configured.replace(stored)
-        self.write_json(_as_json(stored))
+        self.services.configured.replace(stored, await self.apart(lambda: to_spec(stored.request)))
+        self.write_json(await self.apart(lambda: dump(_as_json(stored))))
 
 
 def _as_json(stored: StoredRequest) -> dict[str, Any]:

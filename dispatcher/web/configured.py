@@ -27,12 +27,18 @@ class Configured:
 
     def __init__(self, stored: StoredRequest | None) -> None:
         """Take what the store had at the start."""
-        self.replace(stored)
-
-    def replace(self, stored: StoredRequest | None) -> None:
-        """Take what was committed."""
         self.stored = stored
         self.spec = None if stored is None else to_spec(stored.request)
+
+    def replace(self, stored: StoredRequest, spec: RequestSpec) -> None:
+        """Take what was committed and the request that it means, unless a newer one is here already."""
+        if self.stored is None or stored.revision > self.stored.revision:
+            self.stored, self.spec = stored, spec
+
+    @property
+    def body_size(self) -> int:
+        """How large the stored body is, as it is stored."""
+        return 0 if self.stored is None else sum(len(self.stored.request[name] or "") for name in _BODY_FIELDS)
 
     def merged(self, overrides: Mapping[str, Any]) -> dict[str, Any]:
         """Return the configuration with `overrides` over it, to be checked as a whole."""

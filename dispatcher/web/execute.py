@@ -55,10 +55,12 @@ class ExecuteHandler(BaseHandler):
 
     async def post(self) -> None:
         """Execute the configured request with what the body overrides."""
-        overrides = self.json_body(if_empty={})
+        overrides = await self.apart(lambda: self.json_body(if_empty={}))
         if self.services.configured.stored is None and "url" not in overrides:
             raise _not_configured()
-        await self._execute_and_answer(to_spec(self.load(SCHEMA, self.services.configured.merged(overrides))))
+        stored = self.services.configured.body_size
+        merged = self.services.configured.merged(overrides)
+        await self._execute_and_answer(await self.apart(lambda: to_spec(self.load(SCHEMA, merged)), stored=stored))
 
     async def _execute_and_answer(self, spec: RequestSpec) -> None:
         try:

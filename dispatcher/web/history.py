@@ -49,7 +49,7 @@ class HistoryHandler(BaseHandler):
             self.write(record)
             separator, waiting = b",", waiting + len(record)
             if waiting > _WRITE_BYTES:
-                await self.flush()
+                await self.flush_in_turns()
                 waiting = 0
         if not records:
             self.write(separator)

@@ -32,7 +32,7 @@ class PoolHandler(BaseHandler):
         for start in range(0, len(pool.exits), _EXITS_A_TURN):
             part = [exit_json(status) for status in pool.exits[start : start + _EXITS_A_TURN]]
             self.write((b"," if start else b"") + dump(part)[1:-1])
-            await self.flush()
+            await self.flush_in_turns()
         self.write(b"]}")
 
 

@@ -56,7 +56,7 @@ class ProgramHandler(BaseHandler):
             self.set_header("Content-Length", str(os.fstat(file.fileno()).st_size))
             while chunk := await asyncio.to_thread(file.read, _CHUNK_BYTES):
                 self.write(chunk)
-                await self.flush()
+                await self.flush_in_turns()
 
 
 def _open() -> BufferedReader:

@@ -17,15 +17,14 @@ from typing import TYPE_CHECKING
 from dispatcher.record import JsonObject, dump
 
 if TYPE_CHECKING:
-    from tornado.web import RequestHandler
-
     from dispatcher.record import Record
+    from dispatcher.web.base import BaseHandler
 
 PIECE_BYTES = 3 * 64 * 1024
 """A piece of a body; a multiple of 3, so that pieces of base64 join without padding."""
 
 
-async def write(handler: RequestHandler, record: Record) -> None:
+async def write(handler: BaseHandler, record: Record) -> None:
     """Write the whole record as the handler's answer."""
     if len(record.body) <= PIECE_BYTES:
         handler.write(record.to_json_bytes())
@@ -42,7 +41,7 @@ async def write(handler: RequestHandler, record: Record) -> None:
     handler.write(head)
     for piece in _text_pieces(record.body) if is_text else _base64_pieces(record.body):
         handler.write(piece)
-        await handler.flush()
+        await handler.flush_in_turns()
     handler.write(tail)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
 
 from dispatcher.actors.loop_actor import stop_actor
+from dispatcher.web.base import BaseHandler
 from tests.support.api import PROBLEM, Served, raw_request
 
 POSTS = ("/api/config/request", "/api/execute", "/api/agents/register")
@@ -142,3 +144,17 @@ def test_problems_have_the_members_of_rfc_9457(shared: Served) -> None:
     problem = json.loads(shared.call("GET", "/nothing").body)
     assert ["type", "title", "status", "detail"] == list(problem)
     assert ("urn:http-dispatcher:problem:not_found", "Not Found", 404) == tuple(problem.values())[:3]
+
+
+def test_a_flush_lets_the_loop_turn_where_there_is_nothing_to_wait_for() -> None:
+    class ReadsFast:
+        async def flush(self) -> None:
+            """Everything was taken at once."""
+
+    async def test() -> list[str]:
+        turned: list[str] = []
+        asyncio.get_running_loop().call_soon(turned.append, "turned")
+        await BaseHandler.flush_in_turns(ReadsFast())  # type: ignore[arg-type]  # all that it needs of a handler
+        return turned
+
+    assert ["turned"] == asyncio.run(test())

@@ -59,3 +59,15 @@ def test_an_override_changes_nothing_that_is_stored() -> None:
     before = dict(kept.stored.request) if kept.stored else {}
     kept.merged({"headers": [], "body": "x"})["headers"].append(["C", "d"])
     assert before == (kept.stored and kept.stored.request)
+
+
+def test_an_older_request_that_took_longer_to_read_replaces_no_newer_one() -> None:
+    known = configured()
+    older = StoredRequest(2, SCHEMA.load({"url": "http://older/"}))
+    newer = StoredRequest(3, SCHEMA.load({"url": "http://newer/"}))
+
+    known.replace(newer, to_spec(newer.request))
+    known.replace(older, to_spec(older.request))
+
+    assert known.stored is newer
+    assert to_spec(newer.request) == known.spec

@@ -36,7 +36,7 @@ class Collector:
     def write(self, piece: bytes) -> None:
         self.pieces.append(piece)
 
-    async def flush(self) -> None:
+    async def flush_in_turns(self) -> None:
         await asyncio.sleep(0)
 
 
