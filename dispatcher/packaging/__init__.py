@@ -16,5 +16,5 @@ What lies inside `dispatcher.pyz`, sorted by name, with fixed times:
 
 A target's tag is what Python puts into the names of its extension modules, such as `cpython-311-x86_64-linux-gnu`.
 The target `pure` is for every Python that has none of its own: no native packages, stand-ins where there can be one.
-A set's name is the tag of the Python and the hash of its list, so two files with the same content share one unpacked set.
+A set's name is the tag of the Python and the hash of its list, so files with the same content share one unpacked set.
 """
