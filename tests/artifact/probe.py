@@ -9,7 +9,7 @@ import sys
 
 def main() -> int:
     """Import what a real command imports, and print where it came from."""
-    if "--version" in sys.argv[1:]:
+    if "--help" in sys.argv[1:]:
         sys.stdout.write("probe\n")
         return 0
     import cwcwidth  # noqa: PLC0415  as late as in a real command

@@ -30,7 +30,7 @@ def test_planted_modules_in_pythonpath_and_the_current_folder_are_ignored(
     for pythonpath in (str(tmp_path / "planted"), "", ".", f":{tmp_path / 'planted'}"):
         gateway.env["PYTHONPATH"] = pythonpath
         assert clean == gateway.report(probe, cwd=tmp_path / "planted")
-        assert "probe\n" == gateway.run(probe, "--version", cwd=tmp_path / "planted").stdout
+        assert "probe\n" == gateway.run(probe, "--help", cwd=tmp_path / "planted").stdout
 
 
 def test_a_first_start_ignores_them_too(gateway: Gateway, probe: Path, tmp_path: Path) -> None:
