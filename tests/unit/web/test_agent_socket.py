@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
 from dispatcher.web import agent_socket
 from dispatcher.wire import limits
@@ -160,8 +161,6 @@ def test_an_agent_that_falls_silent_is_lost_within_interval_and_timeout(
 
 
 async def get(running: Running, path: str) -> dict[str, object]:
-    from tornado.simple_httpclient import SimpleAsyncHTTPClient  # noqa: PLC0415
-
     client = SimpleAsyncHTTPClient(force_instance=True)
     try:
         found: dict[str, object] = json.loads((await client.fetch(running.url + path)).body)
@@ -199,7 +198,10 @@ def test_a_body_larger_than_asked_for_is_not_kept_but_ends_its_execution(with_co
     async def test(running: Running) -> None:
         await post_json(f"{running.url}/api/config/request", {"url": "http://[2001:db8::80]/", "max_body_bytes": 1000})
         large = bytes(limits.CHUNK_BYTES * 3)
-        answer: Callable[[ScriptedAgent, Execute], None] = lambda agent, x: agent.send(ok(x, body=large))  # noqa: E731
+
+        def answer(agent: ScriptedAgent, execute: Execute) -> None:
+            agent.send(ok(execute, body=large))
+
         async with scripted_agent(running.url, [ADDRESS], answer=answer):
             with pytest.raises(Exception, match="502"):
                 await post_json(f"{running.url}/api/execute", {})
