@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -26,6 +27,8 @@ SECONDS = 60.0
 
 LOCAL = "By hand on one machine"
 TWO_MACHINES = "Quick start on two machines"
+INSTALL = "Install on a gateway"
+MONITOR = "The monitor"
 DEVELOP = "Develop"
 FIRST = ["python3 build.py demo", "python3 build.py test"]
 
@@ -70,7 +73,7 @@ class Shell:
         """Run a command and return its stdout; it has to succeed."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        quiet = command.replace("curl ", "curl -sS --fail-with-body --max-time 20 ", 1)
+        quiet = re.sub("^curl ", "curl -sS --fail-with-body --max-time 20 ", command)
         self._process.stdin.write(f"{quiet}\nprintf '\\n%s\\n' \"end $?\"\n")
         self._process.stdin.flush()
         output = ""
@@ -113,7 +116,9 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
 
 def test_no_command_of_the_readme_is_left_untested() -> None:
     """What no test below runs is `build.py test` and `.ci/run`, which run these tests, and `build.py check`."""
-    tested = [*FIRST, *readme_run.section(TWO_MACHINES), *readme_run.section(LOCAL), *readme_run.section(DEVELOP)]
+    tested = [*FIRST]
+    for title in (TWO_MACHINES, INSTALL, LOCAL, MONITOR, DEVELOP):
+        tested += readme_run.section(title)
 
     assert sorted(tested) == sorted(readme_run.commands())
     ci = (readme_run.ROOT / ".ci" / "run").read_text(encoding="utf-8")
@@ -147,6 +152,8 @@ def test_every_endpoint_answers_by_hand_on_one_machine(shell: Shell) -> None:
             shell.await_line("agent agent-01 connected")
             _await_exit("http://localhost:8000")
 
+    [once] = readme_run.section(MONITOR)
+    assert "agent-01" in shell.run(once)
     executed = json.loads(next(answer for command, answer in answers.items() if command.endswith("/api/execute")))
     assert "::1" == executed["source_ip"]
     assert 200 == executed["response"]["status"]
@@ -169,6 +176,11 @@ def test_the_quick_start_on_two_machines_works(shell: Shell) -> None:
             _await_exit("http://localhost:8000")
 
     assert "gateway-1" == json.loads(answer)["agent_id"]
+
+    answers = [shell.run(command) for command in readme_run.section(INSTALL)]
+    assert "dispatcher.new: OK" in answers[1]
+    assert 6 <= answers[3].count("ok ")
+    assert "ExecStart=" in answers[-1]
 
 
 def _await_exit(url: str) -> None:
