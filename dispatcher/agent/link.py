@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from tornado.httpclient import HTTPRequest
-from tornado.iostream import StreamClosedError
-from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, websocket_connect
+from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from dispatcher import __version__
 from dispatcher.errors import FailureKind, Party
@@ -129,8 +127,8 @@ class Link:
                 self._user.on_lost(self)
             for task in tasks:
                 task.cancel()
-                with suppress(asyncio.CancelledError, WebSocketClosedError, StreamClosedError):
-                    await task
+            # Not one by one with their cancellation suppressed: that would swallow a cancellation of our own.
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _connect(self, url: str) -> WebSocketClientConnection:
         request = HTTPRequest(url, connect_timeout=CONNECT_SECONDS, request_timeout=CONNECT_SECONDS)

@@ -103,6 +103,31 @@ def test_an_agent_without_an_id_keeps_the_one_that_it_was_given(capsys: pytest.C
     assert "agent made-up connected to http://127.0.0.1:" in capsys.readouterr().err
 
 
+class StopsWhenLost(Idle):
+    """A `LinkUser` to which the signal to stop comes in the very turn in which its link is lost."""
+
+    stop: Callable[[], object]
+
+    def on_lost(self, link: Any) -> None:
+        self.stop()
+
+
+def test_a_connector_that_is_cancelled_while_its_link_ends_ends_too() -> None:
+    async def test(coordinator: ScriptedCoordinator) -> None:
+        user = StopsWhenLost()
+        async with connecting(coordinator, user=user) as running:
+            user.stop = running.cancel
+            link = await coordinator.next_link()
+            await link.hear(Hello)
+            await user.welcomed.wait()
+            link.hang_up()
+            done, _ = await asyncio.wait((running,), timeout=5.0)
+        assert {running} == done
+        assert running.cancelled()
+
+    with_coordinator(test)
+
+
 def test_a_lost_link_is_opened_again_with_the_same_session() -> None:
     async def test(coordinator: ScriptedCoordinator) -> None:
         user = Idle()
