@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +21,7 @@ from dispatcher import options
 from tests.integration import readme_run
 from tests.integration.conftest import TARGET
 from tests.support import netns
+from tests.support.processes import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,13 +100,14 @@ class Shell:
         self._process.stdin.close()
         try:
             self._process.wait(SECONDS)
+            self._reader.join(SECONDS)  # it ends when the last process that holds stderr has ended
+            assert not self._reader.is_alive(), "what the shell started did not end"
         finally:
-            os.killpg(self._process.pid, signal.SIGKILL) if self._reader.is_alive() else None
-            self._reader.join(SECONDS)
-            assert self._process.stdout is not None
-            self._process.stdout.close()
-            assert self._process.stderr is not None
-            self._process.stderr.close()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            for stream in (self._process.stdout, self._process.stderr):
+                assert stream is not None
+                stream.close()
 
 
 @pytest.fixture
@@ -151,6 +155,8 @@ def test_every_endpoint_answers_by_hand_on_one_machine(shell: Shell) -> None:
         if "agent --" in command:
             shell.await_line("agent agent-01 connected")
             _await_exit("http://localhost:8000")
+        if "http.server" in command:
+            _await_listener("::1", 8080)
 
     [once] = readme_run.section(MONITOR)
     assert "agent-01" in shell.run(once)
@@ -165,6 +171,7 @@ def test_every_endpoint_answers_by_hand_on_one_machine(shell: Shell) -> None:
 def test_the_quick_start_on_two_machines_works(shell: Shell) -> None:
     netns.set_hosts({"coordinator.example": ["127.0.0.1"], "target.example": [TARGET]})
     shell.run(f"python3 -m http.server --bind {TARGET} 80 &")
+    _await_listener(TARGET, 80)
     answer = ""
     for command in readme_run.section(TWO_MACHINES):
         # The addresses of a test's network are documentation addresses, which an agent takes only by name.
@@ -184,21 +191,17 @@ def test_the_quick_start_on_two_machines_works(shell: Shell) -> None:
 
 
 def _await_exit(url: str) -> None:
-    """Ask for the pool again and again until it has an exit."""
-    arrived = threading.Event()
-    ended = threading.Event()
+    def has_exit() -> bool:
+        with urllib.request.urlopen(f"{url}/api/pool/status", timeout=SECONDS) as answer:
+            return bool(json.load(answer)["available"])
 
-    def look() -> None:
-        while not ended.is_set():
-            with urllib.request.urlopen(f"{url}/api/pool/status", timeout=SECONDS) as answer:
-                if json.load(answer)["available"]:
-                    arrived.set()
-                    return
-            ended.wait(0.02)
+    eventually(has_exit, "the pool has an exit", seconds=SECONDS)
 
-    looking = threading.Thread(target=look)
-    looking.start()
-    found = arrived.wait(SECONDS)
-    ended.set()
-    looking.join()
-    assert found, "the pool stayed empty"
+
+def _await_listener(address: str, port: int) -> None:
+    def listens() -> bool:
+        with contextlib.suppress(ConnectionRefusedError), socket.create_connection((address, port), SECONDS):
+            return True
+        return False
+
+    eventually(listens, f"something listens on {address} port {port}", seconds=SECONDS)
