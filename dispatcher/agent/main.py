@@ -45,8 +45,7 @@ async def _run(settings: AgentSettings) -> int:
     worker.watcher = watcher
     connector = Connector(settings.coordinator_url, settings.agent_id, worker, reconnect_max=settings.reconnect_max)
     await watcher.start()
-    if not watcher.snapshot():
-        logger.warning("this machine has no IPv6 address that may be used; addresses are taken up as they come")
+    worker.warn_without_exits()
     helpers = [
         asyncio.create_task(watch_loop(settings.stall_warning)),
         asyncio.create_task(sd_notify.feed_watchdog()),

@@ -39,6 +39,7 @@ class Worker:
         self._drain_answered = asyncio.Event()
         self._link_lost = asyncio.Event()
         self._link_lost.set()
+        self._usable: set[str] = set()
 
     # What the link calls
 
@@ -75,10 +76,21 @@ class Worker:
 
     def on_addresses(self, changed: Sequence[AddressReport], gone: Sequence[str]) -> None:
         """Tell what changed, and let go of the connections of what can no longer be used."""
-        for address in (*gone, *(report.address for report in changed if report.state not in _USABLE)):
+        had_some = bool(self._usable)
+        lost = (*gone, *(report.address for report in changed if report.state not in _USABLE))
+        for address in lost:
             self._executor.drop_source(address)
+        self._usable.difference_update(lost)
+        self._usable.update(report.address for report in changed if report.state in _USABLE)
+        if had_some and not self._usable:
+            self.warn_without_exits()
         if self._link is not None and not self._is_draining:
             self._tell(changed, gone)
+
+    def warn_without_exits(self) -> None:
+        """Say that this machine has no address that may be used, if that is so."""
+        if not self._usable:
+            logger.warning("no IPv6 address of this machine may be used; addresses are taken up as they come")
 
     # What the process calls
 

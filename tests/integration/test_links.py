@@ -253,7 +253,7 @@ def test_an_agent_without_addresses_says_so_stays_connected_and_takes_up_what_co
     cluster.coordinator(host=COORDINATOR)
     bare = "2a0b:200::1"
     agent = cluster.agent("agent-01", (), machine=site.gateway)
-    agent.expect("this machine has no IPv6 address that may be used; addresses are taken up as they come")
+    agent.expect("no IPv6 address of this machine may be used; addresses are taken up as they come")
     client = cluster.client
     client.wait_for_agent("agent-01", "connected")
     client.configure(web.url())

@@ -255,3 +255,20 @@ def test_an_agent_that_drains_tells_no_addresses_but_that_it_drains_on_a_new_lin
         draining.cancel()
 
     on_loop(test)
+
+
+def test_an_agent_says_when_no_address_may_be_used_though_some_are_there(caplog: pytest.LogCaptureFixture) -> None:
+    async def test() -> None:
+        bench = Bench()
+        bench.worker.on_addresses([report("2001:db8::1", AddressState.EXCLUDED)], ())
+        bench.worker.warn_without_exits()
+        assert 1 == caplog.text.count("no IPv6 address of this machine may be used")
+
+        bench.worker.on_addresses([report("2001:db8::2"), report("2001:db8::3")], ())
+        bench.worker.on_addresses([report("2001:db8::3", AddressState.UNBINDABLE)], ())
+        assert 1 == caplog.text.count("no IPv6 address of this machine may be used")
+
+        bench.worker.on_addresses([], ("2001:db8::2",))
+        assert 2 == caplog.text.count("no IPv6 address of this machine may be used")
+
+    on_loop(test)
