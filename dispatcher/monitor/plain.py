@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
+import select
 import shutil
 import signal
 import sys
 import time
 from dataclasses import replace
 
-from dispatcher.errors import ExitStatus, RefusedError
+from dispatcher.errors import DispatcherError, ExitStatus, RefusedError
 from dispatcher.monitor import changes, feed
+from dispatcher.monitor.glyphs import ASCII
 from dispatcher.monitor.layout import FOR_ALL
 from dispatcher.monitor.lines import plain
 from dispatcher.monitor.model import Json, Model
@@ -46,9 +49,11 @@ async def _until_signal(coordinator_url: str, *, as_json: bool, once: bool) -> i
 
 
 async def _once(coordinator_url: str, *, as_json: bool) -> None:
-    async with asyncio.timeout(SNAPSHOT_SECONDS):
-        async with feed.opened(coordinator_url) as socket:
+    try:
+        async with asyncio.timeout(SNAPSHOT_SECONDS), feed.opened(coordinator_url) as socket:
             message = await anext(feed.messages(socket))
+    except TimeoutError as error:
+        raise feed.UnreachableError(f"{coordinator_url} gave no snapshot within {SNAPSHOT_SECONDS:g} s") from error
     _write(message if as_json else snapshot_text(coordinator_url, feed.parsed(message), time.time()))
 
 
@@ -56,9 +61,11 @@ def snapshot_text(coordinator_url: str, message: Json, now: float) -> str:
     """Draw a snapshot as text, without colours: as wide as the terminal or COLUMNS says, 100 columns elsewhere."""
     width = max(FOR_ALL[0], shutil.get_terminal_size((100, ONCE_ROWS)).columns)
     link = Link(is_up=True, since=now, heard=now)
-    state = State(url=coordinator_url, glyphs=glyphs_of(os.environ), now=now, width=width, height=ONCE_ROWS, link=link)
+    glyphs = glyphs_of(os.environ)
+    state = State(url=coordinator_url, glyphs=glyphs, now=now, width=width, height=ONCE_ROWS, link=link)
     rows = compose(replace(state, model=changes.take_in(Model(), message)))
-    return "\n".join(plain(row) for row in rows[:-1])
+    text = "\n".join(plain(row) for row in rows[:-1])
+    return text.encode("ascii", "replace").decode("ascii") if glyphs is ASCII else text
 
 
 async def _follow(coordinator_url: str) -> None:
@@ -70,6 +77,8 @@ async def _follow(coordinator_url: str) -> None:
                 async for message in feed.messages(socket):
                     if not is_heartbeat(feed.parsed(message)):
                         _write(message)
+                    elif _has_no_reader():
+                        raise BrokenPipeError(errno.EPIPE, "nobody reads the lines any more")
         except RefusedError:
             raise
         except feed.UnreachableError as error:
@@ -85,5 +94,19 @@ def is_heartbeat(message: Json) -> bool:
 
 
 def _write(text: str) -> None:
-    sys.stdout.buffer.write(text.encode("utf-8") + b"\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.buffer.write(text.encode("utf-8") + b"\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        # What is left in the buffer would be tried again, and complained of, at the exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise DispatcherError(f"cannot write to stdout: {error.strerror}") from error
+
+
+def _has_no_reader() -> bool:
+    """Say whether stdout is a pipe whose reader has left; without a line to write nothing else would tell."""
+    pipe = select.poll()
+    pipe.register(sys.stdout.fileno(), 0)
+    return any(happened & select.POLLERR for _, happened in pipe.poll(0))

@@ -1,4 +1,4 @@
-"""The screens in `docs/monitor.md`: drawn here from the examples, so that a reader sees what the program draws.
+"""The screens in `docs/monitor.md` and the README, drawn from the examples: a reader sees what the program draws.
 
 ``python -m tests.unit.monitor.docs`` writes them anew after the monitor was changed.
 """
@@ -15,7 +15,9 @@ from dispatcher.monitor.screen import compose
 from dispatcher.monitor.state import State
 from tests.unit.monitor.examples import after, pressed, record, request, told
 
-PAGE = Path(__file__).parents[3] / "docs" / "monitor.md"
+ROOT = Path(__file__).parents[3]
+PAGE = ROOT / "docs" / "monitor.md"
+README = ROOT / "README.md"
 
 _SCREEN = re.compile(r"<!-- screen: (\w+) (\d+)x(\d+) -->\n(?:```text\n.*?\n```\n)?", re.DOTALL)
 
@@ -44,4 +46,5 @@ def _block(found: re.Match[str]) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(with_screens(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in (PAGE, README):
+        page.write_text(with_screens(page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -161,3 +161,54 @@ def test_the_lines_need_no_curtsies() -> None:
         assert b"[]\n" == out
 
     asyncio.run(run())
+
+
+def test_once_ends_with_3_where_a_coordinator_takes_the_call_and_says_nothing() -> None:
+    async def test() -> None:
+        async def say_nothing(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await held.wait()
+            writer.close()
+
+        held = asyncio.Event()
+        server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        process = await monitor("--once", url=f"http://127.0.0.1:{port}")
+        _, said = await asyncio.wait_for(process.communicate(), WAIT)
+        held.set()
+        server.close()
+        assert 3 == process.returncode
+        assert 1 == len(said.decode().splitlines()), said
+
+    asyncio.run(test())
+
+
+def test_a_reader_that_leaves_an_idle_pool_ends_the_lines(tmp_path: Path) -> None:
+    async def test(running: Running) -> None:
+        process = await monitor("--json", url=running.url)
+        await line_of(process)
+        process._transport.get_pipe_transport(1).close()  # type: ignore[attr-defined]  # what `head -1` does
+        assert process.stderr is not None
+        assert b"" == await asyncio.wait_for(process.stderr.read(), WAIT)
+        assert 1 == await asyncio.wait_for(process.wait(), WAIT)
+
+    with_coordinator(tmp_path, test)
+
+
+def test_a_full_disk_is_told_in_a_line(tmp_path: Path) -> None:
+    async def test(running: Running) -> None:
+        command = [sys.executable, "-m", "dispatcher", "monitor", "--coordinator-url", running.url, "--once"]
+        full = os.open("/dev/full", os.O_WRONLY)
+        process = await asyncio.create_subprocess_exec(*command, stdout=full, stderr=asyncio.subprocess.PIPE)
+        os.close(full)
+        _, said = await asyncio.wait_for(process.communicate(), WAIT)
+        assert 1 == process.returncode
+        assert ["dispatcher.pyz: cannot write to stdout: No space left on device"] == said.decode().splitlines()
+
+    with_coordinator(tmp_path, test)
+
+
+def test_a_snapshot_where_the_locale_is_not_utf_8_is_ascii_through_and_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LC_ALL", "C")
+    message = snapshot()
+    message["request"]["url"] = "http://t.test/\u6f22\u5b57/\u2713"
+    assert snapshot_text(URL, message, NOW).isascii()
