@@ -16,7 +16,7 @@ from dispatcher.web.execute import ExecuteHandler
 from dispatcher.web.health import LiveHandler, ReadyHandler
 from dispatcher.web.history import HistoryHandler, HistoryRecordHandler
 from dispatcher.web.monitor_socket import MonitorSocket
-from dispatcher.web.openapi import OpenApiHandler
+from dispatcher.web.openapi import MONITOR_PATH, OpenApiHandler
 from dispatcher.web.pool import PoolHandler
 from dispatcher.web.program import ProgramHandler
 from dispatcher.web.stats import StatsHandler
@@ -41,7 +41,7 @@ REST_ROUTES: tuple[tuple[str, type[BaseHandler]], ...] = (
     ("/dispatcher.pyz", ProgramHandler),
 )
 
-SOCKET_ROUTES = ((SOCKET_PATH, AgentSocket), ("/ws/monitor", MonitorSocket))
+SOCKET_ROUTES = ((SOCKET_PATH, AgentSocket), (MONITOR_PATH, MonitorSocket))
 
 
 def make_app(services: Services) -> Application:

@@ -47,6 +47,13 @@ class OpenApiHandler(BaseHandler):
         self.write_json(self.services.openapi)
 
 
+MONITOR_PATH = "/ws/monitor"
+_MONITOR = {
+    "summary": "Follow the pool over a WebSocket: a snapshot, then what changed, as JSON",
+    "responses": {"101": {"description": "the WebSocket is open"}},
+}
+
+
 def describe(routes: Iterable[tuple[str, type[BaseHandler]]], version: str) -> dict[str, Any]:
     """Make the OpenAPI 3.1 document of `routes`, which are path patterns with the handlers that serve them."""
     plugin = MarshmallowPlugin(schema_name_resolver=_schema_name)
@@ -56,6 +63,7 @@ def describe(routes: Iterable[tuple[str, type[BaseHandler]]], version: str) -> d
     for pattern, handler in routes:
         operations = {verb.lower(): _operation(operation) for verb, operation in handler.operations.items()}
         spec.path(path=_PATTERNS.sub(r"{\1}", pattern), operations=operations)
+    spec.path(path=MONITOR_PATH, operations={"get": _MONITOR})
     return spec.to_dict()
 
 

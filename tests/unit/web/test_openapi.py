@@ -37,6 +37,7 @@ CONTRACT: dict[tuple[str, str], tuple[str, str, str]] = {
     ("GET", "/api/history/{id}"): ("200", "404", RECORD),
     ("GET", "/livez"): ("200", "", "status"),
     ("GET", "/readyz"): ("200", "503", "status"),
+    ("GET", "/ws/monitor"): ("101", "", ""),
 }
 """The contract's table: success, problems that it names or implies, and the members of the answer."""
 
