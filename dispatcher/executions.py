@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pykka
@@ -159,13 +159,17 @@ class Executions:
             raise StoreUnavailableError(self.store_problem)
         identifier, started_at, begun = self._make_id(), time.time(), time.monotonic()
         lease, ended = await self._run_at_next_exit(request, identifier, begun)
+        result = ended.result
+        if lease is not None and not result.timings:
+            # No agent measured it: what is known is how long the caller waited.
+            result = replace(result, timings={"total": (time.monotonic() - begun) * 1000})
         record = make_record(
             identifier=identifier,
             outcome=ended.outcome,
             exit_used=None if lease is None else (lease.agent_id, lease.address),
             request=request,
-            result=ended.result,
-            failure=ended.result.failure,
+            result=result,
+            failure=result.failure,
             started_at=started_at,
             finished_at=max(time.time(), started_at),
             redactor=self._redactor,

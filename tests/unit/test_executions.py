@@ -225,6 +225,17 @@ def test_how_the_agent_ended_it_is_how_it_is_recorded(outcome: Outcome) -> None:
     on_loop(test)
 
 
+def test_what_no_agent_measured_took_as_long_as_its_caller_waited() -> None:
+    async def test() -> None:
+        lost = wire.Result("x", error_kind=FailureKind.AGENT_LOST, error_detail="x")
+        record = await Coordinator(lambda _: Ended(Outcome.UNKNOWN, lost)).execute()
+        assert record.result is not None
+        total = record.result.timings["total"]
+        assert 0 < total <= (record.finished_at - record.started_at) * 1000 + 1
+
+    on_loop(test)
+
+
 def test_an_agent_that_takes_nothing_is_passed_over() -> None:
     async def test() -> None:
         coordinator = Coordinator(lambda _: NotTaken("it went away"), exits=1)
