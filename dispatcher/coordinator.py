@@ -21,7 +21,7 @@ from dispatcher.actors.pool import IpPool
 from dispatcher.actors.registry import AgentRegistry
 from dispatcher.errors import DispatcherError, ExitStatus
 from dispatcher.executions import Executions, Limits
-from dispatcher.lifecycle import Stop, watch_loop
+from dispatcher.lifecycle import Stop, settle_memory, watch_loop
 from dispatcher.redaction import Redactor
 from dispatcher.web.app import make_app
 from dispatcher.web.base import DISCARDED_BYTES
@@ -72,6 +72,7 @@ async def _run(settings: CoordinatorSettings) -> int:
         asyncio.create_task(watch_loop(settings.stall_warning)),
         asyncio.create_task(sd_notify.feed_watchdog()),
     ]
+    settle_memory()
     logs.announce(f"coordinator ready on {_url(sockets[0])}")
     sd_notify.ready(f"ready on {_url(sockets[0])}")
     await stop.wait()

@@ -14,7 +14,7 @@ from dispatcher.agent.connector import Connector
 from dispatcher.agent.executor import Executor
 from dispatcher.agent.worker import Worker
 from dispatcher.errors import ExitStatus
-from dispatcher.lifecycle import Stop, watch_loop
+from dispatcher.lifecycle import Stop, settle_memory, watch_loop
 
 if TYPE_CHECKING:
     from dispatcher.settings import AgentSettings
@@ -46,6 +46,7 @@ async def _run(settings: AgentSettings) -> int:
     connector = Connector(settings.coordinator_url, settings.agent_id, worker, reconnect_max=settings.reconnect_max)
     await watcher.start()
     worker.warn_without_exits()
+    settle_memory()
     helpers = [
         asyncio.create_task(watch_loop(settings.stall_warning)),
         asyncio.create_task(sd_notify.feed_watchdog()),

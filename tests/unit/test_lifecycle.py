@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import re
 import signal
@@ -10,7 +11,7 @@ import time
 
 import pytest
 
-from dispatcher.lifecycle import Stop, watch_loop
+from dispatcher.lifecycle import Stop, settle_memory, watch_loop
 from tests.unit.loops import on_loop
 
 WATCHED = "the event loop was held for"
@@ -99,3 +100,12 @@ def test_nothing_is_watched_where_nobody_wants_to_be_warned(caplog: pytest.LogCa
 
     on_loop(test)
     assert [] == caplog.messages
+
+
+def test_what_was_loaded_at_the_start_is_collected_no_more() -> None:
+    before = gc.get_freeze_count()
+    try:
+        settle_memory()
+        assert gc.get_freeze_count() > before + 1000
+    finally:
+        gc.unfreeze()
