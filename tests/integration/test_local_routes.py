@@ -93,7 +93,8 @@ def test_when_the_route_goes_what_hangs_fails_at_once_and_when_it_comes_the_exit
 ) -> None:
     with route(), serving(Hanging(TARGET)) as hanging:
         cluster.coordinator()
-        cluster.agent("agent-01", EXITS, machine=OrdinaryUsers())
+        agent = cluster.agent("agent-01", EXITS, machine=OrdinaryUsers())
+        agent.expect("no IPv6 address of this machine may be used")
         client = cluster.client
         client.wait_for_exits(3)
         client.configure(hanging.url(), timeout=20)

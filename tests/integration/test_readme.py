@@ -165,7 +165,7 @@ def test_every_endpoint_answers_by_hand_on_one_machine(shell: Shell) -> None:
     assert 200 == executed["response"]["status"]
     documented = json.loads(answers["curl http://localhost:8000/api/openapi.json"])["paths"]
     called = "\n".join(answers)
-    assert [] == [path for path in documented if path.split("{")[0] not in called]
+    assert [] == [path for path in documented if path.split("{")[0] not in called and path != "/ws/monitor"]
 
 
 def test_the_quick_start_on_two_machines_works(shell: Shell) -> None:
