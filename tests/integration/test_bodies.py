@@ -23,8 +23,6 @@ MIB = 1024 * 1024
 LARGE = 50_000_000
 PATIENCE = 60.0
 HISTORY_BYTES = 1000
-AGENT_STALL_MS = 100.0
-"""Twice the bound that promise 7 sets: one run in four saw an agent held 66 ms over 50 MB, and why is not known yet."""
 TEXT = 'caf\u00e9 \u2603 \U0001f600 \x00 \x7f \\ " \r\n'
 
 
@@ -33,7 +31,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory, private_network: None) -> It
     """A coordinator and one agent for all tests of this module."""
     with running_cluster(tmp_path_factory.mktemp("fleet")) as made:
         made.coordinator("--history-body-bytes", str(HISTORY_BYTES))
-        made.agent("agent-01", SOURCES[:4]).stall_work_ms = AGENT_STALL_MS
+        made.agent("agent-01", SOURCES[:4])
         made.client.wait_for_exits(4)
         yield made
 

@@ -17,6 +17,7 @@ from tests.support import netns
 from tests.support.cluster import Cluster
 from tests.support.processes import Process, eventually
 from tests.support.scripted_agent import never_answers, scripted_agent
+from tests.support.stalls import LIMIT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -93,8 +94,9 @@ class Test7TheEventLoopIsNeverBlocked:
         slow = "import asyncio, sys, time\n" + _STALLS
         place = ["--host", "127.0.0.1", "--port", "0", "--state-dir", str(cluster.state_dir / "other")]
         stalling = Process("stalling", [sys.executable, "-c", slow, "coordinator", "--stall-warning", "0.05", *place])
-        said = stalling.wait_for_line("the event loop was held for")
-        assert [said] == stalling.alarms()
+        stalling.wait_for_line("the event loop was held for")
+        (held,) = stalling.stalls()
+        assert held > LIMIT_SECONDS
         assert 0 == stalling.end()
 
 

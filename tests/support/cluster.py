@@ -8,7 +8,7 @@ import signal
 import threading
 from typing import TYPE_CHECKING, TypeVar
 
-from tests.support import netns
+from tests.support import netns, stalls
 from tests.support.client import Client
 from tests.support.processes import Process, dispatcher_command, eventually
 
@@ -87,6 +87,8 @@ class Cluster:
         assert [] == [(name, status) for name, status in statuses if status != 0]
         alarms = [f"[{process.name}] {line}" for process in self.processes for line in process.alarms()]
         assert [] == alarms
+        for process in self.processes:
+            stalls.judge(process.stalls(), process.name)
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ from dispatcher.agent.addresses import AddressWatcher
 from dispatcher.agent.netlink import KernelAddress, NetlinkMessage
 from dispatcher.wire import limits
 from dispatcher.wire.messages import AddressReport, AddressState
+from tests.support.stalls import judge
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable
@@ -499,7 +500,7 @@ def test_ten_thousand_addresses_take_the_loop_for_less_than_50_ms_a_turn_and_fit
         assert 10_000 == len(told.states)
         assert {limits.MAX_ADDRESSES_PER_MESSAGE} == {len(changed) for changed, _ in told.calls}
         # CPU time, since another process may take the CPU from a turn.
-        assert max(turns) < 0.05
+        judge(turns, "the watcher")
         assert len(turns) > 20
         await watching.stop()
         gc.unfreeze()

@@ -11,6 +11,7 @@ from dispatcher.agent import main
 from dispatcher.agent.address_rules import AddressOptions
 from dispatcher.settings import agent as agent_settings
 from dispatcher.wire.messages import AddressesChanged, Draining, Execute, RefusalCode, Refused, Result
+from tests.support import stalls
 from tests.support.processes import Process, dispatcher_command
 from tests.support.scripted_coordinator import ScriptedCoordinator, answers, scripted_coordinator
 from tests.support.targets import Echo
@@ -31,6 +32,7 @@ def with_agent(
             finally:
                 await asyncio.to_thread(agent.end)
             assert [] == agent.alarms()
+            stalls.judge(agent.stalls(), agent.name)
 
     asyncio.run(asyncio.wait_for(run(), 60))
 

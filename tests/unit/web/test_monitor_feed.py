@@ -24,6 +24,7 @@ from dispatcher.web import monitor_changes
 from dispatcher.wire.messages import AddressReport, AddressState
 from tests.support.coordinator import Running, coordinator_running
 from tests.support.scripted_agent import answers, post_json, scripted_agent
+from tests.support.stalls import judge
 
 WAIT = 20.0
 ADDRESSES = tuple(f"2001:db8:1::{number:x}" for number in range(1, 5))
@@ -343,7 +344,7 @@ def test_a_thousand_exits_and_five_hundred_changes_a_second_do_not_hold_the_loop
             seen = await monitor.until(lambda message: "pool" in message)
             assert "order" not in seen["pool"]
             worst.cancel()
-            assert 0.05 > await worst  # promise 7
+            judge([await worst], "the coordinator")
 
     async def longest_work() -> float:
         """Return the longest time that the loop's thread worked between two of its turns, in seconds."""
