@@ -138,7 +138,7 @@ async def _make_services(settings: CoordinatorSettings, actors: _Actors) -> Serv
         pool=actors.pool,
         history=actors.history,
         redactor=redactor,
-        limits=Limits(settings.max_in_flight, settings.grace, settings.history_body_bytes),
+        limits=Limits(settings.max_in_flight, settings.max_queue, settings.grace, settings.history_body_bytes),
         on_finished=on_finished,
     )
     return Services(

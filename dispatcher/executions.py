@@ -1,12 +1,14 @@
 """One execution from its lease to its committed record: steps 2 to 9 of a request's way in the order they happen.
 
 Runs on the event loop, each execution in a task of its own: a caller that goes away does not end what it started,
-because the request may have left already and the record must say how it ended.
+because the request may have left already and the record must say how it ended. Only one that still waits for its turn
+may be abandoned: nothing of it was sent, so it leaves the queue and no record.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -27,9 +29,10 @@ from dispatcher.actors.messages import (
     Outcome,
     RunExecution,
 )
-from dispatcher.errors import FailureKind
+from dispatcher.errors import FailureKind, Party
 from dispatcher.ids import IdMaker
 from dispatcher.record import Record, make_record
+from dispatcher.slots import FullError, Slots
 from dispatcher.wire.messages import Result
 
 if TYPE_CHECKING:
@@ -45,13 +48,19 @@ ANSWER_MARGIN_SECONDS = 5.0
 LEASES_AT_MOST = 8
 """How many agents may turn out to have just left before an execution gives up. Nothing was sent to any of them."""
 
+_TIME_IS_UP = "the time was up in phase queued, while waiting for a free place among those in flight at the coordinator"
+
 
 class NotAcceptedError(Exception):
     """The execution was not begun; the text says why. Nothing was sent and nothing is recorded."""
 
 
 class OverloadedError(NotAcceptedError):
-    """As many executions as allowed are in flight."""
+    """As many executions as allowed are in flight, and as many as allowed wait."""
+
+
+class AbandonedError(NotAcceptedError):
+    """Its caller went away while it waited for its turn."""
 
 
 class DrainingError(NotAcceptedError):
@@ -73,9 +82,13 @@ class UnrecordedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What bounds executions: how many at once, how long an agent may be late, how much of a body history keeps."""
+    """What bounds executions.
+
+    `max_in_flight` at once, then `max_queue` that wait; how late an agent may be, and how much of a body history keeps.
+    """
 
     max_in_flight: int
+    max_queue: int
     grace_seconds: float
     history_body_bytes: int
 
@@ -99,14 +112,20 @@ class Executions:
         self._limits = limits
         self._on_finished = on_finished
         self._make_id = IdMaker()
-        self._tasks: set[asyncio.Task[Record]] = set()
+        self._slots = Slots(limits.max_in_flight, limits.max_queue)
+        self._tasks: dict[asyncio.Task[Record], asyncio.Future[None]] = {}
         self._is_draining = False
         self.store_problem: str | None = None
 
     @property
     def in_flight(self) -> int:
         """How many executions have begun and not ended."""
-        return len(self._tasks)
+        return self._slots.taken
+
+    @property
+    def queued(self) -> int:
+        """How many executions wait for one of those in flight to end."""
+        return self._slots.waiting
 
     @property
     def is_draining(self) -> bool:
@@ -114,23 +133,34 @@ class Executions:
         return self._is_draining
 
     def start(self, request: RequestSpec) -> asyncio.Task[Record]:
-        """Begin an execution.
+        """Begin an execution, or put it last in the queue, where its time passes already.
 
         Raises:
-            NotAcceptedError: it was not begun. The task itself may raise `StoreUnavailableError` before anything
-                is sent, and `UnrecordedError` after.
+            NotAcceptedError: it was not begun. The task itself may raise `StoreUnavailableError` or `AbandonedError`
+                before anything is sent, and `UnrecordedError` after.
         """
         if self._is_draining:
             raise DrainingError("the coordinator is shutting down")
-        if len(self._tasks) >= self._limits.max_in_flight:
-            raise OverloadedError(f"{len(self._tasks)} executions are in flight, as many as this coordinator takes")
-        task = asyncio.get_running_loop().create_task(self._run(request))
-        self._tasks.add(task)
+        try:
+            slot = self._slots.take()
+        except FullError as error:
+            full = (
+                f"{self.in_flight} executions are in flight and {self.queued} wait, as many as this coordinator takes"
+            )
+            raise OverloadedError(full) from error
+        task = asyncio.get_running_loop().create_task(self._run(request, slot))
+        self._tasks[task] = slot
         task.add_done_callback(self._forget)
         return task
 
+    def abandon(self, task: asyncio.Task[Record]) -> None:
+        """Take an execution whose caller went away out of the queue; one that has begun goes on to its record."""
+        slot = self._tasks.get(task)
+        if slot is not None and not slot.done():
+            slot.set_exception(AbandonedError("its caller went away while it waited"))
+
     def _forget(self, task: asyncio.Task[Record]) -> None:
-        self._tasks.discard(task)
+        self._slots.give_back(self._tasks.pop(task))
         # Looking at the exception marks it as seen: a caller that went away cannot.
         error = None if task.cancelled() else task.exception()
         if isinstance(error, UnrecordedError):
@@ -154,15 +184,15 @@ class Executions:
             self.store_problem = f"the history does not answer ({type(error).__name__})"
         return self.store_problem
 
-    async def _run(self, request: RequestSpec) -> Record:
-        if self.store_problem is not None and await self.check_store() is not None:
-            raise StoreUnavailableError(self.store_problem)
+    async def _run(self, request: RequestSpec, slot: asyncio.Future[None]) -> Record:
         identifier, started_at, begun = self._make_id(), time.time(), time.monotonic()
-        lease, ended = await self._run_at_next_exit(request, identifier, begun)
-        result = ended.result
-        if lease is not None and not result.timings:
-            # No agent measured it: what is known is how long the caller waited.
-            result = replace(result, timings={"total": (time.monotonic() - begun) * 1000})
+        waited = await _wait_for(slot, request.timeout)
+        if slot.cancelled():
+            lease, ended = None, _failed(identifier, FailureKind.TIMEOUT, _TIME_IS_UP, Party.COORDINATOR)
+        else:
+            await self._demand_store()
+            lease, ended = await self._run_at_next_exit(request, identifier, begun)
+        result = replace(ended.result, timings=_timings(ended.result, waited, (time.monotonic() - begun) * 1000))
         record = make_record(
             identifier=identifier,
             outcome=ended.outcome,
@@ -177,6 +207,10 @@ class Executions:
         await self._commit(record)
         self._on_finished(record)
         return record
+
+    async def _demand_store(self) -> None:
+        if self.store_problem is not None and await self.check_store() is not None:
+            raise StoreUnavailableError(self.store_problem)
 
     async def _run_at_next_exit(
         self, request: RequestSpec, identifier: str, begun: float
@@ -219,5 +253,25 @@ class Executions:
             raise UnrecordedError(record, self.store_problem) from error
 
 
-def _failed(identifier: str, kind: FailureKind, detail: str) -> Ended:
-    return Ended(Outcome.FAILED, Result(id=identifier, error_kind=kind, error_detail=detail))
+async def _wait_for(slot: asyncio.Future[None], seconds: float) -> float:
+    """Wait for the slot, which is cancelled when the time is up first; return the milliseconds that passed."""
+    if slot.done():
+        slot.result()
+        return 0.0
+    begun = time.monotonic()
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(slot, seconds)
+    return (time.monotonic() - begun) * 1000
+
+
+def _timings(result: Result, waited: float, total: float) -> dict[str, float]:
+    """Add the wait for a turn here to what the agent measured; where none did, what is known is the caller's wait."""
+    if not result.timings:
+        return {"queued": waited, "total": total}
+    if not waited:
+        return result.timings
+    return {**result.timings, **{name: result.timings.get(name, 0.0) + waited for name in ("queued", "total")}}
+
+
+def _failed(identifier: str, kind: FailureKind, detail: str, party: Party | None = None) -> Ended:
+    return Ended(Outcome.FAILED, Result(id=identifier, error_kind=kind, error_detail=detail, error_party=party))

@@ -95,6 +95,10 @@ _STATE_DIR = Option(
     "state-dir", "DIR", "where history and configuration are kept (default: the user's state folder)", Kind.PATH
 )
 
+_QUEUE = Option(
+    "max-queue", "N", "executions that wait for another to end; past it `overloaded`", Kind.WHOLE, 1024, 0, 1_000_000
+)
+
 COORDINATOR = Command(
     "coordinator",
     "keep the pool, the request and the history; serve the REST API",
@@ -108,7 +112,8 @@ COORDINATOR = Command(
         Option(
             "history-body-bytes", "BYTES", "of each response body that history keeps", Kind.WHOLE, 64 * 1024, 0, _MIB
         ),
-        Option("max-in-flight", "N", "executions at once; past it 503", Kind.WHOLE, 4096, 1, 1_000_000),
+        Option("max-in-flight", "N", "executions at once; past it they wait", Kind.WHOLE, 4096, 1, 1_000_000),
+        _QUEUE,
         Option(
             "max-request-bytes", "BYTES", "the largest body a client may send", Kind.WHOLE, 16 * _MIB, 1024, 256 * _MIB
         ),
@@ -160,15 +165,7 @@ AGENT = Command(
         Option("include-ula", "", "use unique local addresses (fc00::/7) too", Kind.FLAG, default=False),
         Option("max-addresses", "N", "addresses offered", Kind.WHOLE, 10_000, 1, 16_384),
         Option("max-concurrency", "N", "transfers at once", Kind.WHOLE, 256, 1, 10_000),
-        Option(
-            "max-queue",
-            "N",
-            "executions that wait for a transfer to end; past it `overloaded`",
-            Kind.WHOLE,
-            1024,
-            0,
-            1_000_000,
-        ),
+        _QUEUE,
         Option(
             "reconnect-max", "SECONDS", "the longest pause between attempts to connect", Kind.NUMBER, 30.0, 0.1, 3600
         ),

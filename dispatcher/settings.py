@@ -39,6 +39,7 @@ class CoordinatorSettings:
     history_max_bytes: int
     history_body_bytes: int
     max_in_flight: int
+    max_queue: int
     max_request_bytes: int
     max_agents: int
     grace: float

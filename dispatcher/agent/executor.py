@@ -17,10 +17,10 @@ from dispatcher.agent.hop import Hop, canonical_source, first_hop, next_hop
 from dispatcher.agent.resolver import ask_for_ipv4
 from dispatcher.agent.response import MalformedResponseError, Response, UnfinishedResponseError, parse_response
 from dispatcher.agent.run import InterruptedRunError, Interruption, Run
-from dispatcher.agent.slots import FullError, Slots
 from dispatcher.agent.target import ExecutionError
 from dispatcher.agent.transfer import Ending, Transfer, same_address
 from dispatcher.errors import Failure, FailureKind, Party
+from dispatcher.slots import FullError, Slots
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -143,7 +143,7 @@ class Executor:
     async def _run(self, run: Run) -> Result:
         hop = first_hop(run.execute)
         try:
-            slot = self._slots.ask()
+            slot = self._slots.take()
         except FullError as error:
             detail = f"the agent has {self._slots.size} transfers and {self._slots.max_waiting} waiting ones already"
             raise ExecutionError.of(FailureKind.OVERLOADED, detail) from error

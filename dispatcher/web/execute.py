@@ -24,6 +24,7 @@ _NOT_ACCEPTED = {
     executions.OverloadedError: "overloaded",
     executions.DrainingError: "draining",
     executions.StoreUnavailableError: "store_unavailable",
+    executions.AbandonedError: "abandoned",  # to a caller that went away; nobody reads it
 }
 
 
@@ -40,6 +41,14 @@ class ExecuteHandler(BaseHandler):
             problems=(400, *_PROBLEMS, 413, 415, 422),
         ),
     }
+
+    _task: asyncio.Task[Record] | None = None
+
+    def on_connection_close(self) -> None:
+        """Leave the queue, if the execution still waits in it. Tornado calls this when the caller goes away."""
+        super().on_connection_close()
+        if self._task is not None:
+            self.services.executions.abandon(self._task)
 
     async def get(self) -> None:
         """Execute the configured request.
@@ -65,7 +74,8 @@ class ExecuteHandler(BaseHandler):
     async def _execute_and_answer(self, spec: RequestSpec) -> None:
         try:
             # Shielded: when the caller goes away, the execution still ends and is recorded.
-            record = await asyncio.shield(self.services.executions.start(spec))
+            self._task = self.services.executions.start(spec)
+            record = await asyncio.shield(self._task)
         except executions.NotAcceptedError as error:
             raise Problem(503, _NOT_ACCEPTED[type(error)], str(error)) from error
         except executions.UnrecordedError as error:

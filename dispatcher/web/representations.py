@@ -176,7 +176,7 @@ class PoolCountSchema(Schema):
 
 # From a dictionary, because a schema's own attribute `unknown` means something else to a type checker.
 ExecutionCountSchema = Schema.from_dict(
-    {name: fields.Integer(required=True) for name in ("total", *map(str, Outcome), "in_flight")},
+    {name: fields.Integer(required=True) for name in ("total", *map(str, Outcome), "in_flight", "queued")},
     name="ExecutionCount",
 )
 

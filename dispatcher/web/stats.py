@@ -76,7 +76,12 @@ async def stats_json(services: Services) -> dict[str, Any]:
         "version": services.version,
         "agents": {str(state): agents.get(state, 0) for state in AgentState},
         "pool": {"size": pool.size, "available": pool.available},
-        "executions": {"total": sum(ended.values()), **ended, "in_flight": services.executions.in_flight},
+        "executions": {
+            "total": sum(ended.values()),
+            **ended,
+            "in_flight": services.executions.in_flight,
+            "queued": services.executions.queued,
+        },
         "by_status": dict(totals.by_status),
         "by_error": dict(totals.by_error),
         "latency_ms": {name: _rounded(getattr(totals, name)) for name in ("p50", "p90", "p99", "max")},

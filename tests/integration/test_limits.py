@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 TIMEOUT = 60.0
 
 
+def queued(client: Client) -> int:
+    count: int = client.get("/api/stats")["executions"]["queued"]
+    return count
+
+
 def in_flight(client: Client) -> int:
     count: int = client.get("/api/stats")["executions"]["in_flight"]
     return count
@@ -62,7 +67,7 @@ def test_what_waited_in_the_queue_is_sent_when_its_turn_comes(cluster: Cluster, 
 
 
 def test_a_coordinator_takes_so_many_executions_at_once_and_refuses_more(cluster: Cluster, target: Echo) -> None:
-    cluster.coordinator("--max-in-flight", "2")
+    cluster.coordinator("--max-in-flight", "2", "--max-queue", "0")
     cluster.agent("agent-01", SOURCES[:2])
     client = cluster.client
     client.wait_for_exits(2)
@@ -72,12 +77,41 @@ def test_a_coordinator_takes_so_many_executions_at_once_and_refuses_more(cluster
     refused = client.execute()
     assert 503 == refused.status
     assert "urn:http-dispatcher:problem:overloaded" == refused.json["type"]
-    assert "2 executions are in flight, as many as this coordinator takes" == refused.json["detail"]
+    assert "2 executions are in flight and 0 wait, as many as this coordinator takes" == refused.json["detail"]
     assert refused.headers["Retry-After"]
     assert "execution" not in refused.json
     assert [504, 504] == [begun.result().status for begun in hanging]
     assert 200 == client.execute().status
     assert 3 == len(client.history()) == len(target.requests)
+
+
+def test_past_what_a_coordinator_takes_at_once_they_wait_in_order_and_past_that_it_refuses(
+    cluster: Cluster, target: Echo
+) -> None:
+    cluster.coordinator("--max-in-flight", "1", "--max-queue", "2")
+    cluster.agent("agent-01", SOURCES[:4])
+    client = cluster.client
+    client.wait_for_exits(4)
+    client.configure(target.url(), timeout=TIMEOUT)
+    hanging = client.begin(url=target.url("/fault/drip"), timeout=3)
+    wait_for_requests(target, 1)
+    late = client.begin(timeout=0.5)
+    eventually(lambda: queued(client) == 1, "one that waits")
+    patient = client.begin()
+    eventually(lambda: queued(client) == 2, "two that wait")
+    refused = client.execute()
+    assert (503, "urn:http-dispatcher:problem:overloaded") == (refused.status, refused.json["type"])
+    assert "1 executions are in flight and 2 wait, as many as this coordinator takes" == refused.json["detail"]
+    assert refused.headers["Retry-After"]
+    assert (504, "failed", "timeout", "coordinator") == late.result().failure
+    assert late.result().record["timings"]["queued"] >= 490
+    assert 504 == hanging.result().status
+    assert 200 == patient.result().status
+    timings = patient.result().record["timings"]
+    assert timings["queued"] >= 1000
+    assert timings["queued"] <= timings["total"] <= patient.result().seconds * 1000
+    assert [SOURCES[0], SOURCES[1]] == [request.peer for request in target.requests]
+    assert 3 == len(client.history())
 
 
 def test_256_executions_run_at_once_at_an_agent_by_default(cluster: Cluster, target: Echo) -> None:

@@ -103,7 +103,7 @@ def snapshot(**members: Any) -> dict[str, Any]:
             "uptime_seconds": 1234.0,
             "version": "0.1.0",
             "agents": {"registered": 0, "connected": 2, "draining": 0, "lost": 1},
-            "executions": {"total": 1234, "completed": 1200, "failed": 33, "unknown": 1, "in_flight": 3},
+            "executions": {"total": 1234, "completed": 1200, "failed": 33, "unknown": 1, "in_flight": 3, "queued": 0},
             "by_status": {"200": 1100, "503": 100},
             "by_error": {"timeout": 33},
             "latency_ms": {"p50": 12.3, "p90": 99.2, "p99": 1240.0, "max": 30123.0},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +179,7 @@ def test_secrets_are_in_no_record(api: Served) -> None:
 
 
 def test_as_many_executions_as_allowed_are_in_flight_and_the_next_gets_503(tmp_path: Path) -> None:
-    with served(tmp_path, max_in_flight="2") as api:
+    with served(tmp_path, max_in_flight="2", max_queue="0") as api:
         agent = api.agent(answer=never_answers)
         replies = api.run(_overload(api, agent))
         assert [200, 200] == [reply.status for reply in replies[:2]]
@@ -198,6 +199,38 @@ async def _overload(api: Served, agent: ScriptedAgent) -> list[Reply]:
     for execute in given_out:
         agent.send(scripted.ok(execute))
     return [*[await task for task in running], refused]
+
+
+def test_a_caller_that_goes_away_while_it_waits_leaves_the_queue(tmp_path: Path) -> None:
+    with served(tmp_path, max_in_flight="1", max_queue="1") as api:
+        agent = api.agent(answer=never_answers)
+        replies = api.run(_leave_the_queue(api, agent))
+        assert [200, 200] == [reply.status for reply in replies]
+        assert ["http://target.test/", "http://patient.test/"] == [
+            item["request"]["url"] for item in history(api)[::-1]
+        ]
+
+
+async def _leave_the_queue(api: Served, agent: ScriptedAgent) -> list[Reply]:
+    executions = api.running.services.executions
+    running = asyncio.create_task(api.call_async("GET", PATH))
+    first = await agent.hear(Execute)
+    _, writer = await asyncio.open_connection("127.0.0.1", api.running.port)
+    writer.write(raw_request("GET", PATH))
+    await _until(lambda: executions.queued == 1)
+    writer.close()
+    await _until(lambda: executions.queued == 0)
+    patient = asyncio.create_task(api.call_async("POST", PATH, {"url": "http://patient.test/"}))
+    await _until(lambda: executions.queued == 1)
+    agent.send(scripted.ok(first))
+    agent.send(scripted.ok(await agent.hear(Execute)))
+    return [await running, await patient]
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not holds():  # noqa: ASYNC110 (a count of the coordinator has no event)
+            await asyncio.sleep(0.001)
 
 
 def test_a_coordinator_that_drains_takes_nothing_new_and_finishes_what_it_has(api: Served) -> None:

@@ -60,7 +60,7 @@ def test_a_new_coordinator_has_nothing_but_its_version(api: Served) -> None:
     found = api.call("GET", PATH).json
     assert NAMES == list(found)
     assert __version__ == found["version"]
-    assert ["total", "completed", "failed", "unknown", "in_flight"] == list(found["executions"])
+    assert ["total", "completed", "failed", "unknown", "in_flight", "queued"] == list(found["executions"])
     assert {"p50": None, "p90": None, "p99": None, "max": None} == found["latency_ms"]
     assert ({}, {}, 0.0) == (found["by_status"], found["by_error"], found["rate_per_second"])
     assert {"size": 0, "available": 0} == found["pool"]
@@ -70,7 +70,7 @@ def test_a_new_coordinator_has_nothing_but_its_version(api: Served) -> None:
 def test_the_numbers_are_those_of_a_plain_count_and_survive_a_restart(tmp_path: Path) -> None:
     statuses = Counter(str(answer[0]) for answer in ANSWERS if isinstance(answer, tuple))
     errors = Counter(str(answer) for answer in ANSWERS if isinstance(answer, FailureKind))
-    executions = {"total": 7, "completed": 4, "failed": 3, "unknown": 0, "in_flight": 0}
+    executions = {"total": 7, "completed": 4, "failed": 3, "unknown": 0, "in_flight": 0, "queued": 0}
     with served(tmp_path) as first:
         first.agent(answer=Script(*ANSWERS))
         for _ in ANSWERS:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from dispatcher.agent.slots import FullError, Slots
+from dispatcher.slots import FullError, Slots
 from tests.support.executing import run
 
 
 def test_slots_are_given_in_order_and_never_more_than_there_are() -> None:
     async def test() -> None:
         slots = Slots(2, 3)
-        asked = [slots.ask() for _ in range(5)]
+        asked = [slots.take() for _ in range(5)]
         assert [True, True, False, False, False] == [one.done() for one in asked]
         slots.give_back(asked[1])
         assert [True, False, False] == [one.done() for one in asked[2:]]
@@ -25,11 +25,11 @@ def test_slots_are_given_in_order_and_never_more_than_there_are() -> None:
 def test_a_full_queue_says_so_at_once() -> None:
     async def test() -> None:
         slots = Slots(1, 1)
-        first, _ = slots.ask(), slots.ask()
+        first, _ = slots.take(), slots.take()
         with pytest.raises(FullError):
-            slots.ask()
+            slots.take()
         slots.give_back(first)
-        assert not slots.ask().done()
+        assert not slots.take().done()
 
     run(test())
 
@@ -37,7 +37,7 @@ def test_a_full_queue_says_so_at_once() -> None:
 def test_one_that_gives_up_waiting_makes_room_and_gets_nothing() -> None:
     async def test() -> None:
         slots = Slots(1, 2)
-        first, second, third = slots.ask(), slots.ask(), slots.ask()
+        first, second, third = slots.take(), slots.take(), slots.take()
         slots.give_back(second)
         slots.give_back(first)
         assert (False, True) == (second.done(), third.done())
@@ -50,7 +50,7 @@ def test_one_that_gives_up_waiting_makes_room_and_gets_nothing() -> None:
 def test_one_whose_wait_was_cancelled_is_passed_over() -> None:
     async def test() -> None:
         slots = Slots(1, 2)
-        first, second, third = slots.ask(), slots.ask(), slots.ask()
+        first, second, third = slots.take(), slots.take(), slots.take()
         second.cancel()
         slots.give_back(first)
         assert third.done()

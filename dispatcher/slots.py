@@ -1,6 +1,7 @@
-"""So many transfers at a time, so many waiting, first come first served. Runs on the event loop; never blocks.
+"""So many at a time, so many waiting, first come first served. Runs on the event loop; never blocks.
 
-Step 6 of a request's way. A full queue says no at once: a caller that knows is better off than one that waits in vain.
+Bounds executions at the coordinator (before step 2 of a request's way) and transfers at the agent (step 6). A full
+queue says no at once: a caller that knows is better off than one that waits in vain.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class Slots:
         """How many wait for a slot."""
         return len(self._waiting)
 
-    def ask(self) -> asyncio.Future[None]:
+    def take(self) -> asyncio.Future[None]:
         """Return a future that is done when a slot is the caller's. Raises `FullError`."""
         slot: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self.taken < self.size:
@@ -39,7 +40,7 @@ class Slots:
         return slot
 
     def give_back(self, slot: asyncio.Future[None]) -> None:
-        """End the use of a slot, or the wait for it. To be called once for each `ask`."""
+        """End the use of a slot, or the wait for it. To be called once for each `take`."""
         if slot in self._waiting:
             del self._waiting[slot]
             return
