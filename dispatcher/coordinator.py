@@ -143,7 +143,7 @@ async def _make_services(settings: CoordinatorSettings, actors: _Actors) -> Serv
     )
     return Services(
         version=__version__,
-        started_at=time.time(),
+        started_at=time.monotonic(),
         pool=actors.pool,
         registry=actors.registry,
         history=actors.history,

@@ -19,8 +19,6 @@ import pykka
 
 from dispatcher.actors.loop_actor import ask, tell_or_drop
 from dispatcher.actors.messages import (
-    AppendRecord,
-    CheckStore,
     Ended,
     Lease,
     LeaseEnded,
@@ -32,6 +30,7 @@ from dispatcher.actors.messages import (
 from dispatcher.errors import FailureKind, Party
 from dispatcher.ids import IdMaker
 from dispatcher.record import Record, make_record
+from dispatcher.recorder import Recorder, UnrecordedError
 from dispatcher.slots import FullError, Slots
 from dispatcher.wire.messages import Result
 
@@ -71,15 +70,6 @@ class StoreUnavailableError(NotAcceptedError):
     """History cannot be written, so nothing is executed that could not be recorded."""
 
 
-class UnrecordedError(Exception):
-    """The execution ended, but its record could not be committed."""
-
-    def __init__(self, record: Record, reason: str) -> None:
-        """Carry the record that was lost for history."""
-        super().__init__(f"the execution ended as {record.outcome}, but its record could not be kept: {reason}")
-        self.record = record
-
-
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What bounds executions.
@@ -107,7 +97,7 @@ class Executions:
     ) -> None:
         """Tell `on_finished` of every record once it is committed."""
         self._pool = pool
-        self._history = history
+        self._recorder = Recorder(history, limits.history_body_bytes)
         self._redactor = redactor
         self._limits = limits
         self._on_finished = on_finished
@@ -115,7 +105,6 @@ class Executions:
         self._slots = Slots(limits.max_in_flight, limits.max_queue)
         self._tasks: dict[asyncio.Task[Record], asyncio.Future[None]] = {}
         self._is_draining = False
-        self.store_problem: str | None = None
 
     @property
     def in_flight(self) -> int:
@@ -171,18 +160,13 @@ class Executions:
     async def drain(self, seconds: float) -> bool:
         """Refuse what is new and wait for what is in flight; False where some of it outlasted `seconds`."""
         self._is_draining = True
-        if not self._tasks:
-            return True
-        _, late = await asyncio.wait(self._tasks, timeout=seconds)
+        late = (await asyncio.wait(self._tasks, timeout=seconds))[1] if self._tasks else set()
+        await self._recorder.commit_late()
         return not late
 
     async def check_store(self) -> str | None:
-        """Try whether history can be written, and remember the answer: None, or why not."""
-        try:
-            self.store_problem = await ask(self._history, CheckStore())
-        except (TimeoutError, pykka.ActorDeadError) as error:
-            self.store_problem = f"the history does not answer ({type(error).__name__})"
-        return self.store_problem
+        """Try whether history can be written: None, or why not."""
+        return await self._recorder.check()
 
     async def _run(self, request: RequestSpec, slot: asyncio.Future[None]) -> Record:
         identifier, started_at, begun = self._make_id(), time.time(), time.monotonic()
@@ -201,16 +185,17 @@ class Executions:
             result=result,
             failure=result.failure,
             started_at=started_at,
-            finished_at=max(time.time(), started_at),
+            # Not the clock again: it may have been set in between.
+            finished_at=started_at + (time.monotonic() - begun),
             redactor=self._redactor,
         )
-        await self._commit(record)
+        await self._recorder.commit(record)
         self._on_finished(record)
         return record
 
     async def _demand_store(self) -> None:
-        if self.store_problem is not None and await self.check_store() is not None:
-            raise StoreUnavailableError(self.store_problem)
+        if self._recorder.problem is not None and (problem := await self.check_store()) is not None:
+            raise StoreUnavailableError(problem)
 
     async def _run_at_next_exit(
         self, request: RequestSpec, identifier: str, begun: float
@@ -244,13 +229,6 @@ class Executions:
         outcome = ended.outcome if isinstance(ended, Ended) else Outcome.FAILED
         tell_or_drop(self._pool, LeaseEnded(lease.agent_id, lease.address, lease.stay, outcome))
         return ended
-
-    async def _commit(self, record: Record) -> None:
-        try:
-            await ask(self._history, AppendRecord(record.to_row(self._limits.history_body_bytes)))
-        except Exception as error:
-            self.store_problem = str(error) or type(error).__name__
-            raise UnrecordedError(record, self.store_problem) from error
 
 
 async def _wait_for(slot: asyncio.Future[None], seconds: float) -> float:

@@ -50,6 +50,7 @@ class Database:
             state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = opened.enter_context(contextlib.closing(_Lock(state_dir, name)))
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            self._file = _identity(self.path)
             self.connection = opened.enter_context(contextlib.closing(_connect(self.path)))
             self._migrate(migrations)
             self._journal = self.path.with_name(f"{self.path.name}-wal")
@@ -64,6 +65,7 @@ class Database:
             StoreError: nothing was written; the next transaction may work again.
         """
         with _told(f"cannot write {self.path}"):
+            self._demand_file()
             self.connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self.connection
@@ -110,6 +112,11 @@ class Database:
         with _told(f"cannot close {self.path}"), self._opened:
             self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
+    def _demand_file(self) -> None:
+        """Refuse to write where nobody will ever read: SQLite goes on in a file that was removed or replaced."""
+        if _identity(self.path) != self._file:
+            raise StoreError(f"{self.path} was replaced while it was in use: restart the coordinator")
+
     def _migrate(self, migrations: Sequence[Migration]) -> None:
         (version,) = self.connection.execute("PRAGMA user_version").fetchone()
         if version > len(migrations):
@@ -123,6 +130,11 @@ class Database:
                 for statement in (one for migration in migrations[version:] for one in migration):
                     connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {len(migrations)}")
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def database_path(state_dir: Path, name: str) -> Path:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from dispatcher.actors import history_tables
 from dispatcher.actors.database import Database
-from dispatcher.actors.errors import StoreError
+from dispatcher.actors.errors import RecordKnownError, StoreError
 from dispatcher.actors.history_tables import PRUNE_AHEAD, Retention
 from dispatcher.actors.history_totals import Totals
 from dispatcher.actors.messages import AppendRecord, CheckStore, ReadTotals
@@ -88,7 +88,9 @@ class HistoryLog(BatchingActor):
             return
         for request in requests:
             if request in known:
-                request.fail(StoreError(f"a record with the id {request.message.row.id} is in the history already"))
+                request.fail(
+                    RecordKnownError(f"a record with the id {request.message.row.id} is in the history already")
+                )
             else:
                 request.answer(None)
 

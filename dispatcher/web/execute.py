@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from dispatcher import executions
+from dispatcher.recorder import UnrecordedError
 from dispatcher.web import record_writer
 from dispatcher.web.base import BaseHandler
 from dispatcher.web.configured import SCHEMA, to_spec
@@ -78,7 +79,7 @@ class ExecuteHandler(BaseHandler):
             record = await asyncio.shield(self._task)
         except executions.NotAcceptedError as error:
             raise Problem(503, _NOT_ACCEPTED[type(error)], str(error)) from error
-        except executions.UnrecordedError as error:
+        except UnrecordedError as error:
             raise Problem(503, "unrecorded", str(error), execution=record_writer.in_problem(error.record)) from error
         await self._answer(record)
 

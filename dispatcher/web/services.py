@@ -56,7 +56,7 @@ class Services:
     """Made once by `coordinator.py`, given to every handler."""
 
     version: str
-    started_at: float
+    started_at: float  # of `time.monotonic()`
     pool: ActorRef[Any]
     registry: ActorRef[Any]
     history: ActorRef[Any]

@@ -72,7 +72,7 @@ async def stats_json(services: Services) -> dict[str, Any]:
     agents = await ask(services.registry, CountAgents())
     ended = {str(outcome): totals.by_outcome.get(str(outcome), 0) for outcome in Outcome}
     return {
-        "uptime_seconds": round(time.time() - services.started_at, 3),
+        "uptime_seconds": round(time.monotonic() - services.started_at, 3),
         "version": services.version,
         "agents": {str(state): agents.get(state, 0) for state in AgentState},
         "pool": {"size": pool.size, "available": pool.available},

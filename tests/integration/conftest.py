@@ -25,6 +25,8 @@ TARGET = "2001:db8:f::1"
 @pytest.fixture(scope="session", autouse=True)
 def private_network() -> None:
     """Move pytest into a network namespace; where that cannot be, skip by name, and in CI fail."""
+    if netns.in_private_network():
+        return  # tests/faults has the same fixture
     try:
         netns.enter_private_network()
     except netns.NoNamespaceError as error:

@@ -36,9 +36,9 @@ from dispatcher.executions import (
     Limits,
     OverloadedError,
     StoreUnavailableError,
-    UnrecordedError,
 )
 from dispatcher.record import Record
+from dispatcher.recorder import UnrecordedError
 from dispatcher.redaction import Redactor
 from dispatcher.request import RequestSpec
 from dispatcher.wire import messages as wire
@@ -354,14 +354,13 @@ def test_a_store_that_fails_is_told_then_refuses_what_is_new_and_is_well_again()
         with pytest.raises(UnrecordedError, match=r"ended as completed, but .* the disk is full") as raised:
             await coordinator.execute()
         assert Outcome.COMPLETED == raised.value.record.outcome
-        assert ("the disk is full",) == (coordinator.executions.store_problem,)
         with pytest.raises(StoreUnavailableError, match="the disk is full"):
             await coordinator.execute()
         assert 1 == len(coordinator.sent)
         FullDisk.freed.set()
         record = await coordinator.execute()
-        assert coordinator.executions.store_problem is None
-        assert [record.id] == [row.id for row in coordinator.rows]
+        assert await coordinator.executions.check_store() is None
+        assert [raised.value.record.id, record.id] == [row.id for row in coordinator.rows]
         assert [record] == coordinator.finished
 
     on_loop(test)

@@ -177,6 +177,23 @@ def test_a_log_that_readers_keep_growing_is_emptied_once_they_leave(
         assert 61 == len(fruit(database.connection))
 
 
+@pytest.mark.parametrize("what", ["removed", "replaced"])
+def test_nothing_is_written_where_nobody_would_ever_read_it(tmp_path: Path, what: str) -> None:
+    path = database_path(tmp_path, "test")
+    with closing(Database(tmp_path, "test", [FIRST])) as database:
+        path.rename(tmp_path / "aside")
+        told = f"cannot write {path}: No such file or directory"
+        if what == "replaced":
+            path.touch()
+            told = f"{path} was replaced while it was in use: restart the coordinator"
+        with pytest.raises(StoreError) as raised:
+            add(database, "pear")
+        assert told == str(raised.value)
+        (tmp_path / "aside").rename(path)
+        add(database, "plum")
+        assert [("apple",), ("plum",)] == fruit(database.connection)
+
+
 def test_closing_leaves_everything_in_the_one_file(tmp_path: Path) -> None:
     Database(tmp_path, "test", [FIRST]).close()
     assert {"test.lock", "test.sqlite3"} == {path.name for path in tmp_path.iterdir()}
