@@ -1,5 +1,5 @@
-"""The loop of the full-screen monitor: what happened goes into `update`, what is to be done to the link, and at most
-eight times a second the state goes through `view` to the terminal. Runs on the main thread.
+"""The loop of the full-screen monitor: what happened goes into `update`, what is to be done to the link, and as often
+as `pace` allows the state goes through `view` to the terminal. Runs on the main thread.
 """
 
 from __future__ import annotations
@@ -11,14 +11,12 @@ from dataclasses import replace
 from dispatcher.errors import ExitStatus
 from dispatcher.monitor.events import Event, TimePassed, Told
 from dispatcher.monitor.link import Link
+from dispatcher.monitor.pace import Pace
 from dispatcher.monitor.palette import glyphs_of
 from dispatcher.monitor.state import State
 from dispatcher.monitor.terminal import Terminal
 from dispatcher.monitor.update import update
 from dispatcher.monitor.view import view
-
-FRAME_SECONDS = 0.125
-"""Between two frames at least: eight a second."""
 
 TICK_SECONDS = 1.0
 """Ages on the screen are redrawn this often though nothing happens."""
@@ -48,6 +46,7 @@ class Loop:
         self._link = link
         self._drawn: State | None = None
         self._drawn_at = 0.0
+        self._pace = Pace()
 
     def run(self) -> None:
         """Go on until the state says that it is over."""
@@ -64,7 +63,8 @@ class Loop:
             self._link.do(command)
 
     def _draw_if_due(self) -> None:
-        if self._is_changed() and time.monotonic() - self._drawn_at >= FRAME_SECONDS:
+        if self._is_changed() and not self._pace.wait(time.monotonic()):
+            self._pace.drawn(time.monotonic())
             self._terminal.draw(view(self._state, self._state.width, self._state.height))
             self._drawn, self._drawn_at = self._state, time.monotonic()
 
@@ -76,5 +76,5 @@ class Loop:
         return replace(drawn, now=state.now, link=state.link) != state if drawn.link == state.link else True
 
     def _patience(self) -> float:
-        since = time.monotonic() - self._drawn_at
-        return max(0.0, FRAME_SECONDS - since) if self._is_changed() else max(0.0, TICK_SECONDS - since)
+        now = time.monotonic()
+        return self._pace.wait(now) if self._is_changed() else max(0.0, self._drawn_at + TICK_SECONDS - now)

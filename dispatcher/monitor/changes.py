@@ -91,7 +91,7 @@ def _change(known: Model, message: Json) -> Model:
 
 def _new_records(known: tuple[Record, ...], newest: list[Record]) -> tuple[Record, ...]:
     # A record may be in the snapshot already and come again in the change after it.
-    recent = {record.id for record in known[: len(newest) + 200]}
+    recent = {record.id for record in known[: len(newest) + 500]}
     return (*(record for record in newest if record.id not in recent), *known)[:RECORDS_KEPT]
 
 

@@ -22,6 +22,7 @@ from dispatcher.record import dump
 from dispatcher.redaction import Redactor
 from dispatcher.web.monitor_changes import Told, encoded_list, encoded_object
 from dispatcher.web.monitor_summary import RateSeries, kept_summaries, record_summary
+from dispatcher.web.own_time import OwnTime
 
 if TYPE_CHECKING:
     from dispatcher.record import Record
@@ -29,14 +30,16 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TICK_SECONDS = 0.125
-"""How often monitors hear of changes; they draw as often, and so show a change within 250 ms."""
+TICK_SECONDS = 0.15
+"""How often monitors hear of changes: a little less often than they may draw, so that a change is drawn as it comes
+and within 250 ms of its happening."""
 
 REST_FACTOR = 4
-"""A tick that took long is followed by a rest so many times as long: the feed takes a fifth of the loop at most."""
+"""A tick is followed by a rest so many times as long as it held the loop: the feed takes a fifth of it at most."""
 
-EXECUTIONS_A_TICK = 200
-"""Records in one change, the newest; `skipped` counts those left out, which history has."""
+EXECUTIONS_A_TICK = 500
+"""Records in one change, the newest: room for 1,000 a second where ticks come late. `skipped` counts those left out,
+which history has."""
 
 SNAPSHOT_EXECUTIONS = 100
 """Records in a snapshot; `older` is the cursor with which `/api/history` goes on."""
@@ -89,14 +92,14 @@ class MonitorFeed:
         while True:
             await self._wanted.wait()
             while self._monitors:
-                begun = time.monotonic()
+                begun, tick = time.monotonic(), OwnTime(self._tick(services))
                 try:
-                    await self._tick(services)
+                    await tick
                 except _EXPECTED as error:
                     logger.warning("monitors were told nothing: %s", error)
                 except Exception:
                     logger.exception("the monitors' feed failed; it goes on with the next tick")
-                await asyncio.sleep(max(TICK_SECONDS, REST_FACTOR * (time.monotonic() - begun)))
+                await asyncio.sleep(rest(time.monotonic() - begun, tick.seconds))
             self._forget()
 
     def _forget(self) -> None:
@@ -106,10 +109,11 @@ class MonitorFeed:
         self._told = Told(self._redactor, self._rate)
 
     async def _tick(self, services: Services) -> None:
+        change = await self._told.advance(services)
+        # Taken only now: what finished while the actors were asked need not wait for the next tick.
         records, skipped = list(self._records), self._finished - len(self._records)
         self._records.clear()
         self._finished = 0
-        change = await self._told.advance(services)
         if records:
             change["executions"] = await encoded_list(records, record_summary)
             change["skipped"] = dump(skipped)
@@ -139,6 +143,11 @@ class MonitorFeed:
         older = b"null" if page.next_cursor is None else dump(_base36(page.next_cursor))
         executions = b"[" + b",".join(records) + b"]"
         return encoded_object({"type": b'"snapshot"', **parts, "executions": executions, "older": older})
+
+
+def rest(took: float, own: float) -> float:
+    """Return the pause in seconds after a tick that took so long, `own` of it on the loop and not waiting."""
+    return max(TICK_SECONDS - took, REST_FACTOR * own)
 
 
 def _base36(number: int) -> str:

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tornado.httpclient import HTTPRequest
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 from tornado.websocket import WebSocketClientConnection, websocket_connect
@@ -20,7 +21,7 @@ from dispatcher.actors.loop_actor import ask, tell_or_drop
 from dispatcher.actors.messages import DescribePool, ExitsChanged, LeaseExit
 from dispatcher.monitor import changes
 from dispatcher.monitor.model import Model
-from dispatcher.web import monitor_changes
+from dispatcher.web import monitor_changes, monitor_feed
 from dispatcher.wire.messages import AddressReport, AddressState
 from tests.support.coordinator import Running, coordinator_running
 from tests.support.scripted_agent import answers, post_json, scripted_agent
@@ -239,6 +240,21 @@ def test_the_rate_beats_once_a_second_though_nothing_happens(tmp_path: Path) -> 
             assert 5.0 > time.monotonic() - begun
 
     with_coordinator(tmp_path, test)
+
+
+@pytest.mark.parametrize(
+    ("took", "own", "pause"),
+    [
+        (0.001, 0.001, monitor_feed.TICK_SECONDS - 0.001),
+        (0.060, 0.006, monitor_feed.TICK_SECONDS - 0.060),
+        (0.400, 0.006, 0.024),
+        (0.200, 0.100, 0.400),
+    ],
+)
+def test_a_tick_is_paid_for_with_a_rest_by_what_it_held_the_loop_and_not_by_what_it_waited(
+    took: float, own: float, pause: float
+) -> None:
+    assert pause == pytest.approx(monitor_feed.rest(took, own))
 
 
 def test_nobody_pays_while_no_monitor_looks(tmp_path: Path) -> None:
