@@ -1,4 +1,4 @@
-"""One execution from its lease to its committed record: steps 2 to 9 of a request's way in the order they happen.
+"""One execution from its place in the queue to its committed record: steps 2 to 9 of a request's way.
 
 Runs on the event loop, each execution in a task of its own: a caller that goes away does not end what it started,
 because the request may have left already and the record must say how it ended. Only one that still waits for its turn
@@ -12,40 +12,23 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pykka
 
-from dispatcher.actors.loop_actor import ask, tell_or_drop
-from dispatcher.actors.messages import (
-    Ended,
-    Lease,
-    LeaseEnded,
-    LeaseExit,
-    NotTaken,
-    Outcome,
-    RunExecution,
-)
+from dispatcher.attempts import Attempts, failed, with_wait
 from dispatcher.errors import FailureKind, Party
 from dispatcher.ids import IdMaker
-from dispatcher.record import Record, make_record
+from dispatcher.record import Attempt, Record, make_record
 from dispatcher.recorder import Recorder, UnrecordedError
 from dispatcher.slots import FullError, Slots
-from dispatcher.wire.messages import Result
 
 if TYPE_CHECKING:
     from dispatcher.redaction import Redactor
     from dispatcher.request import RequestSpec
 
 logger = logging.getLogger(__name__)
-
-ANSWER_MARGIN_SECONDS = 5.0
-"""How much longer than its deadline an answer of `AgentConnection` is waited for; it always comes before."""
-
-
-LEASES_AT_MOST = 8
-"""How many agents may turn out to have just left before an execution gives up. Nothing was sent to any of them."""
 
 _TIME_IS_UP = "the time was up in phase queued, while waiting for a free place among those in flight at the coordinator"
 
@@ -96,12 +79,12 @@ class Executions:
         on_finished: Callable[[Record], None],
     ) -> None:
         """Tell `on_finished` of every record once it is committed."""
-        self._pool = pool
         self._recorder = Recorder(history, limits.history_body_bytes)
         self._redactor = redactor
         self._limits = limits
         self._on_finished = on_finished
         self._make_id = IdMaker()
+        self._attempts = Attempts(pool, limits.grace_seconds)
         self._slots = Slots(limits.max_in_flight, limits.max_queue)
         self._tasks: dict[asyncio.Task[Record], asyncio.Future[None]] = {}
         self._is_draining = False
@@ -170,24 +153,25 @@ class Executions:
 
     async def _run(self, request: RequestSpec, slot: asyncio.Future[None]) -> Record:
         identifier, started_at, begun = self._make_id(), time.time(), time.monotonic()
-        waited = await _wait_for(slot, request.timeout)
+        waited_ms = await _wait_for(slot, request.timeout)
         if slot.cancelled():
-            lease, ended = None, _failed(identifier, FailureKind.TIMEOUT, _TIME_IS_UP, Party.COORDINATOR)
+            attempts = [_out_of_time(identifier, started_at, waited_ms)]
         else:
             await self._demand_store()
-            lease, ended = await self._run_at_next_exit(request, identifier, begun)
-        result = replace(ended.result, timings=_timings(ended.result, waited, (time.monotonic() - begun) * 1000))
+            attempts = await self._attempts.make(request, identifier, started_at, waited_ms)
+        last = attempts[-1]
         record = make_record(
             identifier=identifier,
-            outcome=ended.outcome,
-            exit_used=None if lease is None else (lease.agent_id, lease.address),
+            outcome=last.outcome,
+            exit_used=last.exit_used,
             request=request,
-            result=result,
-            failure=result.failure,
+            result=last.result,
+            failure=last.result.failure,
             started_at=started_at,
             # Not the clock again: it may have been set in between.
             finished_at=started_at + (time.monotonic() - begun),
             redactor=self._redactor,
+            attempts=attempts if request.retries else (),
         )
         await self._recorder.commit(record)
         self._on_finished(record)
@@ -196,39 +180,6 @@ class Executions:
     async def _demand_store(self) -> None:
         if self._recorder.problem is not None and (problem := await self.check_store()) is not None:
             raise StoreUnavailableError(problem)
-
-    async def _run_at_next_exit(
-        self, request: RequestSpec, identifier: str, begun: float
-    ) -> tuple[Lease | None, Ended]:
-        lease: Lease | None = None
-        reason = ""
-        for _ in range(LEASES_AT_MOST):
-            lease = await ask(self._pool, LeaseExit())
-            if lease is None:
-                detail = "no exit is available: no connected agent has a usable address"
-                return None, _failed(identifier, FailureKind.NO_EXIT, detail)
-            ended = await self._run_at(lease, request, identifier, begun)
-            if isinstance(ended, Ended):
-                return lease, ended
-            reason = ended.reason
-        return lease, _failed(identifier, FailureKind.AGENT_LOST, reason)
-
-    async def _run_at(self, lease: Lease, request: RequestSpec, identifier: str, begun: float) -> Ended | NotTaken:
-        left = max(0.0, request.timeout - (time.monotonic() - begun))
-        execute = request.to_execute(identifier, lease.address, left)
-        patience = left + self._limits.grace_seconds + ANSWER_MARGIN_SECONDS
-        try:
-            ended = await ask(lease.connection, RunExecution(execute), timeout=patience)
-        except pykka.ActorDeadError:
-            ended = NotTaken(f"agent {lease.agent_id} was removed before the request was sent")
-        except Exception:
-            # It may have been sent before this went wrong, so nobody knows whether the target got it.
-            logger.exception("execution %s failed inside the coordinator", identifier)
-            detail = "the coordinator failed over it; its log says more"
-            ended = Ended(Outcome.UNKNOWN, _failed(identifier, FailureKind.INTERNAL, detail).result)
-        outcome = ended.outcome if isinstance(ended, Ended) else Outcome.FAILED
-        tell_or_drop(self._pool, LeaseEnded(lease.agent_id, lease.address, lease.stay, outcome))
-        return ended
 
 
 async def _wait_for(slot: asyncio.Future[None], seconds: float) -> float:
@@ -242,14 +193,6 @@ async def _wait_for(slot: asyncio.Future[None], seconds: float) -> float:
     return (time.monotonic() - begun) * 1000
 
 
-def _timings(result: Result, waited: float, total: float) -> dict[str, float]:
-    """Add the wait for a turn here to what the agent measured; where none did, what is known is the caller's wait."""
-    if not result.timings:
-        return {"queued": waited, "total": total}
-    if not waited:
-        return result.timings
-    return {**result.timings, **{name: result.timings.get(name, 0.0) + waited for name in ("queued", "total")}}
-
-
-def _failed(identifier: str, kind: FailureKind, detail: str, party: Party | None = None) -> Ended:
-    return Ended(Outcome.FAILED, Result(id=identifier, error_kind=kind, error_detail=detail, error_party=party))
+def _out_of_time(identifier: str, started_at: float, waited_ms: float) -> Attempt:
+    ended = failed(identifier, FailureKind.TIMEOUT, _TIME_IS_UP, Party.COORDINATOR)
+    return Attempt(None, ended.outcome, with_wait(ended.result, waited_ms), started_at)

@@ -18,6 +18,8 @@ from dispatcher.timestamps import rfc3339
 from dispatcher.wire.messages import PHASES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dispatcher.errors import Failure
     from dispatcher.redaction import Redactor
     from dispatcher.request import RequestSpec
@@ -27,10 +29,21 @@ JsonObject = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try to get an execution answered. `exit_used` is (agent id, source address), None where there was none."""
+
+    exit_used: tuple[str, str] | None
+    outcome: Outcome
+    result: Result
+    started_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """One finished execution. Times are seconds since 1970; `result` is None where no agent was reached.
 
     `result` has neither its headers nor its reason: they are in `response_headers` and `failure`, without secrets.
+    `attempts` is what JSON holds of them, all of them where retries were asked for, the last one included.
     """
 
     id: str
@@ -43,6 +56,7 @@ class Record:
     response_headers: tuple[tuple[str, str], ...]
     started_at: float
     finished_at: float
+    attempts: tuple[JsonObject, ...] = ()
 
     @property
     def body(self) -> bytes:
@@ -51,18 +65,19 @@ class Record:
 
     def as_json(self, body: JsonObject | None) -> JsonObject:
         """Return the record as JSON holds it, with `body` for the response's body."""
-        return {
+        content = {
             "id": self.id,
             "outcome": str(self.outcome),
             "agent_id": self.agent_id,
             "source_ip": self.source_ip,
             "request": self.request,
             "response": self._response(body),
-            "timings": self._timings(),
+            "timings": _timings(self.result),
             "error": _failure_json(self.failure),
             "started_at": rfc3339(self.started_at),
             "finished_at": rfc3339(self.finished_at),
         }
+        return content | {"attempts": list(self.attempts)} if self.attempts else content
 
     def _response(self, body: JsonObject | None) -> JsonObject | None:
         if self.result is None or self.failure is not None:
@@ -75,10 +90,6 @@ class Record:
             "headers": [list(pair) for pair in self.response_headers],
             "body": body,
         }
-
-    def _timings(self) -> JsonObject:
-        measured = self.result.timings if self.result is not None else {}
-        return {phase: round(measured.get(phase, 0.0), 3) for phase in PHASES}
 
     def to_json_bytes(self, max_body_bytes: int | None = None) -> bytes:
         """Write the record as JSON with at most `max_body_bytes` of its body (None: all of it)."""
@@ -116,8 +127,10 @@ def make_record(  # noqa: PLR0913 (a record has that many parts, and this is whe
     started_at: float,
     finished_at: float,
     redactor: Redactor,
+    attempts: Sequence[Attempt] = (),
 ) -> Record:
     """Make the record of one execution, without its secrets. `exit_used` is (agent id, source address)."""
+    described = tuple(_attempt_json(attempt, request, redactor) for attempt in attempts)
     response_headers = redactor.headers(result.headers) if result is not None else ()
     if result is not None:
         result = dataclasses.replace(result, headers=(), error_detail="")
@@ -139,7 +152,26 @@ def make_record(  # noqa: PLR0913 (a record has that many parts, and this is whe
         response_headers=response_headers,
         started_at=started_at,
         finished_at=finished_at,
+        attempts=described,
     )
+
+
+def _attempt_json(attempt: Attempt, request: RequestSpec, redactor: Redactor) -> JsonObject:
+    failure = attempt.result.failure
+    agent_id, source_ip = attempt.exit_used or (None, None)
+    return {
+        "agent_id": agent_id,
+        "source_ip": source_ip,
+        "outcome": str(attempt.outcome),
+        "timings": _timings(attempt.result),
+        "error": _failure_json(failure and redactor.failure(failure, request.url, request.headers)),
+        "started_at": rfc3339(attempt.started_at),
+    }
+
+
+def _timings(result: Result | None) -> JsonObject:
+    measured = result.timings if result is not None else {}
+    return {phase: round(measured.get(phase, 0.0), 3) for phase in PHASES}
 
 
 def _failure_json(failure: Failure | None) -> JsonObject | None:

@@ -5,6 +5,7 @@ Plain data, checked by `web/schemas.py` before it gets here.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dispatcher.wire.messages import Execute, HttpVersion
@@ -13,10 +14,21 @@ DEFAULT_TIMEOUT_SECONDS = 30.0
 DEFAULT_MAX_REDIRECTS = 5
 DEFAULT_MAX_BODY_BYTES = 10 * 1024 * 1024
 
+MAX_RETRIES = 10
+"""The most that a configuration may ask for. Each is one more lease and one more request to the target."""
+
+IDEMPOTENT_METHODS = frozenset(("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"))
+"""Methods of which sending twice is meant to do what sending once does (RFC 9110, 9.2.2)."""
+
+
+def is_repeatable(method: str, header_names: Iterable[str]) -> bool:
+    """Say whether a request may be retried: by its method, or because the target is told a key to know it again by."""
+    return method in IDEMPOTENT_METHODS or any(name.lower() == "idempotency-key" for name in header_names)
+
 
 @dataclass(frozen=True, slots=True)
 class RequestSpec:
-    """One HTTP request. `timeout` is seconds for waiting and transfer together; `body` None sends none."""
+    """One HTTP request. `timeout` is seconds for waiting, transfer and retries together; `body` None sends none."""
 
     url: str
     method: str = "GET"
@@ -28,6 +40,12 @@ class RequestSpec:
     verify_tls: bool = True
     http_version: HttpVersion = HttpVersion.AUTO
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
+    retries: int = 0
+
+    @property
+    def is_idempotent(self) -> bool:
+        """Whether sending it twice is meant to do what sending it once does, without a key."""
+        return self.method in IDEMPOTENT_METHODS
 
     def to_execute(self, identifier: str, source: str, timeout: float) -> Execute:
         """Make the message that has an agent send this from `source` within `timeout` seconds."""

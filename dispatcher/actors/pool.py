@@ -69,7 +69,7 @@ class IpPool(LoopActor):
         """Handle one message."""
         match message:
             case LeaseExit():
-                return self._lease()
+                return self._lease(message.passing_over)
             case LeaseEnded():
                 self._end_lease(message)
             case ExitsChanged():
@@ -83,8 +83,8 @@ class IpPool(LoopActor):
                 return super().on_receive(message)
         return None
 
-    def _lease(self) -> Lease | None:
-        key = self._rotation.lease()
+    def _lease(self, passing_over: frozenset[Key]) -> Lease | None:
+        key = self._rotation.lease(passing_over)
         if key is None:
             return None
         leased = self._exits[key]

@@ -7,7 +7,7 @@ back, as a new one does, so a lease is one step however many exits are set aside
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterator
+from collections.abc import Collection, Hashable, Iterator
 from enum import IntEnum
 from typing import Generic, TypeVar
 
@@ -47,9 +47,12 @@ class Rotation(Generic[K]):
     def _leasable(self) -> OrderedDict[K, None]:
         return self._tiers[Tier.FIRST] or self._tiers[Tier.RESERVE]
 
-    def lease(self) -> K | None:
-        """Take the next key and put it at the back; None where none is available."""
-        key = self.next
+    def lease(self, passing_over: Collection[K] = ()) -> K | None:
+        """Take the next key that is not in `passing_over` and put it at the back; None where there is none.
+
+        What is passed over keeps its turn, and costs a step each.
+        """
+        key = next((key for key in self._leasable if key not in passing_over), None)
         if key is not None:
             self._leasable.move_to_end(key)
         return key

@@ -36,6 +36,8 @@ def notes(state: State) -> str:
 def _options(request: model.Json) -> str:
     follows = f"follows {request.get('max_redirects')} redirects" if request.get("follow_redirects") else "no redirects"
     parts = [f"timeout {model.number(request, 'timeout'):g} s", follows]
+    if retries := int(model.number(request, "retries")):
+        parts.append(f"{retries} retries")
     if request.get("verify_tls") is False:
         parts.append("TLS not verified")
     if request.get("http_version") not in ("auto", None):

@@ -34,6 +34,7 @@ def lines(state: State, detail: Detail, width: int) -> list[Line]:
     if detail.whole is None:
         waiting = span(detail.problem or "reading the whole record", "bad" if detail.problem else "dim")
         return [*drawn, EMPTY, line(waiting)]
+    drawn += _attempts(state, detail.whole)
     return [*drawn, *_timings(state, detail.whole, width), *_request(detail.whole), *_response(detail.whole, width)]
 
 
@@ -65,6 +66,19 @@ def _field(label: str, *parts: str | Span) -> Line:
 def _wrapped(label: str, text: str, width: int, style: str = "") -> list[Line]:
     pieces = wrap(safe_text(text), max(10, width - _LABEL))
     return [_field(label if number == 0 else "", Span(piece, style)) for number, piece in enumerate(pieces)]
+
+
+def _attempts(state: State, whole: Json) -> list[Line]:
+    """Draw a line for each attempt, where retries were asked for."""
+    made = model.objects(whole, "attempts")
+    drawn = [EMPTY, line(span("Attempts", "title"))] if made else []
+    for attempt in made:
+        glyph, style = mark(state.glyphs, str(attempt.get("outcome", "")))
+        took = numbers.duration(model.number(model.member(attempt, "timings"), "total"))
+        place = f"{attempt.get('source_ip') or 'no exit'}  at {attempt.get('agent_id') or 'no agent'}  "
+        result = str(model.member(attempt, "error").get("kind") or attempt.get("outcome", ""))
+        drawn.append(line("  ", Span(f"{glyph} ", style), span(place), span(result, style), span(f"  {took}", "dim")))
+    return drawn
 
 
 def _timings(state: State, whole: Json, width: int) -> list[Line]:

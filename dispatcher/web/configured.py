@@ -66,4 +66,5 @@ def to_spec(loaded: Mapping[str, Any]) -> RequestSpec:
         verify_tls=loaded["verify_tls"],
         http_version=HttpVersion(loaded["http_version"]),
         max_body_bytes=loaded["max_body_bytes"],
+        retries=loaded.get("retries", 0),  # what an older version stored has none
     )

@@ -115,8 +115,19 @@ class ErrorSchema(Schema):
 TimingsSchema = Schema.from_dict({phase: fields.Float(required=True) for phase in PHASES}, name="Timings")
 
 
+class AttemptSchema(Schema):
+    """One attempt of an execution that asked for retries."""
+
+    agent_id = fields.String(required=True, allow_none=True)
+    source_ip = fields.String(required=True, allow_none=True)
+    outcome = fields.String(required=True, validate=_one_of(Outcome))
+    timings = fields.Nested(TimingsSchema, required=True, metadata={"description": "milliseconds"})
+    error = fields.Nested(ErrorSchema, required=True, allow_none=True)
+    started_at = _timestamp()
+
+
 class RecordSchema(Schema):
-    """One finished execution."""
+    """One finished execution. What one exit did is what the last one did."""
 
     id = fields.String(required=True)
     outcome = fields.String(required=True, validate=_one_of(Outcome))
@@ -128,6 +139,7 @@ class RecordSchema(Schema):
     error = fields.Nested(ErrorSchema, required=True, allow_none=True)
     started_at = _timestamp()
     finished_at = _timestamp()
+    attempts = fields.List(fields.Nested(AttemptSchema), metadata={"description": "where retries were asked for"})
 
 
 class HistorySchema(Schema):

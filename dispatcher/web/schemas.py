@@ -32,6 +32,10 @@ _CURSOR = re.compile(r"[0-9a-z]{1,12}")
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,20})?([Zz]|[+-]\d\d:\d\d)?", re.ASCII)
 
+_NOT_REPEATABLE = (
+    f"Must be 0: only {', '.join(sorted(defaults.IDEMPOTENT_METHODS))} may be sent again, "
+    "and what has an Idempotency-Key among its headers."
+)
 _NO_TIMESTAMP = "Not an RFC 3339 timestamp such as 2026-01-01T00:00:00Z."
 
 HISTORY_PAGE_DEFAULT = 50
@@ -153,7 +157,7 @@ class RequestSchema(Schema):
     timeout = StrictFloat(
         load_default=defaults.DEFAULT_TIMEOUT_SECONDS,
         validate=validate.Range(0, limits.MAX_TIMEOUT_SECONDS, min_inclusive=False),
-        metadata={"description": "seconds for waiting at the agent and transfer together"},
+        metadata={"description": "seconds for waiting, transfer and retries together"},
     )
     follow_redirects = StrictBoolean(load_default=False)
     max_redirects = fields.Integer(
@@ -169,6 +173,12 @@ class RequestSchema(Schema):
         validate=validate.Range(0, limits.MAX_BODY_BYTES),
         metadata={"description": "of the decoded response body; what is over it is cut"},
     )
+    retries = fields.Integer(
+        strict=True,
+        load_default=0,
+        validate=validate.Range(0, defaults.MAX_RETRIES),
+        metadata={"description": "further attempts, each at another exit, while no answer came and time is left"},
+    )
 
     @validates_schema
     def _check_together(self, data: dict[str, Any], **_: Any) -> None:
@@ -176,6 +186,8 @@ class RequestSchema(Schema):
             raise ValidationError("Only one of body and body_base64 may be given.", "body_base64")
         if data.get("http_version") == HttpVersion.HTTP_3 and data["url"].lower().startswith("http:"):
             raise ValidationError("HTTP/3 needs an https URL.", "http_version")
+        if data["retries"] and not defaults.is_repeatable(data["method"], (name for name, _ in data["headers"])):
+            raise ValidationError(_NOT_REPEATABLE, "retries")
 
 
 class RegisterSchema(Schema):

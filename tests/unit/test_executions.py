@@ -11,7 +11,7 @@ from typing import Any
 import pykka
 import pytest
 
-from dispatcher import executions as module
+from dispatcher import attempts as module
 from dispatcher.actors.errors import StoreError
 from dispatcher.actors.loop_actor import LoopActor, ask, stop_actor
 from dispatcher.actors.messages import (
@@ -27,9 +27,9 @@ from dispatcher.actors.messages import (
     RunExecution,
 )
 from dispatcher.actors.pool import IpPool
+from dispatcher.attempts import LEASES_AT_MOST
 from dispatcher.errors import FailureKind
 from dispatcher.executions import (
-    LEASES_AT_MOST,
     AbandonedError,
     DrainingError,
     Executions,

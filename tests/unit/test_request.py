@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.request import RequestSpec
+from dispatcher.request import RequestSpec, is_repeatable
 from dispatcher.wire import codec, limits
 from dispatcher.wire.messages import Execute, HttpVersion
 
@@ -28,7 +28,7 @@ FULL = RequestSpec(
 
 def test_every_field_of_a_request_reaches_the_agent() -> None:
     execute = FULL.to_execute("id", "2001:db8::1", 3.25)
-    shared = {field.name for field in dataclasses.fields(RequestSpec)} - {"timeout"}
+    shared = {field.name for field in dataclasses.fields(RequestSpec)} - {"timeout", "retries"}
     for name in shared:
         assert getattr(FULL, name) == getattr(execute, name)
     assert ("id", "2001:db8::1", 3.25, True) == (execute.id, execute.source, execute.timeout, execute.has_body)
@@ -51,6 +51,14 @@ def test_the_defaults_are_what_users_are_told() -> None:
         spec.verify_tls,
         spec.http_version,
     )
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "POST", "PATCH", "get"])
+def test_what_is_idempotent_is_what_rfc_9110_says(method: str) -> None:
+    expected = method in ("GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE")
+    assert expected == RequestSpec("http://x/", method=method).is_idempotent
+    assert expected == is_repeatable(method, ["Accept"])
+    assert is_repeatable(method, ["Accept", "IDEMPOTENCY-Key"])
 
 
 @given(timeout=st.floats(0, limits.MAX_TIMEOUT_SECONDS))

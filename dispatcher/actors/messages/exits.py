@@ -56,7 +56,12 @@ class AgentGone(Message[None]):
 
 @dataclass(frozen=True, slots=True)
 class LeaseExit(Message[Lease | None]):
-    """Hand out the next exit; None where none is available."""
+    """Hand out the next exit that is not among `passing_over`, (agent id, address) each; None where there is none.
+
+    What is passed over keeps its turn.
+    """
+
+    passing_over: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,18 @@ def test_leases_go_round() -> None:
     assert ["a", "b", "c", "a", "b"] == [rotation.lease() for _ in range(5)]
 
 
+def test_what_is_passed_over_keeps_its_turn() -> None:
+    rotation = filled("a", "b", "c")
+    assert ["c", "a", "b"] == [rotation.lease({"a", "b"}), rotation.lease(), rotation.lease()]
+    assert ["c"] == [rotation.lease(("a",))]
+
+
+def test_a_lease_that_may_take_nothing_that_is_there_changes_nothing() -> None:
+    rotation = filled("a", "b")
+    assert rotation.lease({"a", "b", "c"}) is None
+    assert ["a", "b"] == list(rotation)
+
+
 def test_next_is_what_the_next_lease_takes_and_does_not_take_it() -> None:
     rotation = filled("a", "b")
     assert rotation.next == rotation.next == rotation.lease() == "a"
@@ -151,6 +163,16 @@ class AgainstLists(RuleBasedStateMachine):
             assert expected == self.rotation.next
             assert expected == self.rotation.lease()
             self.leased.append(expected)
+
+    @rule(keys=st.sets(KEYS))
+    def lease_passing_over(self, keys: set[int]) -> None:
+        leasable = self._leasable()
+        expected = next((key for key in leasable if key not in keys), None)
+        assert expected == self.rotation.lease(keys)
+        if expected is not None:
+            leasable.remove(expected)
+            leasable.append(expected)
+            self.leased = []
 
     @invariant()
     def the_order_is_the_models(self) -> None:

@@ -178,6 +178,17 @@ def test_a_failed_record_says_its_error_in_words_and_whose_fault_it_is() -> None
     assert "at fault    target" in drawn
 
 
+def test_each_attempt_is_shown_where_retries_were_asked_for() -> None:
+    whole = record(99)
+    failed = {"agent_id": "agent-07", "source_ip": "2001:db8::7", "outcome": "failed", "timings": {"total": 12.3}}
+    whole["attempts"] = [failed | {"error": {"kind": "connect"}}]
+    state = after(pressed(told(), "enter"), Answered(ReadRecord("r000099"), 200, whole))
+    drawn = text(state, (100, 60))
+    assert "Attempts" in drawn
+    assert "✖ 2001:db8::7  at agent-07  connect  12.3 ms" in drawn
+    assert "Attempts" not in text(overlays()["record"], (80, 60))
+
+
 def test_a_binary_body_is_shown_as_bytes() -> None:
     whole = record(99)
     whole["response"]["body"] = {"encoding": "base64", "data": "AAEC/w==", "size": 4, "truncated": False}

@@ -27,6 +27,7 @@ WHOLE = {
     "verify_tls": False,
     "http_version": "2",
     "max_body_bytes": 1,
+    "retries": 0,
 }
 
 

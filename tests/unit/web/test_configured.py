@@ -35,6 +35,13 @@ def test_what_is_stored_becomes_a_request() -> None:
     assert expected == configured(**fields).spec
 
 
+def test_what_an_older_version_stored_has_no_retries() -> None:
+    older = SCHEMA.load({"url": "http://t/"})
+    del older["retries"]
+    kept = Configured(StoredRequest(1, older))
+    assert (0, 3) == (kept.spec and kept.spec.retries, to_spec(SCHEMA.load(kept.merged({"retries": 3}))).retries)
+
+
 @pytest.mark.parametrize(
     ("base", "overrides", "body"),
     [

@@ -12,9 +12,10 @@ from dispatcher.web.app import REST_ROUTES
 from dispatcher.web.base import BaseHandler
 from tests.support.api import Served
 
-RECORD = "id outcome agent_id source_ip request response timings error started_at finished_at"
+RECORD = "id outcome agent_id source_ip request response timings error started_at finished_at attempts"
 REQUEST = (
-    "url method headers body body_base64 timeout follow_redirects max_redirects verify_tls http_version max_body_bytes"
+    "url method headers body body_base64 timeout follow_redirects max_redirects verify_tls http_version max_body_bytes "
+    "retries"
 )
 EXECUTE_PROBLEMS = "403 409 500 502 503 504"
 BODY_PROBLEMS = "400 413 415 422"

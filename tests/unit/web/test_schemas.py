@@ -49,6 +49,7 @@ def test_a_request_needs_a_url_only_and_gets_the_contracts_defaults() -> None:
         "verify_tls": True,
         "http_version": "auto",
         "max_body_bytes": 10 * 1024 * 1024,
+        "retries": 0,
     }
     assert expected == load()
     assert ["url"] == faults({})
@@ -78,6 +79,18 @@ def test_a_body_may_be_given_in_one_form_only() -> None:
 def test_http_3_needs_https(url: str) -> None:
     assert ["http_version"] == faults({"url": url, "http_version": "3"})
     assert [] == faults({"url": url.replace(":", "s:", 1), "http_version": "3"})
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "delete"])
+def test_what_may_be_sent_twice_may_be_retried(method: str) -> None:
+    assert 10 == load(method=method, retries=10)["retries"]
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH", "PURGE"])
+def test_what_may_not_be_sent_twice_is_retried_only_with_a_key_that_the_target_gets(method: str) -> None:
+    assert ["retries"] == faults({"url": URL, "method": method, "retries": 1})
+    assert [] == faults({"url": URL, "method": method, "retries": 1, "headers": {"idempotency-key": "k"}})
+    assert [] == faults({"url": URL, "method": method, "retries": 0})
 
 
 def test_a_standard_method_is_written_in_capitals_and_another_is_left_as_it_is() -> None:

@@ -30,6 +30,8 @@ GOOD = [
     ("http_version", "2"),
     ("max_body_bytes", 0),
     ("max_body_bytes", 256 * 1024 * 1024),
+    ("retries", 0),
+    ("retries", 10),
 ]
 
 WRONG_VALUES: dict[str, list[object]] = {
@@ -190,6 +192,16 @@ WRONG_VALUES: dict[str, list[object]] = {
             "1",
             True,
             0.0,
+        ),
+    ],
+    "retries": [
+        *(
+            None,
+            -1,
+            11,
+            "1",
+            True,
+            1.0,
         ),
     ],
 }
