@@ -26,6 +26,7 @@ class Kind(StrEnum):
     AGENT_ID = "agent_id"
     PATH = "path"
     HEADER = "header"
+    TARGET = "target"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +164,20 @@ AGENT = Command(
         Option("interface", "IF", "use the addresses of just these interfaces", repeats=True),
         Option("include-temporary", "", "use temporary (privacy) addresses too", Kind.FLAG, default=False),
         Option("include-ula", "", "use unique local addresses (fc00::/7) too", Kind.FLAG, default=False),
+        Option(
+            "allow-target",
+            "TARGET",
+            "let requests go to this address, range or host name, though it is no public one",
+            Kind.TARGET,
+            repeats=True,
+        ),
+        Option(
+            "deny-target",
+            "TARGET",
+            "let no request go to this address, range or host name; beats --allow-target",
+            Kind.TARGET,
+            repeats=True,
+        ),
         Option("max-addresses", "N", "addresses offered", Kind.WHOLE, 10_000, 1, 16_384),
         Option("max-concurrency", "N", "transfers at once", Kind.WHOLE, 256, 1, 10_000),
         _QUEUE,
@@ -205,11 +220,12 @@ MODES = {"coordinator": "coordinator", "agent": "agent", "monitor": "monitor", "
 
 def usage(command: Command) -> str:
     """Write the usage text of a command, which is also what docopt parses."""
-    repeated = "".join(f" [{option.flag} {option.metavar}]..." for option in command.options if option.repeats)
+    repeated = " ".join(f"[{option.flag} {option.metavar}]..." for option in command.options if option.repeats)
+    more = f"\n        {repeated}" if repeated else ""
     lines = [f"  {f'{option.flag} {option.metavar}'.strip():<32}{_explain(option)}" for option in command.options]
     return (
         f"{command.summary[0].upper()}{command.summary[1:]}.\n\n"
-        f"Usage: {PROGRAM} {command.name} [options]{repeated}\n\n"
+        f"Usage: {PROGRAM} {command.name} [options]{more}\n\n"
         "Options:\n" + "\n".join(lines) + "\n  -h, --help                      show this text\n\n"
         f"Every option has an environment variable: {ENVIRONMENT_PREFIX} and its name, such as\n"
         f"{command.options[0].variable}. The command line beats the environment.\n"

@@ -106,11 +106,12 @@ def _fetch(_: SelfTestSettings) -> str:
 async def _execute() -> tuple[Result, list[str]]:
     """Send one request to a target of our own, as an agent sends it."""
     from dispatcher.agent.executor import Executor  # noqa: PLC0415  imports pycurl, which may be missing
+    from dispatcher.agent.guard import TargetGuard  # noqa: PLC0415  only this check needs it
     from dispatcher.demo.target import Target  # noqa: PLC0415  only this check needs it
     from dispatcher.request import RequestSpec  # noqa: PLC0415  the same
 
     target = Target(SOURCE)
-    executor = Executor(max_concurrency=1)
+    executor = Executor(max_concurrency=1, guard=TargetGuard(allow=[SOURCE]))
     try:
         result = await executor.execute(RequestSpec(target.url).to_execute("self-test", SOURCE, _SECONDS))
     finally:

@@ -62,6 +62,8 @@ class AgentSettings:
     interface: tuple[str, ...]
     include_temporary: bool
     include_ula: bool
+    allow_target: tuple[str, ...]
+    deny_target: tuple[str, ...]
     max_addresses: int
     max_concurrency: int
     max_queue: int
@@ -236,6 +238,16 @@ class _ExitAddress(fields.String):
             raise ValidationError(str(error)) from error
 
 
+class _Target(fields.String):
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        from dispatcher.agent.target_rules import parse_rule  # noqa: PLC0415 - only an agent needs it
+
+        try:
+            return parse_rule(str(value))
+        except ValueError as error:
+            raise ValidationError(str(error)) from error
+
+
 class _BaseUrl(fields.String):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         url = str(super()._deserialize(value, attr, data, **kwargs))
@@ -297,4 +309,5 @@ _FIELDS: dict[Kind, type[fields.Field[Any]]] = {
     Kind.AGENT_ID: _AgentId,
     Kind.PATH: _Path,
     Kind.HEADER: _HeaderName,
+    Kind.TARGET: _Target,
 }

@@ -1,9 +1,8 @@
 """Which of a machine's addresses may be exits: an address and the agent's options in, a state and a reason out.
 
-Pure; stands before a request's way and runs wherever it is called. The ranges are our own table, since
-`ipaddress.is_global` follows the Python release: 3.11.7 calls 3fff::/20 and 6to4 global, and its answer on parts of
-2001::/23 changed with a bug-fix release. An optimistic address counts as deprecated, as in the kernel's own choice of
-sources (RFC 4429, section 3.1): it can send, but it may still turn out to be a duplicate.
+Pure; stands before a request's way and runs wherever it is called. The ranges are those of `special_ranges.py`. An
+optimistic address counts as deprecated, as in the kernel's own choice of sources (RFC 4429, section 3.1): it can send,
+but it may still turn out to be a duplicate.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from ipaddress import IPv6Address, IPv6Network
 from typing import TYPE_CHECKING, NamedTuple
 
 from dispatcher.agent.netlink import AddressFlag, KernelAddress
+from dispatcher.agent.special_ranges import special_ipv6
 from dispatcher.wire import limits
 from dispatcher.wire.messages import AddressState
 
@@ -72,33 +72,6 @@ USABLE = frozenset({AddressState.PREFERRED, AddressState.DEPRECATED})
 _LINK_LOCAL = IPv6Network("fe80::/10")
 _MULTICAST = IPv6Network("ff00::/8")
 _ULA = IPv6Network("fc00::/7")
-_GLOBAL_UNICAST = IPv6Network("2000::/3")
-
-# IANA IPv6 Special-Purpose Address Registry, as of 2024-10-22, and RFC 4291; the more specific range stands first.
-# 2001::/23 is left out whole, as the registry's note on it says, also where a part of it is globally reachable: its
-# parts are anycast, identifiers or experiments, and none is assigned to a machine for its own traffic.
-_SPECIAL = (
-    (IPv6Network("::1/128"), "loopback"),
-    (IPv6Network("::ffff:0:0/96"), "IPv4-mapped"),
-    (IPv6Network("64:ff9b::/96"), "IPv4/IPv6 translation (RFC 6052)"),
-    (IPv6Network("64:ff9b:1::/48"), "IPv4/IPv6 translation (RFC 8215)"),
-    (IPv6Network("100::/64"), "discard-only (RFC 6666)"),
-    (IPv6Network("2001::/32"), "Teredo (RFC 4380)"),
-    (IPv6Network("2001:2::/48"), "benchmarking (RFC 5180)"),
-    (IPv6Network("2001:3::/32"), "AMT anycast (RFC 7450)"),
-    (IPv6Network("2001:4:112::/48"), "AS112 anycast (RFC 7535)"),
-    (IPv6Network("2001:10::/28"), "ORCHID (RFC 4843)"),
-    (IPv6Network("2001:20::/28"), "ORCHIDv2 (RFC 7343)"),
-    (IPv6Network("2001:30::/28"), "drone remote identification (RFC 9374)"),
-    (IPv6Network("2001::/23"), "IETF protocol assignments (RFC 2928)"),
-    (IPv6Network("2001:db8::/32"), "documentation (RFC 3849)"),
-    (IPv6Network("2002::/16"), "6to4 (RFC 3056)"),
-    (IPv6Network("2620:4f:8000::/48"), "AS112 anycast (RFC 7534)"),
-    (IPv6Network("3fff::/20"), "documentation (RFC 9637)"),
-    (IPv6Network("5f00::/16"), "segment routing identifiers (RFC 9602)"),
-    (IPv6Network("fec0::/10"), "site-local (deprecated by RFC 3879)"),
-)
-_RANGES = tuple((int(net.network_address), int(net.broadcast_address), name) for net, name in _SPECIAL)
 
 
 def parse_explicit(text: str) -> str:
@@ -150,12 +123,8 @@ def _exclusion(
 def _special_range(number: int, options: AddressOptions) -> str | None:
     if _is_in(number, _ULA):
         return None if options.include_ula else "unique local (RFC 4193); --include-ula takes it"
-    for first, last, name in _RANGES:
-        if first <= number <= last:
-            return f"{name}; only --address takes it"
-    if not _is_in(number, _GLOBAL_UNICAST):
-        return "outside global unicast 2000::/3 (RFC 4291); only --address takes it"
-    return None
+    name = special_ipv6(number)
+    return None if name is None else f"{name}; only --address takes it"
 
 
 def _by_flags(address: KernelAddress) -> Verdict:

@@ -102,7 +102,7 @@ class NetlinkSource:
     def open(self, wake: Callable[[], None]) -> None:
         """Start to hear of changes."""
         self._wake = wake
-        self._socket = _netlink_socket(self._groups)
+        self._socket = netlink_socket(self._groups)
         _enlarge(self._socket, self._buffer_bytes)
         asyncio.get_running_loop().add_reader(self._socket, self._read)
 
@@ -122,7 +122,7 @@ class NetlinkSource:
     async def pieces(self) -> AsyncGenerator[list[KernelAddress], None]:
         """Ask the kernel for all IPv6 addresses. On a socket of its own nothing else can come between the answers."""
         interrupted = False
-        with _netlink_socket(0) as connection:
+        with netlink_socket(0) as connection:
             connection.send(netlink.dump_request(sequence=1))
             while True:
                 messages = await _receive_list(connection)
@@ -135,7 +135,7 @@ class NetlinkSource:
 
     def routed(self, addresses: Iterable[str]) -> Generator[tuple[str, bool], None, None]:
         """Ask the kernel of each address where a packet to it would go."""
-        with _netlink_socket(0) as connection:
+        with netlink_socket(0) as connection:
             yield from local_routes.ask(connection, addresses)
 
     def _read(self) -> None:
@@ -268,7 +268,8 @@ async def _receive_list(connection: socket.socket) -> list[netlink.NetlinkMessag
     return messages
 
 
-def _netlink_socket(groups: int) -> socket.socket:
+def netlink_socket(groups: int) -> socket.socket:
+    """Open a socket to the kernel's rtnetlink, in these multicast groups. Raises OSError where it cannot be."""
     if not hasattr(socket, "AF_NETLINK"):
         raise OSError(errno.EAFNOSUPPORT, "this system has no netlink")
     connection = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE)

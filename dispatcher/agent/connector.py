@@ -11,8 +11,11 @@ import json
 import logging
 import random
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
@@ -23,7 +26,11 @@ from dispatcher.errors import RefusedError
 from dispatcher.wire.messages import RefusalCode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+
+    from dispatcher.agent.guard import Address
+
+    OnLocated = Callable[[Iterable[str], Iterable[Address]], None]
 
 logger = logging.getLogger(__name__)
 
@@ -65,8 +72,20 @@ class Backoff:
 class Connector:
     """Opens one link after the other until it is cancelled or refused for good."""
 
-    def __init__(self, url: str, agent_id: str | None, user: LinkUser, *, reconnect_max: float) -> None:
-        """Connect `user` to the coordinator at `url`, under `agent_id` if one is wanted."""
+    def __init__(
+        self,
+        url: str,
+        agent_id: str | None,
+        user: LinkUser,
+        *,
+        reconnect_max: float,
+        on_located: OnLocated | None = None,
+    ) -> None:
+        """Connect `user` to the coordinator at `url`, under `agent_id` if one is wanted.
+
+        `on_located` is told, before each link, by which names and addresses the coordinator is reached.
+        """
+        self._on_located = on_located
         self._url = url
         self._agent_id = agent_id
         self._user = user
@@ -97,6 +116,9 @@ class Connector:
         if self._registration is None:
             self._registration = await self._register()
             self._agent_id = self._registration.agent_id
+        if self._on_located is not None:
+            names = [_host(self._url), _host(self._registration.websocket_url)]
+            self._on_located(names, await _addresses(names))
         link = Link(_Greeter(self, self._user), self._hostname)
         await link.run(self._registration.websocket_url, self._registration.session)
 
@@ -162,6 +184,21 @@ class _Greeter:
     def on_welcome(self, link: Link) -> None:
         self._connector.connected()
         self._user.on_welcome(link)
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or ""
+
+
+async def _addresses(names: Iterable[str]) -> set[Address]:
+    """Return what the names resolve to; one that does not resolve will not be connected to either."""
+    found: set[Address] = set()
+    for name in set(names):
+        with suppress(OSError, UnicodeError, TimeoutError):
+            async with asyncio.timeout(CONNECT_SECONDS):
+                answers = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_STREAM)
+            found |= {ip_address(str(answer[4][0]).partition("%")[0]) for answer in answers}
+    return found
 
 
 def _problem_detail(error: HTTPClientError) -> str | None:

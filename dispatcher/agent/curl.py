@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pycurl
@@ -18,7 +19,8 @@ from tornado.curl_httpclient import CurlAsyncHTTPClient
 from tornado.ioloop import IOLoop
 
 from dispatcher.agent import curl_info, curl_options
-from dispatcher.agent.sockets import SourceSockets, free_to_bind
+from dispatcher.agent.guard import TargetGuard
+from dispatcher.agent.sockets import OpenedSocket, SourceSockets, free_to_bind
 from dispatcher.agent.target import ExecutionError
 from dispatcher.agent.transfer import Ending, Transfer
 from dispatcher.errors import FailureKind
@@ -49,6 +51,7 @@ class SourceBoundClient(CurlAsyncHTTPClient):
     `max_idle_seconds` after the last transfer; under traffic libcurl closes them itself, within two minutes.
     `is_routed` says of a source (canonical text) whether only a local route makes it this machine's; just such a one
     is bound with IPV6_FREEBIND, since with it a source that has left would bind too, and its requests would hang.
+    `guard` says which targets may be asked; None refuses what it refuses by default.
     """
 
     def initialize(  # type: ignore[override]  # the options are ours; Tornado's do not apply
@@ -58,8 +61,10 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         max_connections: int = MAX_CONNECTIONS,
         max_idle_seconds: int = MAX_IDLE_SECONDS,
         is_routed: Callable[[str], bool] | None = None,
+        guard: TargetGuard | None = None,
     ) -> None:
         """Make the client without any handle: each is made when one more is needed than before."""
+        self._guard = guard or TargetGuard()
         self._ca_file = ca_file
         self._max_idle_seconds = max_idle_seconds
         self._is_routed = is_routed
@@ -136,24 +141,44 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         curl_options.configure(
             handle, hop, seconds=seconds, ca_file=self._ca_file, max_idle_seconds=self._max_idle_seconds
         )
-        # A guard that forbids targets by their address belongs here too, as OPENSOCKETFUNCTION: it is asked
-        # with the resolved address, before every connection.
+        # The guard judges for the host of this very hop. So where a handle stays configured for the next one, this
+        # callback has to find the next hop's transfer; a hop that is judged by another's host is a hole.
+        handle.setopt(pycurl.OPENSOCKETFUNCTION, functools.partial(self._open_socket, transfer))
         handle.setopt(pycurl.SOCKOPTFUNCTION, functools.partial(self._socket_opened, transfer))
         handle.setopt(pycurl.PREREQFUNCTION, functools.partial(self._before_request, transfer))
         handle.setopt(pycurl.HEADERFUNCTION, transfer.header_lines.append)
         handle.setopt(pycurl.WRITEFUNCTION, transfer.write)
+
+    def _open_socket(self, transfer: Transfer, _purpose: int, address: Any) -> OpenedSocket | int:
+        """OPENSOCKETFUNCTION: libcurl is about to connect to this address, of which a host may have several."""
+        refusal = self._guard.refusal(transfer.hop.target.host, address.addr[0])
+        if refusal is not None:
+            transfer.blocked = transfer.blocked or refusal
+            return int(pycurl.SOCKET_BAD)
+        try:
+            return OpenedSocket(address.family, address.socktype, address.protocol)
+        except OSError as error:
+            transfer.open_errno = error.errno or 0
+            return int(pycurl.SOCKET_BAD)
 
     def _socket_opened(self, transfer: Transfer, fd: int, _purpose: int) -> int:
         source = transfer.hop.source
         self._sockets.opened(fd, source)
         if self._is_routed is not None and self._is_routed(source):
             free_to_bind(fd)
+        os.set_inheritable(fd, False)  # the copy that was made of ours has lost that
         transfer.fds.append(fd)
         return int(pycurl.SOCKOPT_OK)
 
     def _before_request(
-        self, transfer: Transfer, _remote_ip: str, local_ip: str, _remote_port: int, local_port: int
+        self, transfer: Transfer, remote_ip: str, local_ip: str, _remote_port: int, local_port: int
     ) -> int:
+        # A kept connection opens no socket. libcurl keeps them apart by host; the guard does not count on it.
+        refusal = self._guard.kept_refusal(transfer.hop.target.host, remote_ip.partition("%")[0])
+        if refusal is not None:
+            transfer.blocked = refusal
+            transfer.fds.clear()
+            return int(pycurl.PREREQFUNC_ABORT)
         is_new = self._sockets.connected(transfer.fds, local_ip, local_port)
         is_dead = not is_new and self._sockets.is_dead(local_ip, local_port)
         return transfer.before_request(local_ip, kept_is_dead=is_dead)

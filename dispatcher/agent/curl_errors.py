@@ -68,6 +68,8 @@ NO_SUCH_NAME: int = pycurl.E_COULDNT_RESOLVE_HOST
 
 def failure_of(ending: Ending, transfer: Transfer) -> Failure:
     """Say in one sentence why a transfer failed, and whose fault it is."""
+    if transfer.refusal is not None:
+        return Failure.of(FailureKind.BLOCKED_TARGET, transfer.refusal)
     if transfer.resent:
         detail = f"{transfer.hop.target.place} closed a kept connection before it answered; nothing was sent again"
         return Failure.of(FailureKind.RESET, detail)

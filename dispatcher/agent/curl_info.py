@@ -31,7 +31,7 @@ def read(handle: Any, transfer: Transfer, errno: int | None, message: str) -> En
     return Ending(
         errno=errno,
         message=message,
-        os_errno=handle.getinfo(pycurl.OS_ERRNO) if errno else 0,
+        os_errno=(handle.getinfo(pycurl.OS_ERRNO) or transfer.open_errno) if errno else 0,
         http_version=_HTTP_VERSIONS.get(handle.getinfo(pycurl.INFO_HTTP_VERSION), ""),
         remote_ip=handle.getinfo(pycurl.PRIMARY_IP) or "",
         local_ip=handle.getinfo(pycurl.LOCAL_IP) or "",

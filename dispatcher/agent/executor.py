@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from dispatcher.agent import curl_errors, results, trust
 from dispatcher.agent.curl import MAX_CONNECTIONS, MAX_IDLE_SECONDS, SourceBoundClient
+from dispatcher.agent.guard import TargetGuard
 from dispatcher.agent.hop import Hop, canonical_source, first_hop, next_hop
 from dispatcher.agent.resolver import ask_for_ipv4
 from dispatcher.agent.response import MalformedResponseError, Response, UnfinishedResponseError, parse_response
@@ -38,6 +39,7 @@ class Executor:
     `max_concurrency` transfers at a time, then `max_queue` executions in order, then `overloaded` at once.
     `max_connections` and `max_idle_seconds` bound the kept connections, and `is_routed` knows the sources that no
     interface has, see `SourceBoundClient`. `ca_file` holds the trusted certificates; None finds the machine's own.
+    `guard` says which targets may be asked; None refuses what it refuses by default.
     """
 
     client_class = SourceBoundClient
@@ -51,7 +53,9 @@ class Executor:
         max_idle_seconds: int = MAX_IDLE_SECONDS,
         ca_file: str | None = None,
         is_routed: Callable[[str], bool] | None = None,
+        guard: TargetGuard | None = None,
     ) -> None:
+        self._guard = guard or TargetGuard()
         self._slots = Slots(max_concurrency, max_queue)
         self._runs: dict[str, Run] = {}
         self._draining = False
@@ -63,6 +67,7 @@ class Executor:
             max_connections=max_connections,
             max_idle_seconds=max_idle_seconds,
             is_routed=is_routed,
+            guard=self._guard,
         )
 
     @property
@@ -173,6 +178,9 @@ class Executor:
         raise ExecutionError.of(FailureKind.HTTP_PROTOCOL, detail)
 
     async def _transfer(self, run: Run, hop: Hop) -> tuple[Transfer, Ending]:
+        refusal = self._guard.name_refusal(hop.target.host)
+        if refusal is not None:
+            raise ExecutionError.of(FailureKind.BLOCKED_TARGET, refusal)
         transfer = self._client.start(hop, seconds=run.seconds_left)
         try:
             ending = await run.wait(transfer.done)

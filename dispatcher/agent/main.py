@@ -12,6 +12,7 @@ from dispatcher.agent.address_rules import AddressOptions
 from dispatcher.agent.addresses import AddressWatcher
 from dispatcher.agent.connector import Connector
 from dispatcher.agent.executor import Executor
+from dispatcher.agent.guard import TargetGuard
 from dispatcher.agent.worker import Worker
 from dispatcher.errors import ExitStatus
 from dispatcher.lifecycle import Stop, settle_memory, watch_loop
@@ -38,12 +39,22 @@ async def _run(settings: AgentSettings) -> int:
         _options(settings),
         lambda *news: worker.on_addresses(*news),  # noqa: PLW0108 - the worker is made after the watcher
     )
+    guard = TargetGuard(settings.allow_target, settings.deny_target)
     executor = Executor(
-        max_concurrency=settings.max_concurrency, max_queue=settings.max_queue, is_routed=watcher.is_routed
+        max_concurrency=settings.max_concurrency,
+        max_queue=settings.max_queue,
+        is_routed=watcher.is_routed,
+        guard=guard,
     )
     worker = Worker(executor)
     worker.watcher = watcher
-    connector = Connector(settings.coordinator_url, settings.agent_id, worker, reconnect_max=settings.reconnect_max)
+    connector = Connector(
+        settings.coordinator_url,
+        settings.agent_id,
+        worker,
+        reconnect_max=settings.reconnect_max,
+        on_located=guard.coordinator_at,
+    )
     await watcher.start()
     worker.warn_without_exits()
     settle_memory()

@@ -98,6 +98,24 @@ class SourceSockets:
         return self._known[fd].was_shut
 
 
+class OpenedSocket:
+    """A socket of our own making for libcurl, which takes a copy of its descriptor: this one closes with the object."""
+
+    __slots__ = ("_socket",)
+
+    def __init__(self, family: int, kind: int, protocol: int) -> None:
+        """Open it. Raises OSError where the system has none left."""
+        self._socket = socket.socket(family, kind, protocol)
+
+    def fileno(self) -> int:
+        """Return the descriptor that libcurl copies."""
+        return self._socket.fileno()
+
+    def __del__(self) -> None:
+        """Close ours; libcurl's copy stays open."""
+        self._socket.close()
+
+
 def free_to_bind(fd: int) -> None:
     """Let libcurl bind `fd` to an address that no interface has; where that is refused, the bind says so."""
     with _Borrowed(fd) as handle, suppress(OSError):

@@ -91,7 +91,7 @@ def _split(url: str, base: Target | None) -> SplitResult:
     if _CONTROLS.search(url):
         raise _invalid("the URL holds a control character")
     bracketed = _BRACKETED.match(url.strip(" "))
-    if bracketed and _is_ipv4(bracketed[1]):  # some versions of urlsplit raise here
+    if bracketed and is_ipv4(bracketed[1]):  # some versions of urlsplit raise here
         raise _ipv4(bracketed[1])
     try:
         split = urlsplit(url.strip(" ") if base is None else urljoin(base.url, url.strip(" ")))
@@ -120,8 +120,8 @@ def _host(split: SplitResult) -> str:
         raise _invalid("the URL names no host")
     if "[" in split.netloc.rpartition("@")[2]:
         return _address(host)
-    name = _ascii_name(host)
-    if _is_ipv4(name):
+    name = ascii_name(host)
+    if is_ipv4(name):
         raise _ipv4(host)
     return name
 
@@ -138,7 +138,8 @@ def _address(literal: str) -> str:
     return str(address)
 
 
-def _ascii_name(host: str) -> str:
+def ascii_name(host: str) -> str:
+    """Return a host name as DNS has it: ASCII, lower case. Raises `ExecutionError` (`internal`) where it is none."""
     if _AMBIGUOUS & set(host):
         raise _invalid("the URL's host has a letter that standards encode differently; write its xn-- form")
     try:
@@ -150,7 +151,7 @@ def _ascii_name(host: str) -> str:
     return name.lower()
 
 
-def _is_ipv4(name: str) -> bool:
+def is_ipv4(name: str) -> bool:
     """Whether C libraries would read this as an IPv4 address: 1 to 4 numbers, decimal, octal or hexadecimal."""
     try:
         socket.inet_aton(name.rstrip("."))

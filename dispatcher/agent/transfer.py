@@ -54,6 +54,7 @@ class Transfer:
         "_bounded",
         "_keep",
         "_read",
+        "blocked",
         "cut",
         "done",
         "ending",
@@ -61,6 +62,7 @@ class Transfer:
         "handle",
         "header_lines",
         "hop",
+        "open_errno",
         "resent",
         "seen_source",
         "size",
@@ -77,6 +79,8 @@ class Transfer:
         self.header_lines: list[bytes] = []
         self.size = 0
         self.cut = False
+        self.blocked: str | None = None
+        self.open_errno = 0
         self.resent = False
         self.stale = False
         self.seen_source: str | None = None
@@ -89,6 +93,11 @@ class Transfer:
     def body(self) -> bytes:
         """What was kept of the decoded body."""
         return self._body.getvalue()
+
+    @property
+    def refusal(self) -> str | None:
+        """Why the guard kept this hop from its target; None where another of its addresses was tried."""
+        return None if self.fds else self.blocked
 
     @property
     def has_wrong_source(self) -> bool:

@@ -19,6 +19,7 @@ import trustme
 from tornado.curl_httpclient import CurlAsyncHTTPClient
 
 from dispatcher.agent.executor import Executor
+from dispatcher.agent.guard import TargetGuard
 from tests.support import netns, nginx
 from tests.support.executing import execution
 
@@ -45,7 +46,7 @@ async def _rate(one: Callable[[str], Awaitable[object]], count: int) -> float:
 
 
 async def _compare(url: str, count: int) -> None:
-    executor = Executor(max_concurrency=WORKERS)
+    executor = Executor(max_concurrency=WORKERS, guard=TargetGuard(allow=[TARGET]))
     stock = CurlAsyncHTTPClient(force_instance=True, max_clients=WORKERS)
 
     async def ours(source: str) -> None:

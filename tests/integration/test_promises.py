@@ -46,6 +46,7 @@ class Test1TheExitReportedIsTheExitUsed:
     def test_an_agent_that_binds_elsewhere_fails_and_reaches_no_target(self, cluster: Cluster, target: Echo) -> None:
         cluster.coordinator()
         arguments = ["agent", "--coordinator-url", cluster.url, "--agent-id", "agent-01", "--address", SOURCES[0]]
+        arguments += ["--allow-target", TARGET]
         cluster.processes.append(Process("agent-01", [sys.executable, "-c", _BINDS_ELSEWHERE % SOURCES[1], *arguments]))
         client = cluster.client
         client.wait_for_exits(1)

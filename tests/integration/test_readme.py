@@ -174,8 +174,9 @@ def test_the_quick_start_on_two_machines_works(shell: Shell) -> None:
     _await_listener(TARGET, 80)
     answer = ""
     for command in readme_run.section(TWO_MACHINES):
-        # The addresses of a test's network are documentation addresses, which an agent takes only by name.
-        answer = shell.run(command.replace(" &", f" --address {TARGET} &") if "agent --" in command else command)
+        # The addresses of a test's network are documentation addresses, which an agent takes and asks only by name.
+        named = f" --address {TARGET} --allow-target {TARGET} &" if "agent --" in command else " &"
+        answer = shell.run(command.replace(" &", named))
         if "coordinator --host" in command:
             shell.await_line("coordinator ready on")
         if "agent --" in command:

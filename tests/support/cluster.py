@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tests.support import netns, stalls
 from tests.support.client import Client
+from tests.support.executing import TEST_TARGETS
 from tests.support.processes import Process, dispatcher_command, eventually
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ class Cluster:
         """Start an agent."""
         named = [word for address in addresses for word in ("--address", address)]
         common = ("--coordinator-url", self.url, "--agent-id", agent_id, *_STALL_OPTION)
-        return self.start(agent_id, "agent", *common, *named, *options, machine=machine)
+        allowed = [word for target in TEST_TARGETS for word in ("--allow-target", target)]
+        return self.start(agent_id, "agent", *common, *named, *allowed, *options, machine=machine)
 
     def close(self) -> None:
         """End all processes, agents first; each must end well and must have been silent."""

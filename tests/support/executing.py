@@ -13,12 +13,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dispatcher.agent.executor import Executor
+from dispatcher.agent.guard import TargetGuard
 from dispatcher.wire.messages import Execute, Result
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Iterator
 
 T = TypeVar("T")
+TEST_TARGETS = ("::1", "2001:db8:f::1", "2001:db8::/32")
+"""What tests allow as targets: this machine's addresses by name, other machines' as the range they are all in."""
 _ids = itertools.count(1)
 
 
@@ -45,7 +48,8 @@ def execution(url: str, *, source: str = "::1", method: str = "GET", timeout: fl
 
 @contextlib.asynccontextmanager
 async def executor(kind: type[Executor] = Executor, **options: Any) -> AsyncIterator[Executor]:
-    """An executor for the length of a test."""
+    """An executor for the length of a test; it may ask where tests have their targets."""
+    options.setdefault("guard", TargetGuard(allow=TEST_TARGETS))
     made = kind(**options)
     try:
         yield made

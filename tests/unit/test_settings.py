@@ -34,6 +34,7 @@ SAMPLES: dict[Kind, tuple[tuple[str, object], tuple[str, object]]] = {
     Kind.AGENT_ID: (("a", "a"), ("b", "b")),
     Kind.PATH: (("/tmp/a", Path("/tmp/a")), ("/tmp/b", Path("/tmp/b"))),
     Kind.HEADER: (("X-A", "X-A"), ("X-B", "X-B")),
+    Kind.TARGET: (("2001:DB8::/32", "2001:db8::/32"), ("Web.Test.", "web.test")),
 }
 
 
@@ -97,6 +98,7 @@ BAD = {
     Kind.AGENT_ID: ["-a", "a b", "a/b", "x" * 65, "register", "a\n"],
     Kind.PATH: [" ", "~no-such-user-here/x"],
     Kind.HEADER: ["a b", "a:", "\u00e4"],
+    Kind.TARGET: ["1.2.3.4", "10.0.0.0/8", "::1/129", "::1/64", "a b", "http://a.test", "a.test:80", "[::1", "*.test"],
     Kind.WHOLE: ["x", "1.5", "1_0", "\u0663", "1e3", "9" * 50],
     Kind.NUMBER: ["x", "nan", "inf", "-inf", "1_0", "\u0663", "1e999", "0x1"],
     Kind.FLAG: ["maybe", "2", " "],

@@ -156,7 +156,7 @@ def test_a_list_that_changed_while_it_was_made_gives_what_it_has_and_says_so(mon
         async for piece in NetlinkSource().pieces():
             found.extend(piece)
 
-    monkeypatch.setattr(address_sources, "_netlink_socket", lambda groups: near)
+    monkeypatch.setattr(address_sources, "netlink_socket", lambda groups: near)
     monkeypatch.setattr(address_sources, "_receive_list", receive)
     with far, pytest.raises(ListInterruptedError):
         asyncio.run(use())
@@ -238,14 +238,14 @@ def refuse(*_: object) -> socket.socket:
 def test_where_netlink_is_refused_the_file_is_used_and_the_reason_logged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(address_sources, "_netlink_socket", refuse)
+    monkeypatch.setattr(address_sources, "netlink_socket", refuse)
     with caplog.at_level(logging.WARNING):
         assert isinstance(choose_source((), ignore), ProcSource)
     assert "NetlinkSource cannot be used to find addresses: [Errno 1]" in caplog.text
 
 
 def test_where_the_kernel_tells_nothing_the_host_name_is_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(address_sources, "_netlink_socket", refuse)
+    monkeypatch.setattr(address_sources, "netlink_socket", refuse)
     monkeypatch.setattr(address_sources, "_PROC_FILE", tmp_path / "none")
     assert isinstance(choose_source((), ignore), HostNameSource)
 
@@ -259,4 +259,4 @@ class SystemWithoutNetlink:
 def test_a_system_without_netlink_is_told_from_a_broken_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(address_sources, "socket", SystemWithoutNetlink)
     with pytest.raises(OSError, match="no netlink"):
-        address_sources._netlink_socket(0)
+        address_sources.netlink_socket(0)

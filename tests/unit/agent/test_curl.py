@@ -11,9 +11,10 @@ from tornado.httpclient import HTTPRequest
 
 from dispatcher import __version__
 from dispatcher.agent.curl import SourceBoundClient
+from dispatcher.agent.guard import TargetGuard
 from dispatcher.agent.hop import first_hop
 from dispatcher.wire.messages import HttpVersion
-from tests.support.executing import echoed, execution, executor, run
+from tests.support.executing import TEST_TARGETS, echoed, execution, executor, run
 from tests.support.targets import Echo, Hanging, Refusing, known_bytes
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def header_sent(name: str, **rest: Any) -> str | None:
 
 def test_tornados_own_way_in_is_closed_since_it_has_no_source() -> None:
     async def test() -> None:
-        client = SourceBoundClient(force_instance=True)
+        client = SourceBoundClient(force_instance=True, guard=TargetGuard(allow=TEST_TARGETS))
         try:
             with pytest.raises(TypeError, match="needs a source address"):
                 await client.fetch(HTTPRequest("http://[::1]/"))
@@ -53,7 +54,7 @@ def test_tornados_own_way_in_is_closed_since_it_has_no_source() -> None:
 def test_closing_the_client_cancels_what_it_has_under_way() -> None:
     async def test() -> None:
         async with Hanging() as target:
-            client = SourceBoundClient(force_instance=True)
+            client = SourceBoundClient(force_instance=True, guard=TargetGuard(allow=TEST_TARGETS))
             transfer = client.start(first_hop(execution(target.url())), seconds=20)
             await asyncio.wait_for(target.seen.wait(), 5)
             assert 1 == client.open_connections("::1")

@@ -9,9 +9,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dispatcher.agent.executor import Executor
+from dispatcher.agent.guard import TargetGuard
 from dispatcher.errors import FailureKind, Party
 from dispatcher.wire.messages import PHASES
-from tests.support.executing import echoed, elapsed, execution, executor, run, target_process, watched_loop
+from tests.support.executing import (
+    TEST_TARGETS,
+    echoed,
+    elapsed,
+    execution,
+    executor,
+    run,
+    target_process,
+    watched_loop,
+)
 from tests.support.stalls import judge
 from tests.support.targets import Dripping, Echo, Hanging, Mute, Target, known_bytes
 
@@ -202,7 +212,7 @@ def test_draining_takes_nothing_new_and_waits_for_the_rest() -> None:
 def test_closing_cancels_what_has_no_result_yet() -> None:
     async def test() -> None:
         async with Hanging() as target:
-            made = Executor(max_concurrency=1)
+            made = Executor(max_concurrency=1, guard=TargetGuard(allow=TEST_TARGETS))
             tasks = [asyncio.create_task(made.execute(execution(target.url(), timeout=20))) for _ in range(2)]
             await asyncio.wait_for(target.seen.wait(), 5)
             made.close()

@@ -25,7 +25,8 @@ def with_agent(
     async def run() -> None:
         async with scripted_coordinator() as coordinator:
             place = ("--coordinator-url", coordinator.url, "--agent-id", "agent-01", "--address", "::1")
-            agent = Process("agent-01", [*dispatcher_command(), "agent", *place, *options])
+            allowed = ("--allow-target", "::1")
+            agent = Process("agent-01", [*dispatcher_command(), "agent", *place, *allowed, *options])
             agent.expect(expected or "nothing is expected")
             try:
                 await test(coordinator, agent)
