@@ -23,6 +23,8 @@ from dispatcher.errors import DispatcherError, ExitStatus
 from dispatcher.executions import Executions, Limits
 from dispatcher.lifecycle import Stop, settle_memory, watch_loop
 from dispatcher.redaction import Redactor
+from dispatcher.tls import reload
+from dispatcher.tls.contexts import ServerFiles
 from dispatcher.web.app import make_app
 from dispatcher.web.base import DISCARDED_BYTES
 from dispatcher.web.configured import Configured
@@ -53,6 +55,7 @@ def run(settings: CoordinatorSettings) -> int:
 
 async def _run(settings: CoordinatorSettings) -> int:
     stop = Stop()
+    certificates = _certificates(settings)
     sockets = _listen(settings)
     try:
         actors = _start_actors(settings)
@@ -65,6 +68,7 @@ async def _run(settings: CoordinatorSettings) -> int:
         make_app(services),
         max_body_size=settings.max_request_bytes + DISCARDED_BYTES,
         max_header_size=_HEADER_BYTES,
+        certificates=certificates,
     )
     server.add_sockets(sockets)
     helpers = [
@@ -72,9 +76,12 @@ async def _run(settings: CoordinatorSettings) -> int:
         asyncio.create_task(watch_loop(settings.stall_warning)),
         asyncio.create_task(sd_notify.feed_watchdog()),
     ]
+    if certificates is not None:
+        helpers.append(asyncio.create_task(reload.watch(certificates)))
     settle_memory()
-    logs.announce(f"coordinator ready on {_url(sockets[0])}")
-    sd_notify.ready(f"ready on {_url(sockets[0])}")
+    url = _url(sockets[0], is_secure=certificates is not None)
+    logs.announce(f"coordinator ready on {url}")
+    sd_notify.ready(f"ready on {url}")
     await stop.wait()
     sd_notify.stopping("draining")
     await _drain(settings, services, server)
@@ -156,6 +163,7 @@ async def _make_services(settings: CoordinatorSettings, actors: _Actors) -> Serv
         max_request_bytes=settings.max_request_bytes,
         ping_interval=settings.ping_interval,
         ping_timeout=settings.ping_timeout,
+        needs_client_certificates=settings.tls_client_ca is not None,
     )
 
 
@@ -169,6 +177,12 @@ async def _drain(settings: CoordinatorSettings, services: Services, server: Serv
     await services.executions.drain(_CLOSING_SECONDS)
     if not await server.finish_replies(max(_CLOSING_SECONDS, deadline - time.monotonic())):
         logger.warning("some replies were not taken by their readers")
+
+
+def _certificates(settings: CoordinatorSettings) -> reload.Certificates | None:
+    if settings.tls_cert is None:
+        return None
+    return reload.Certificates(ServerFiles(settings.tls_cert, settings.tls_key, settings.tls_client_ca))
 
 
 def _listen(settings: CoordinatorSettings) -> list[socket.socket]:
@@ -186,6 +200,7 @@ def _listen(settings: CoordinatorSettings) -> list[socket.socket]:
         raise DispatcherError(f"cannot listen on {settings.host} port {settings.port}: {reason}") from error
 
 
-def _url(listening: socket.socket) -> str:
+def _url(listening: socket.socket, *, is_secure: bool = False) -> str:
     host, port = listening.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if is_secure else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

@@ -18,6 +18,12 @@ def set_up(level: str) -> None:
     logging.getLogger("dispatcher").setLevel(ours)
     for name in _OTHERS:
         logging.getLogger(name).setLevel(min(max(ours + 10, logging.WARNING), logging.ERROR))
+    logging.getLogger("tornado.general").addFilter(_is_not_of_a_handshake)
+
+
+def _is_not_of_a_handshake(record: logging.LogRecord) -> bool:
+    """Leave out what Tornado warns of each TLS handshake that fails: we say that ourselves, and who is to blame."""
+    return record.funcName != "_do_ssl_handshake"
 
 
 def announce(line: str) -> None:

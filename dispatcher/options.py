@@ -25,6 +25,7 @@ class Kind(StrEnum):
     ADDRESS = "address"
     AGENT_ID = "agent_id"
     PATH = "path"
+    FILE = "file"
     HEADER = "header"
     TARGET = "target"
 
@@ -92,6 +93,15 @@ _COORDINATOR_URL = Option(
     "coordinator-url", "URL", "where the coordinator is, such as http://[2001:db8::1]:8000", Kind.URL, is_required=True
 )
 
+_TLS_CERT = Option(
+    "tls-cert",
+    "FILE",
+    "own certificate and chain, PEM: a coordinator speaks https with it, an agent shows it",
+    Kind.FILE,
+)
+_TLS_KEY = Option("tls-key", "FILE", "its private key, PEM (default: in the --tls-cert file)", Kind.FILE)
+_CA_FILE = Option("ca-file", "FILE", "trust these authorities for https, PEM (default: this machine's)", Kind.FILE)
+
 _STATE_DIR = Option(
     "state-dir", "DIR", "where history and configuration are kept (default: the user's state folder)", Kind.PATH
 )
@@ -106,6 +116,9 @@ COORDINATOR = Command(
     (
         Option("host", "HOST", "name or address to listen on", Kind.HOST, default="127.0.0.1"),
         Option("port", "PORT", "port to listen on; 0 takes a free one", Kind.WHOLE, 8000, 0, 65535),
+        _TLS_CERT,
+        _TLS_KEY,
+        Option("tls-client-ca", "FILE", "agents must show a certificate of these authorities, PEM", Kind.FILE),
         _STATE_DIR,
         Option("history-max-records", "N", "records kept", Kind.WHOLE, 100_000, 1, 1_000_000_000),
         Option("history-max-age", "SECONDS", "how long a record is kept; 0 keeps it", Kind.NUMBER, 0.0, 0, 1e10),
@@ -153,6 +166,9 @@ AGENT = Command(
     "make requests from this machine's IPv6 addresses",
     (
         _COORDINATOR_URL,
+        _CA_FILE,
+        _TLS_CERT,
+        _TLS_KEY,
         Option("agent-id", "ID", "this agent's name (default: the coordinator makes one up)", Kind.AGENT_ID),
         Option(
             "address",
@@ -195,6 +211,7 @@ MONITOR = Command(
     "see and steer the pool from this terminal",
     (
         _COORDINATOR_URL,
+        _CA_FILE,
         Option("json", "", "a JSON line a change instead of a screen", Kind.FLAG, default=False),
         Option("once", "", "print one snapshot and end", Kind.FLAG, default=False),
         _LOG_LEVEL,

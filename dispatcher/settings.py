@@ -33,6 +33,9 @@ class CoordinatorSettings:
 
     host: str
     port: int
+    tls_cert: Path | None
+    tls_key: Path | None
+    tls_client_ca: Path | None
     state_dir: Path
     history_max_records: int
     history_max_age: float
@@ -57,6 +60,9 @@ class AgentSettings:
     """What `options.AGENT` says. Times are seconds."""
 
     coordinator_url: str
+    ca_file: Path | None
+    tls_cert: Path | None
+    tls_key: Path | None
     agent_id: str | None
     address: tuple[str, ...]
     interface: tuple[str, ...]
@@ -78,6 +84,7 @@ class MonitorSettings:
     """What `options.MONITOR` says."""
 
     coordinator_url: str
+    ca_file: Path | None
     json: bool
     once: bool
     log_level: str
@@ -104,17 +111,17 @@ def coordinator(given: Mapping[str, Any], environment: Mapping[str, str]) -> Coo
     Raises:
         SettingsError: a line for each setting that is wrong.
     """
-    return _load(COORDINATOR, CoordinatorSettings, given, environment, _ping_faults)
+    return _load(COORDINATOR, CoordinatorSettings, given, environment, _coordinator_faults)
 
 
 def agent(given: Mapping[str, Any], environment: Mapping[str, str]) -> AgentSettings:
     """Make the agent's settings; see `coordinator`."""
-    return _load(AGENT, AgentSettings, given, environment)
+    return _load(AGENT, AgentSettings, given, environment, _client_faults)
 
 
 def monitor(given: Mapping[str, Any], environment: Mapping[str, str]) -> MonitorSettings:
     """Make the monitor's settings; see `coordinator`."""
-    return _load(MONITOR, MonitorSettings, given, environment)
+    return _load(MONITOR, MonitorSettings, given, environment, _client_faults)
 
 
 def demo(given: Mapping[str, Any], environment: Mapping[str, str]) -> DemoSettings:
@@ -125,6 +132,25 @@ def demo(given: Mapping[str, Any], environment: Mapping[str, str]) -> DemoSettin
 def self_test(given: Mapping[str, Any], environment: Mapping[str, str]) -> SelfTestSettings:
     """Make the self-test's settings; see `coordinator`."""
     return _load(SELF_TEST, SelfTestSettings, given, environment)
+
+
+def _coordinator_faults(loaded: Mapping[str, Any]) -> dict[str, Any]:
+    return _ping_faults(loaded) | _without_certificate(loaded, "tls_key", "tls_client_ca")
+
+
+def _client_faults(loaded: Mapping[str, Any]) -> dict[str, Any]:
+    faults = _without_certificate(loaded, "tls_key")
+    if str(loaded.get("coordinator_url", "")).startswith("http:"):
+        # Left unsaid, somebody would believe that what is sent is encrypted.
+        useless = [key for key in ("ca_file", "tls_cert") if loaded.get(key) is not None]
+        faults |= {key: ["Needs an https:// --coordinator-url."] for key in useless}
+    return faults
+
+
+def _without_certificate(loaded: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    if loaded.get("tls_cert") is not None:
+        return {}
+    return {key: ["Needs --tls-cert too."] for key in keys if loaded.get(key) is not None}
 
 
 def _ping_faults(loaded: Mapping[str, Any]) -> dict[str, Any]:
@@ -308,6 +334,7 @@ _FIELDS: dict[Kind, type[fields.Field[Any]]] = {
     Kind.ADDRESS: _ExitAddress,
     Kind.AGENT_ID: _AgentId,
     Kind.PATH: _Path,
+    Kind.FILE: _Path,
     Kind.HEADER: _HeaderName,
     Kind.TARGET: _Target,
 }

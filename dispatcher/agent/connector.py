@@ -21,8 +21,10 @@ from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
 from dispatcher import __version__, logs, sd_notify
+from dispatcher.access import problem_detail
 from dispatcher.agent.link import CONNECT_SECONDS, Link, LinkLostError, LinkRefusedError, LinkUser
 from dispatcher.errors import RefusedError
+from dispatcher.tls import words
 from dispatcher.wire.messages import RefusalCode
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from dispatcher.agent.guard import Address
 
     OnLocated = Callable[[Iterable[str], Iterable[Address]], None]
+
+    from dispatcher.access import Access
 
 logger = logging.getLogger(__name__)
 
@@ -74,19 +78,20 @@ class Connector:
 
     def __init__(
         self,
-        url: str,
+        access: Access,
         agent_id: str | None,
         user: LinkUser,
         *,
         reconnect_max: float,
         on_located: OnLocated | None = None,
     ) -> None:
-        """Connect `user` to the coordinator at `url`, under `agent_id` if one is wanted.
+        """Connect `user` to a coordinator, under `agent_id` if one is wanted.
 
         `on_located` is told, before each link, by which names and addresses the coordinator is reached.
         """
+        self._access = access
         self._on_located = on_located
-        self._url = url
+        self._url = access.url
         self._agent_id = agent_id
         self._user = user
         self._backoff = Backoff(reconnect_max)
@@ -119,8 +124,8 @@ class Connector:
         if self._on_located is not None:
             names = [_host(self._url), _host(self._registration.websocket_url)]
             self._on_located(names, await _addresses(names))
-        link = Link(_Greeter(self, self._user), self._hostname)
-        await link.run(self._registration.websocket_url, self._registration.session)
+        link = Link(_Greeter(self, self._user), self._hostname, self._access)
+        await link.run(self._access.socket_url(self._registration.websocket_url), self._registration.session)
 
     def connected(self) -> None:
         """A link is up."""
@@ -151,18 +156,19 @@ class Connector:
         )
         client: AsyncHTTPClient = SimpleAsyncHTTPClient(force_instance=True)
         try:
-            answer = json.loads((await client.fetch(request)).body)
+            answer = json.loads((await client.fetch(await self._access.prepare(request))).body)
             return Registration(answer["agent_id"], answer["session"], answer["websocket_url"])
         except HTTPClientError as error:
             raise self._refusal(error) from error
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise LinkLostError(f"cannot register with {self._url}: {error or type(error).__name__}") from error
+            why = words.of_coordinator(error) or error or type(error).__name__
+            raise LinkLostError(f"cannot register with {self._url}: {why}") from error
         finally:
             client.close()
 
     def _refusal(self, error: HTTPClientError) -> Exception:
         """Tell a refusal from a failure that may pass."""
-        detail = _problem_detail(error) or str(error)
+        detail = problem_detail(error) or str(error)
         if error.code == 409 and not self._was_connected:
             return RefusedError(f"the coordinator refused this agent: {detail}")
         if error.code == 422:
@@ -199,12 +205,3 @@ async def _addresses(names: Iterable[str]) -> set[Address]:
                 answers = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_STREAM)
             found |= {ip_address(str(answer[4][0]).partition("%")[0]) for answer in answers}
     return found
-
-
-def _problem_detail(error: HTTPClientError) -> str | None:
-    try:
-        content = json.loads(error.response.body) if error.response is not None else None
-    except ValueError:
-        return None
-    detail = content.get("detail") if isinstance(content, dict) else None
-    return detail if isinstance(detail, str) else None

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, NoReturn
 
-from dispatcher.agent import curl_errors, results, trust
+from dispatcher.agent import curl_errors, results
 from dispatcher.agent.curl import MAX_CONNECTIONS, MAX_IDLE_SECONDS, SourceBoundClient
 from dispatcher.agent.guard import TargetGuard
 from dispatcher.agent.hop import Hop, canonical_source, first_hop, next_hop
@@ -22,6 +22,7 @@ from dispatcher.agent.target import ExecutionError
 from dispatcher.agent.transfer import Ending, Transfer, same_address
 from dispatcher.errors import Failure, FailureKind, Party
 from dispatcher.slots import FullError, Slots
+from dispatcher.tls import trust
 
 if TYPE_CHECKING:
     from collections.abc import Callable

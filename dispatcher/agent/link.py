@@ -14,7 +14,9 @@ from tornado.httpclient import HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from dispatcher import __version__
+from dispatcher.access import problem_detail
 from dispatcher.errors import FailureKind, Party
+from dispatcher.tls import words
 from dispatcher.wire import limits, messages, version
 from dispatcher.wire.channel import Channel
 from dispatcher.wire.codec import Invalid
@@ -24,6 +26,7 @@ from dispatcher.wire.outbox import OutboxFullError
 from dispatcher.wire.pump import Pump
 
 if TYPE_CHECKING:
+    from dispatcher.access import Access
     from dispatcher.wire.messages import Execute, Message, Refused
 
 logger = logging.getLogger(__name__)
@@ -70,8 +73,9 @@ class LinkLostError(Exception):
 class Link:
     """One WebSocket to the coordinator."""
 
-    def __init__(self, user: LinkUser, hostname: str) -> None:
+    def __init__(self, user: LinkUser, hostname: str, access: Access) -> None:
         """Prepare a link; `run` opens it."""
+        self._access = access
         self._user = user
         self._hostname = hostname
         self._channel = Channel(messages.FROM_COORDINATOR, lambda _: limits.MAX_BODY_BYTES)
@@ -133,10 +137,12 @@ class Link:
     async def _connect(self, url: str) -> WebSocketClientConnection:
         request = HTTPRequest(url, connect_timeout=CONNECT_SECONDS, request_timeout=CONNECT_SECONDS)
         try:
+            await self._access.prepare(request)
             connection = await websocket_connect(request, max_message_size=limits.MAX_FRAME_BYTES)
         except Exception as error:
             # Tornado raises what its resolver, its TLS and its HTTP client raise; all mean that there is no link.
-            raise LinkLostError(f"cannot connect to {url}: {error or type(error).__name__}") from error
+            why = words.of_coordinator(error) or problem_detail(error) or error or type(error).__name__
+            raise LinkLostError(f"cannot connect to {url}: {why}") from error
         assert connection.protocol is not None
         stream = connection.protocol.stream
         assert stream is not None

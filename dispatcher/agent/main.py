@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from dispatcher import logs, sd_notify
+from dispatcher.access import Access
 from dispatcher.agent.address_rules import AddressOptions
 from dispatcher.agent.addresses import AddressWatcher
 from dispatcher.agent.connector import Connector
@@ -28,12 +29,16 @@ def run(settings: AgentSettings) -> int:
 
     Raises:
         RefusedError: the coordinator does not take this agent.
+        SettingsError: a file for TLS is wrong.
     """
     logs.set_up(settings.log_level)
-    return asyncio.run(_run(settings))
+    access = Access(
+        settings.coordinator_url, ca_file=settings.ca_file, tls_cert=settings.tls_cert, tls_key=settings.tls_key
+    )
+    return asyncio.run(_run(settings, access))
 
 
-async def _run(settings: AgentSettings) -> int:
+async def _run(settings: AgentSettings, access: Access) -> int:
     stop = Stop()
     watcher = AddressWatcher(
         _options(settings),
@@ -49,7 +54,7 @@ async def _run(settings: AgentSettings) -> int:
     worker = Worker(executor)
     worker.watcher = watcher
     connector = Connector(
-        settings.coordinator_url,
+        access,
         settings.agent_id,
         worker,
         reconnect_max=settings.reconnect_max,

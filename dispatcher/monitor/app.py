@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from dispatcher.errors import ExitStatus
 from dispatcher.monitor.events import Event, TimePassed, Told
@@ -18,18 +19,21 @@ from dispatcher.monitor.terminal import Terminal
 from dispatcher.monitor.update import update
 from dispatcher.monitor.view import view
 
+if TYPE_CHECKING:
+    from dispatcher.access import Access
+
 TICK_SECONDS = 1.0
 """Ages on the screen are redrawn this often though nothing happens."""
 
 
-def run(coordinator_url: str) -> int:
+def run(access: Access) -> int:
     """Show the monitor until its user has enough; return the exit status.
 
     Raises:
         RefusedError: the coordinator does not let this monitor in.
     """
-    state = State(url=coordinator_url, glyphs=glyphs_of(os.environ), now=time.time())
-    with Terminal() as terminal, Link(coordinator_url, terminal.post) as link:
+    state = State(url=access.url, glyphs=glyphs_of(os.environ), now=time.time())
+    with Terminal() as terminal, Link(access, terminal.post) as link:
         Loop(state, terminal, link).run()
     if link.failure is not None:
         raise link.failure

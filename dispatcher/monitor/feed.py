@@ -16,7 +16,9 @@ from tornado.iostream import StreamClosedError
 from tornado.simple_httpclient import HTTPStreamClosedError, HTTPTimeoutError
 from tornado.websocket import WebSocketClientConnection, WebSocketError, websocket_connect
 
+from dispatcher.access import Access, problem_detail
 from dispatcher.errors import DispatcherError, ExitStatus, RefusedError
+from dispatcher.tls import words
 
 CONNECT_SECONDS = 5.0
 SILENCE_SECONDS = 20.0
@@ -40,19 +42,20 @@ def socket_url(coordinator_url: str) -> str:
 
 
 @contextlib.asynccontextmanager
-async def opened(coordinator_url: str) -> AsyncIterator[WebSocketClientConnection]:
+async def opened(access: Access) -> AsyncIterator[WebSocketClientConnection]:
     """Open the feed for the length of a block.
 
     Raises:
         UnreachableError: nobody answers there, or nobody who has a feed.
         RefusedError: the coordinator does not let this monitor in.
     """
+    coordinator_url = access.url
     request = HTTPRequest(socket_url(coordinator_url), connect_timeout=CONNECT_SECONDS)
     try:
-        socket = await websocket_connect(request, max_message_size=MESSAGE_BYTES)
+        socket = await websocket_connect(await access.prepare(request), max_message_size=MESSAGE_BYTES)
     except HTTPClientError as error:
         if error.code in _REFUSED:
-            raise RefusedError(f"{coordinator_url} does not let this monitor in: {error}") from error
+            raise RefusedError(f"{coordinator_url} does not let this monitor in: {reason(error)}") from error
         raise UnreachableError(f"{coordinator_url} does not answer as a coordinator: {reason(error)}") from error
     except (OSError, StreamClosedError, WebSocketError) as error:
         raise UnreachableError(f"{coordinator_url} does not answer: {reason(error)}") from error
@@ -90,6 +93,9 @@ def parsed(message: str) -> dict[str, Any]:
 
 def reason(error: BaseException) -> str:
     """Say in a few words why something did not come."""
+    said = words.of_coordinator(error) or problem_detail(error)
+    if said is not None:
+        return said
     if isinstance(error, (HTTPTimeoutError, TimeoutError)):
         return "no answer in time"
     if isinstance(error, (HTTPStreamClosedError, StreamClosedError)):

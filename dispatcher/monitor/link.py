@@ -22,6 +22,8 @@ from dispatcher.monitor.rest import Rest
 if TYPE_CHECKING:
     from tornado.websocket import WebSocketClientConnection
 
+    from dispatcher.access import Access
+
 MESSAGES_AHEAD = 16
 RETRY_SECONDS = (0.5, 5.0)
 """The shortest and the longest pause between attempts to connect."""
@@ -37,9 +39,9 @@ class Link:
     `failure` is why the thread ended by itself; None while it runs.
     """
 
-    def __init__(self, coordinator_url: str, post: Post) -> None:
+    def __init__(self, access: Access, post: Post) -> None:
         """Know whom to follow and where to tell; the thread starts with the context."""
-        self._url = coordinator_url
+        self._access = access
         self._post = post
         self._thread = threading.Thread(target=self._run, name="monitor link", daemon=True)
         self._loop = asyncio.new_event_loop()
@@ -94,11 +96,11 @@ class Link:
             self._rest.close()
 
     async def _follow(self) -> None:
-        self._rest = Rest(self._url)  # Made here, because it belongs to the loop that runs here.
+        self._rest = Rest(self._access)  # Made here, because it belongs to the loop that runs here.
         pause, longest = RETRY_SECONDS
         while True:
             try:
-                async with feed.opened(self._url) as self._socket:
+                async with feed.opened(self._access) as self._socket:
                     pause = RETRY_SECONDS[0]
                     await self._listen(self._socket)
             except feed.UnreachableError as error:

@@ -7,6 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from dispatcher.access import Access
 from dispatcher.monitor.palette import is_dumb
 
 if TYPE_CHECKING:
@@ -19,18 +20,20 @@ def run(settings: MonitorSettings) -> int:
     Raises:
         UnreachableError: `--once`, and no coordinator answers.
         RefusedError: the coordinator does not let this monitor in.
+        SettingsError: a file for TLS is wrong.
     """
+    access = Access(settings.coordinator_url, ca_file=settings.ca_file)
     if settings.once or settings.json or not _has_screen():
         from dispatcher.monitor import plain  # noqa: PLC0415 (see the module's first line)
 
         _set_up_logging(settings.log_level)
-        return plain.run(settings.coordinator_url, as_json=settings.json or not settings.once, once=settings.once)
+        return plain.run(access, as_json=settings.json or not settings.once, once=settings.once)
     from dispatcher.monitor import app  # noqa: PLC0415 (see the module's first line)
 
     # Nothing may write to the terminal but the screen, and a log record has nowhere else to go.
     logging.getLogger().addHandler(logging.NullHandler())
     logging.captureWarnings(capture=True)
-    return app.run(settings.coordinator_url)
+    return app.run(access)
 
 
 def _has_screen() -> bool:

@@ -16,6 +16,7 @@ import signal
 import sys
 import time
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from dispatcher.errors import DispatcherError, ExitStatus, RefusedError
 from dispatcher.monitor import changes, feed
@@ -27,19 +28,22 @@ from dispatcher.monitor.palette import glyphs_of
 from dispatcher.monitor.screen import compose
 from dispatcher.monitor.state import Link, State
 
+if TYPE_CHECKING:
+    from dispatcher.access import Access
+
 SNAPSHOT_SECONDS = 10.0
 RETRY_SECONDS = 2.0
 ONCE_ROWS = 50
 """How many rows a snapshot as text has: room for the newest executions and the front of the pool."""
 
 
-def run(coordinator_url: str, *, as_json: bool, once: bool) -> int:
+def run(access: Access, *, as_json: bool, once: bool) -> int:
     """Write what the coordinator says until a signal or the end of `--once`; return the exit status."""
-    return asyncio.run(_until_signal(coordinator_url, as_json=as_json, once=once))
+    return asyncio.run(_until_signal(access, as_json=as_json, once=once))
 
 
-async def _until_signal(coordinator_url: str, *, as_json: bool, once: bool) -> int:
-    work = asyncio.ensure_future(_once(coordinator_url, as_json=as_json) if once else _follow(coordinator_url))
+async def _until_signal(access: Access, *, as_json: bool, once: bool) -> int:
+    work = asyncio.ensure_future(_once(access, as_json=as_json) if once else _follow(access))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, work.cancel)
@@ -48,13 +52,13 @@ async def _until_signal(coordinator_url: str, *, as_json: bool, once: bool) -> i
     return ExitStatus.DONE
 
 
-async def _once(coordinator_url: str, *, as_json: bool) -> None:
+async def _once(access: Access, *, as_json: bool) -> None:
     try:
-        async with asyncio.timeout(SNAPSHOT_SECONDS), feed.opened(coordinator_url) as socket:
+        async with asyncio.timeout(SNAPSHOT_SECONDS), feed.opened(access) as socket:
             message = await anext(feed.messages(socket))
     except TimeoutError as error:
-        raise feed.UnreachableError(f"{coordinator_url} gave no snapshot within {SNAPSHOT_SECONDS:g} s") from error
-    _write(message if as_json else snapshot_text(coordinator_url, feed.parsed(message), time.time()))
+        raise feed.UnreachableError(f"{access.url} gave no snapshot within {SNAPSHOT_SECONDS:g} s") from error
+    _write(message if as_json else snapshot_text(access.url, feed.parsed(message), time.time()))
 
 
 def snapshot_text(coordinator_url: str, message: Json, now: float) -> str:
@@ -68,11 +72,11 @@ def snapshot_text(coordinator_url: str, message: Json, now: float) -> str:
     return text.encode("ascii", "replace").decode("ascii") if glyphs is ASCII else text
 
 
-async def _follow(coordinator_url: str) -> None:
+async def _follow(access: Access) -> None:
     told = ""
     while True:
         try:
-            async with feed.opened(coordinator_url) as socket:
+            async with feed.opened(access) as socket:
                 told = ""
                 async for message in feed.messages(socket):
                     if not is_heartbeat(feed.parsed(message)):

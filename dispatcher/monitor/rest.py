@@ -22,6 +22,7 @@ from dispatcher.monitor.events import (
 )
 
 if TYPE_CHECKING:
+    from dispatcher.access import Access
     from dispatcher.monitor.events import Command
 
 ANSWER_BYTES = 64 * 1024 * 1024
@@ -35,11 +36,11 @@ OLDER_RECORDS = 100
 
 
 class Rest:
-    """Asks the coordinator at a URL."""
+    """Asks a coordinator."""
 
-    def __init__(self, coordinator_url: str) -> None:
+    def __init__(self, access: Access) -> None:
         """Make a client of its own; proxies from the environment are not used."""
-        self._url = coordinator_url
+        self._access = access
         self._client: AsyncHTTPClient = SimpleAsyncHTTPClient(
             force_instance=True, max_clients=32, max_buffer_size=ANSWER_BYTES, max_body_size=ANSWER_BYTES
         )
@@ -51,7 +52,8 @@ class Rest:
         if method == "POST" and body is None:
             body = ""
         try:
-            answer = await self._client.fetch(self._make(method, path, body, command), raise_error=False)
+            request = await self._access.prepare(self._make(method, path, body, command))
+            answer = await self._client.fetch(request, raise_error=False)
             if answer.error is not None and answer.code == 599:
                 return Answered(command, 0, problem=feed.reason(answer.error))
             return Answered(command, answer.code, feed.parsed(answer.body.decode("utf-8", "replace")))
@@ -62,7 +64,7 @@ class Rest:
         seconds = EXECUTION_SECONDS if isinstance(command, Execute) else ANSWER_SECONDS
         headers = {"Content-Type": "application/json"} if body else {}
         return HTTPRequest(
-            self._url + path,
+            self._access.url + path,
             method,
             headers,
             body,

@@ -16,6 +16,9 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from dispatcher.actors.loop_actor import ask, tell_or_drop
 from dispatcher.actors.messages import FindSession, FromAgent, LinkClosed, LinkOpened, ResultInvalid
+from dispatcher.record import dump
+from dispatcher.web import client_certificate, problems
+from dispatcher.web.problems import Problem
 from dispatcher.wire import limits, messages, version
 from dispatcher.wire.channel import Channel
 from dispatcher.wire.codec import Invalid, encode
@@ -60,6 +63,15 @@ class AgentSocket(WebSocketHandler):
         self._ended = "the link was closed"
 
     # What Tornado calls
+
+    def prepare(self) -> None:
+        """Let only an agent in that shows what it has to."""
+        try:
+            client_certificate.check(self.request, self._services)
+        except Problem as problem:
+            self.set_status(problem.status)
+            self.set_header("Content-Type", problems.CONTENT_TYPE)
+            self.finish(dump(problem.content))
 
     @property
     def ping_interval(self) -> None:

@@ -19,6 +19,7 @@ from dispatcher.actors.messages import (
 )
 from dispatcher.record import dump
 from dispatcher.timestamps import optional_rfc3339
+from dispatcher.web import client_certificate
 from dispatcher.web.base import BaseHandler
 from dispatcher.web.operations import Operation
 from dispatcher.web.problems import Problem
@@ -50,6 +51,7 @@ class RegisterHandler(BaseHandler):
 
     async def post(self) -> None:
         """Register an agent and tell it where its link opens."""
+        client_certificate.check(self.request, self.services)
         asked = self.load(_REGISTER, self.json_body(if_empty={}))
         asked["addresses"] = tuple(asked["addresses"])
         try:

@@ -2,6 +2,7 @@
 
 Tornado's own cuts whatever is being written when it closes its connections. This one can be asked to wait until the
 replies under way have left: a reply has when Tornado comes for the next request of its connection, or closes it.
+TLS is not Tornado's either: each connection is greeted first (`greeting.py`), with the certificates of that moment.
 """
 
 from __future__ import annotations
@@ -12,19 +13,49 @@ from typing import TYPE_CHECKING, Any
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPMessageDelegate
 
+from dispatcher.web.greeting import greet
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from tornado.httputil import HTTPConnection, HTTPHeaders, RequestStartLine, ResponseStartLine
+    from tornado.iostream import IOStream
+
+    from dispatcher.tls.reload import Certificates
 
 
 class Server(HTTPServer):
     """An HTTP server that knows which requests are not answered to the end."""
 
-    def initialize(self, *args: Any, **kwargs: Any) -> None:
-        """Take what `HTTPServer` takes."""
+    def initialize(self, *args: Any, certificates: Certificates | None = None, **kwargs: Any) -> None:
+        """Take what `HTTPServer` takes; with `certificates` it speaks TLS, and nothing else."""
         super().initialize(*args, **kwargs)
+        self._certificates = certificates
+        self._greetings: set[asyncio.Task[None]] = set()
         self._replies: dict[object, asyncio.Future[None]] = {}
+
+    def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
+        """Greet a connection; Tornado calls this for each that it accepted."""
+        task = asyncio.get_running_loop().create_task(self._greet(stream, address))
+        self._greetings.add(task)
+        task.add_done_callback(self._greetings.discard)
+
+    async def _greet(self, stream: IOStream, address: tuple[Any, ...]) -> None:
+        try:
+            greeted = await greet(stream, None if self._certificates is None else self._certificates.context)
+        except asyncio.CancelledError:
+            stream.close()
+            raise
+        if greeted is not None:
+            super().handle_stream(greeted, address)
+
+    async def close_all_connections(self) -> None:
+        """Close what is open, the connections that have said nothing yet too."""
+        greetings = list(self._greetings)
+        for task in greetings:
+            task.cancel()
+        await asyncio.gather(*greetings, return_exceptions=True)
+        await super().close_all_connections()
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
         """Watch a request; Tornado calls this before it reads one, so the one before it has been answered."""

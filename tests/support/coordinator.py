@@ -41,6 +41,7 @@ async def coordinator_running(state_dir: Path, **options: Any) -> AsyncIterator[
     """Run a coordinator over `state_dir`; `options` are those of the command line (`max_request_bytes=1024`)."""
     given = {f"--{name.replace('_', '-')}": value for name, value in options.items()}
     chosen = settings.coordinator({"--port": "0", "--state-dir": str(state_dir)} | given, {})
+    certificates = coordinator._certificates(chosen)
     sockets = coordinator._listen(chosen)
     actors = coordinator._start_actors(chosen)
     services = await coordinator._make_services(chosen, actors)
@@ -48,11 +49,12 @@ async def coordinator_running(state_dir: Path, **options: Any) -> AsyncIterator[
         make_app(services),
         max_body_size=chosen.max_request_bytes + DISCARDED_BYTES,
         max_header_size=coordinator._HEADER_BYTES,
+        certificates=certificates,
     )
     server.add_sockets(sockets)
     feed = asyncio.create_task(services.feed.run(services))
     try:
-        yield Running(coordinator._url(sockets[0]), services)
+        yield Running(coordinator._url(sockets[0], is_secure=certificates is not None), services)
     finally:
         await services.executions.drain(0.0)
         await services.sockets.close_all(5.0)

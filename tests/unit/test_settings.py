@@ -33,9 +33,14 @@ SAMPLES: dict[Kind, tuple[tuple[str, object], tuple[str, object]]] = {
     Kind.ADDRESS: (("[2001:DB8::1]", "2001:db8::1"), ("::1", "::1")),
     Kind.AGENT_ID: (("a", "a"), ("b", "b")),
     Kind.PATH: (("/tmp/a", Path("/tmp/a")), ("/tmp/b", Path("/tmp/b"))),
+    Kind.FILE: (("/tmp/a.pem", Path("/tmp/a.pem")), ("/tmp/b.pem", Path("/tmp/b.pem"))),
     Kind.HEADER: (("X-A", "X-A"), ("X-B", "X-B")),
     Kind.TARGET: (("2001:DB8::/32", "2001:db8::/32"), ("Web.Test.", "web.test")),
 }
+
+
+NEEDS = {name: {"DISPATCHER_TLS_CERT": "/tmp/c.pem"} for name in ("tls-key", "tls-client-ca")}
+"""What an option makes no sense without."""
 
 
 def samples(option: Option) -> tuple[tuple[str, object], tuple[str, object]]:
@@ -53,14 +58,15 @@ def samples(option: Option) -> tuple[tuple[str, object], tuple[str, object]]:
 def required(command: Command, *but: Option) -> dict[str, str]:
     """Return an environment with all that a command cannot do without."""
     return {
-        option.variable: SAMPLES[option.kind][0][0]
+        option.variable: SAMPLES[option.kind][1][0]  # https, which some options need
         for option in command.options
         if option.is_required and option not in but
     }
 
 
 def load(command: Command, option: Option, given: Mapping[str, Any], environment: Mapping[str, str]) -> object:
-    return getattr(LOADERS[command.name](given, required(command, option) | dict(environment)), option.key)
+    others = required(command, option) | NEEDS.get(option.name, {})
+    return getattr(LOADERS[command.name](given, others | dict(environment)), option.key)
 
 
 @pytest.mark.parametrize(("command", "option"), EVERY)
@@ -97,6 +103,7 @@ BAD = {
     Kind.ADDRESS: ["1.2.3.4", "[::1", "::g", "host", "fe80::1%"],
     Kind.AGENT_ID: ["-a", "a b", "a/b", "x" * 65, "register", "a\n"],
     Kind.PATH: [" ", "~no-such-user-here/x"],
+    Kind.FILE: [" ", "~no-such-user-here/x"],
     Kind.HEADER: ["a b", "a:", "\u00e4"],
     Kind.TARGET: ["1.2.3.4", "10.0.0.0/8", "::1/129", "::1/64", "a b", "http://a.test", "a.test:80", "[::1", "*.test"],
     Kind.WHOLE: ["x", "1.5", "1_0", "\u0663", "1e3", "9" * 50],
@@ -217,3 +224,26 @@ def test_the_state_stands_in_the_users_folder_unless_said_otherwise(monkeypatch:
 def test_other_variables_mean_nothing() -> None:
     others = {"DISPATCHER_MODE": "agent", "PORT": "1", "HOST": "x"}
     assert settings.coordinator({}, {}) == settings.coordinator({}, others)
+
+
+@pytest.mark.parametrize("option", ["--tls-key", "--tls-client-ca"])
+def test_what_belongs_to_a_certificate_needs_one(option: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        settings.coordinator({option: "/tmp/x.pem"}, {})
+    assert f"{option}: Needs --tls-cert too." == str(refused.value)
+    assert Path("/tmp/x.pem") == settings.coordinator({option: "/tmp/x.pem", "--tls-cert": "/tmp/x.pem"}, {}).tls_cert
+
+
+@pytest.mark.parametrize("load", [settings.agent, settings.monitor])
+def test_whom_to_trust_is_nothing_to_say_where_nothing_is_encrypted(load: Callable[..., Any]) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load({"--coordinator-url": "http://c.test", "--ca-file": "/tmp/x.pem"}, {})
+    assert "--ca-file: Needs an https:// --coordinator-url." == str(refused.value)
+    given = {"--coordinator-url": "https://c.test", "--ca-file": "/tmp/x.pem"}
+    assert Path("/tmp/x.pem") == load(given, {}).ca_file
+
+
+def test_an_agent_shows_no_certificate_where_nothing_is_encrypted() -> None:
+    with pytest.raises(SettingsError) as refused:
+        settings.agent({"--coordinator-url": "http://c.test", "--tls-cert": "/tmp/x.pem"}, {})
+    assert "--tls-cert: Needs an https:// --coordinator-url." == str(refused.value)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dispatcher import __version__
+from dispatcher.access import Access
 from dispatcher.agent import connector as connector_module
 from dispatcher.agent.connector import FIRST_PAUSE_SECONDS, Backoff, Connector
 from dispatcher.errors import RefusedError
@@ -58,7 +59,7 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture)
 async def connecting(
     coordinator: ScriptedCoordinator, agent_id: str | None = "agent-01", user: Idle | None = None
 ) -> AsyncIterator[asyncio.Task[None]]:
-    connector = Connector(coordinator.url, agent_id, user or Idle(), reconnect_max=0.01)
+    connector = Connector(Access(coordinator.url), agent_id, user or Idle(), reconnect_max=0.01)
     running = asyncio.create_task(connector.run())
     yield running
     running.cancel()

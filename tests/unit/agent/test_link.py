@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dispatcher import __version__
+from dispatcher.access import Access
 from dispatcher.agent import link as link_module
 from dispatcher.agent.link import Link, LinkLostError, LinkRefusedError
 from dispatcher.errors import FailureKind, Party
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 WELCOME = Welcome(wire=WIRE, agent_id="agent-01", version="0")
+
+
+PLAIN = Access("http://coordinator.test")
 
 
 class Heard:
@@ -52,7 +56,7 @@ class Heard:
 
 async def outcome(coordinator: ScriptedCoordinator, user: Heard | None = None) -> Exception:
     """Run a link to its end and return what it raised."""
-    link = Link(user or Heard(), "gateway")
+    link = Link(user or Heard(), "gateway", PLAIN)
     with pytest.raises((LinkLostError, LinkRefusedError)) as raised:
         await link.run(f"{coordinator.url.replace('http', 'ws')}/ws/agent", "a session")
     return raised.value
@@ -177,7 +181,7 @@ def test_results_of_one_loop_turn_share_a_frame() -> None:
         async with scripted_coordinator() as coordinator:
             frames: list[bytes | str] = []
             user = Heard()
-            link = Link(user, "gateway")
+            link = Link(user, "gateway", PLAIN)
             running = asyncio.create_task(link.run(f"{coordinator.url.replace('http', 'ws')}/ws/agent", "s"))
             far = await coordinator.next_link()
             await user.next()
@@ -205,7 +209,7 @@ def test_what_is_sent_on_a_link_that_is_gone_is_dropped() -> None:
     async def test() -> None:
         async with scripted_coordinator() as coordinator:
             user = Heard()
-            link = Link(user, "gateway")
+            link = Link(user, "gateway", PLAIN)
             running = asyncio.create_task(link.run(f"{coordinator.url.replace('http', 'ws')}/ws/agent", "s"))
             (await coordinator.next_link()).hang_up()
             with pytest.raises(LinkLostError):
@@ -244,7 +248,7 @@ def test_a_place_where_nobody_listens_is_no_link() -> None:
     async def test() -> None:
         async with scripted_coordinator() as coordinator:
             url = coordinator.url
-        link = Link(Heard(), "gateway")
+        link = Link(Heard(), "gateway", PLAIN)
         with pytest.raises(LinkLostError, match="cannot connect to ws://"):
             await link.run(f"{url.replace('http', 'ws')}/ws/agent", "s")
 
@@ -259,7 +263,7 @@ def test_a_coordinator_that_does_not_read_loses_the_link(
     async def test() -> None:
         async with scripted_coordinator() as coordinator:
             user = Heard()
-            link = Link(user, "gateway")
+            link = Link(user, "gateway", PLAIN)
             running = asyncio.create_task(link.run(f"{coordinator.url.replace('http', 'ws')}/ws/agent", "s"))
             await user.next()
             link.send(Result(id="x1", status=200, body=b"x" * 2000))

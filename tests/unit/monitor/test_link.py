@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from dispatcher.access import Access
 from dispatcher.monitor.events import (
     Answered,
     Command,
@@ -68,7 +69,7 @@ class Following:
 @contextlib.asynccontextmanager
 async def following(url: str) -> AsyncIterator[Following]:
     watched = Following()
-    with Link(url, watched.post) as watched.link:
+    with Link(Access(url), watched.post) as watched.link:
         yield watched
         await asyncio.sleep(0)
     assert not watched.link._thread.is_alive()
@@ -191,7 +192,7 @@ def test_a_screen_that_does_not_follow_holds_the_reading_back(tmp_path: Path) ->
         events: asyncio.Queue[Event] = asyncio.Queue()
         loop = asyncio.get_running_loop()
         async with coordinator_running(tmp_path) as running:
-            with Link(running.url, lambda event: loop.call_soon_threadsafe(events.put_nowait, event)) as link:
+            with Link(Access(running.url), lambda event: loop.call_soon_threadsafe(events.put_nowait, event)) as link:
                 assert isinstance(await asyncio.wait_for(events.get(), WAIT), LinkUp)
                 for _ in range(MESSAGES_AHEAD):
                     link.do(Refresh())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dispatcher.agent import trust
+from dispatcher.tls import trust
 
 if TYPE_CHECKING:
     from pathlib import Path
