@@ -62,19 +62,29 @@ class Cluster:
         return int(self.url.rpartition(":")[2])
 
     def agent(
-        self, agent_id: str, addresses: Iterable[str] = (), *options: str, machine: netns.Machine = netns.THIS
+        self,
+        agent_id: str,
+        addresses: Iterable[str] = (),
+        *options: str,
+        machine: netns.Machine = netns.THIS,
+        url: str | None = None,
     ) -> Process:
-        """Start an agent and wait until it is connected."""
-        process = self.begin_agent(agent_id, addresses, *options, machine=machine)
+        """Start an agent and wait until it is connected, to the coordinator itself or by another `url`."""
+        process = self.begin_agent(agent_id, addresses, *options, machine=machine, url=url)
         process.wait_for_line("connected to ")
         return process
 
     def begin_agent(
-        self, agent_id: str, addresses: Iterable[str] = (), *options: str, machine: netns.Machine = netns.THIS
+        self,
+        agent_id: str,
+        addresses: Iterable[str] = (),
+        *options: str,
+        machine: netns.Machine = netns.THIS,
+        url: str | None = None,
     ) -> Process:
         """Start an agent."""
         named = [word for address in addresses for word in ("--address", address)]
-        common = ("--coordinator-url", self.url, "--agent-id", agent_id, *_STALL_OPTION)
+        common = ("--coordinator-url", url or self.url, "--agent-id", agent_id, *_STALL_OPTION)
         allowed = [word for target in TEST_TARGETS for word in ("--allow-target", target)]
         return self.start(agent_id, "agent", *common, *named, *allowed, *options, machine=machine)
 
