@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from dispatcher import __version__
 from dispatcher.access import Access
 from dispatcher.agent import connector as connector_module
 from dispatcher.agent.connector import FIRST_PAUSE_SECONDS, Backoff, Connector
+from dispatcher.agent.guard import Address
 from dispatcher.errors import RefusedError
 from dispatcher.wire.messages import Hello, RefusalCode, Refused
 from tests.support.scripted_coordinator import (
@@ -259,3 +261,33 @@ def test_the_first_pause_is_a_second_at_most() -> None:
 
 def test_pauses_differ_from_agent_to_agent() -> None:
     assert 1 < len({Backoff(30.0).next_pause() for _ in range(10)})
+
+
+def test_before_each_link_it_is_told_where_the_coordinator_is() -> None:
+    located: list[tuple[list[str], set[object]]] = []
+
+    async def test(coordinator: ScriptedCoordinator) -> None:
+        def note(names: Iterable[str], addresses: Iterable[Address]) -> None:
+            located.append((list(names), set(addresses)))
+
+        url = coordinator.url.replace("127.0.0.1", "localhost")
+        connector = Connector(url, "agent-01", Idle(), reconnect_max=0.01, on_located=note)
+        running = asyncio.create_task(connector.run())
+        await (await coordinator.next_link()).hear(Hello)
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+
+    with_coordinator(test)
+    assert 1 == len(located)
+    names, addresses = located[0]
+    assert {"localhost", "127.0.0.1"} == set(names)
+    assert ip_address("127.0.0.1") in addresses
+
+
+def test_a_name_that_does_not_resolve_has_no_address_and_ends_nothing() -> None:
+    async def test() -> None:
+        found = await connector_module._addresses(["no-such-name.invalid", "::1", "a..b", ""])
+        assert {ip_address("::1")} == found
+
+    on_loop(test)
