@@ -1,8 +1,9 @@
 """libcurl on the event loop, each transfer bound to its source address: step 7 of a request's way.
 
-A subclass of Tornado's curl client, which drives libcurl from the loop; what a request is, and what becomes of it, is
-ours. One `CurlMulti` serves all sources: libcurl never reuses a connection for another INTERFACE, so thousands of
-sources cost nothing while they are idle, and one bound holds for all kept connections together.
+A subclass of Tornado's curl client, of which the multi handle is left: what a request is, how libcurl is driven and
+what becomes of a transfer is ours, since the stock way costs several times what libcurl itself does. One `CurlMulti`
+serves all sources: libcurl never reuses a connection for another INTERFACE, so thousands of sources cost nothing while
+they are idle, and one bound holds for all kept connections together.
 
 What would surprise: Tornado's `fetch` is refused, since a request without a source address must not leave.
 """
@@ -11,15 +12,18 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import math
 import os
+import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pycurl
 from tornado.curl_httpclient import CurlAsyncHTTPClient
-from tornado.ioloop import IOLoop
 
 from dispatcher.agent import curl_info, curl_options
+from dispatcher.agent.driver import Driver
 from dispatcher.agent.guard import TargetGuard
+from dispatcher.agent.lanes import Lane, Lanes
 from dispatcher.agent.sockets import OpenedSocket, SourceSockets, free_to_bind
 from dispatcher.agent.target import ExecutionError
 from dispatcher.agent.transfer import Ending, Transfer
@@ -35,13 +39,6 @@ MAX_CONNECTIONS = 256
 
 MAX_IDLE_SECONDS = 30
 """How long an idle connection may be used again."""
-
-_INTEREST = {
-    pycurl.POLL_NONE: IOLoop.NONE,
-    pycurl.POLL_IN: IOLoop.READ,
-    pycurl.POLL_OUT: IOLoop.WRITE,
-    pycurl.POLL_INOUT: IOLoop.READ | IOLoop.WRITE,
-}
 
 
 class SourceBoundClient(CurlAsyncHTTPClient):
@@ -69,11 +66,14 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         self._max_idle_seconds = max_idle_seconds
         self._is_routed = is_routed
         self._loop = asyncio.get_running_loop()
-        self._active: dict[pycurl.Curl, Transfer] = {}
+        self._active: dict[pycurl.Curl, Lane] = {}
+        self._lanes = Lanes()
         self._sockets = SourceSockets()
-        self._drain_due = False
         self._idle_timer: asyncio.TimerHandle | None = None
         super().initialize(max_clients=0)
+        if self._timeout is not None:
+            self.io_loop.remove_timeout(self._timeout)
+        self._driver = Driver(self._multi, self._ended)
         self._multi.setopt(pycurl.M_MAXCONNECTS, max_connections)
         # One transfer a connection, HTTP/2 and 3 too: what shares a connection fails with it, and a target that ends
         # one with requests under way (nginx does after its keepalive_requests) would need them to be sent again.
@@ -83,33 +83,36 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         """Refuse: see the module's docstring."""
         raise TypeError("a request here needs a source address: use start()")
 
-    def start(self, hop: Hop, *, seconds: float) -> Transfer:
-        """Begin a hop that has `seconds` left; they are not enforced here. Its `done` gets the `Ending`.
+    def start(self, hop: Hop, source: str, *, seconds: float) -> Transfer:
+        """Begin a hop from `source` (canonical text) that has `seconds`, more than 0. Its `done` gets the `Ending`.
 
         Raises:
             ExecutionError: libcurl does not take the request as it is (`internal`).
         """
-        transfer = Transfer(hop, self._loop.create_future())
-        handle = self._free_list.pop() if self._free_list else self._new_handle()
+        transfer = Transfer(hop, source, self._loop.create_future())
+        lane = self._lanes.take(hop)
         try:
-            self._prepare(handle, transfer, seconds)
+            self._prepare(lane, transfer, seconds)
         except (pycurl.error, UnicodeError) as error:
-            self._release(handle)
+            lane.clear()
+            self._lanes.give(lane)
             detail = f"libcurl does not take the request: {error}"
             raise ExecutionError.of(FailureKind.INTERNAL, detail) from error
         if self._idle_timer is not None:
             self._idle_timer.cancel()
-        self._active[handle] = transfer
-        transfer.handle = handle
-        self._multi.add_handle(handle)
+            self._idle_timer = None
+        lane.transfer = transfer
+        transfer.lane = lane
+        self._active[lane.handle] = lane
+        self._multi.add_handle(lane.handle)
         return transfer
 
     def stop(self, transfer: Transfer) -> Ending:
         """End a transfer, and say how far it came; one that has ended already keeps its ending."""
-        if transfer.handle is None:
-            assert transfer.ending is not None, "a transfer without a handle has ended"
+        if transfer.lane is None:
+            assert transfer.ending is not None, "a transfer without a lane has ended"
             return transfer.ending
-        return self._end(transfer.handle, None, "")
+        return self._end(transfer.lane, transfer, None, "")
 
     def drop_source(self, source: str) -> None:
         """End the kept connections of a source (canonical text) at once, and make those in use fail."""
@@ -124,33 +127,40 @@ class SourceBoundClient(CurlAsyncHTTPClient):
 
         libcurl waits here for a resolver that hangs, for as long as the system's resolver does.
         """
-        for transfer in list(self._active.values()):
+        for lane in list(self._active.values()):
+            transfer = _transfer_of(lane)
             self.stop(transfer)
             transfer.done.cancel()
         if self._idle_timer is not None:
             self._idle_timer.cancel()
+        self._driver.close()
+        self._lanes.close()
         super().close()
 
-    def _new_handle(self) -> pycurl.Curl:
-        handle = pycurl.Curl()
-        self._curls.append(handle)
-        return handle
-
-    def _prepare(self, handle: pycurl.Curl, transfer: Transfer, seconds: float) -> None:
-        hop = transfer.hop
-        curl_options.configure(
-            handle, hop, seconds=seconds, ca_file=self._ca_file, max_idle_seconds=self._max_idle_seconds
-        )
-        # The guard judges for the host of this very hop. So where a handle stays configured for the next one, this
-        # callback has to find the next hop's transfer; a hop that is judged by another's host is a hole.
-        handle.setopt(pycurl.OPENSOCKETFUNCTION, functools.partial(self._open_socket, transfer))
-        handle.setopt(pycurl.SOCKOPTFUNCTION, functools.partial(self._socket_opened, transfer))
-        handle.setopt(pycurl.PREREQFUNCTION, functools.partial(self._before_request, transfer))
+    def _prepare(self, lane: Lane, transfer: Transfer, seconds: float) -> None:
+        handle = lane.handle
+        if lane.hop is not transfer.hop:
+            self._set_up(lane, transfer.hop)
+        milliseconds = max(1, math.ceil(seconds * 1000))
+        if lane.milliseconds != milliseconds:
+            curl_options.limit(handle, milliseconds)
+            lane.milliseconds = milliseconds
+        handle.setopt(pycurl.INTERFACE, curl_options.interface(transfer.source))
         handle.setopt(pycurl.HEADERFUNCTION, transfer.header_lines.append)
         handle.setopt(pycurl.WRITEFUNCTION, transfer.write)
 
-    def _open_socket(self, transfer: Transfer, _purpose: int, address: Any) -> OpenedSocket | int:
+    def _set_up(self, lane: Lane, hop: Hop) -> None:
+        handle = lane.handle
+        lane.hop = hop
+        curl_options.configure(handle, hop, ca_file=self._ca_file, max_idle_seconds=self._max_idle_seconds)
+        # The guard judges for the host of the hop that the lane is set up for, whichever transfer uses it.
+        handle.setopt(pycurl.OPENSOCKETFUNCTION, functools.partial(self._open_socket, lane))
+        handle.setopt(pycurl.SOCKOPTFUNCTION, functools.partial(self._socket_opened, lane))
+        handle.setopt(pycurl.PREREQFUNCTION, functools.partial(self._before_request, lane))
+
+    def _open_socket(self, lane: Lane, _purpose: int, address: Any) -> OpenedSocket | int:
         """OPENSOCKETFUNCTION: libcurl is about to connect to this address, of which a host may have several."""
+        transfer = _transfer_of(lane)
         refusal = self._guard.refusal(transfer.hop.target.host, address.addr[0])
         if refusal is not None:
             transfer.blocked = transfer.blocked or refusal
@@ -161,84 +171,66 @@ class SourceBoundClient(CurlAsyncHTTPClient):
             transfer.open_errno = error.errno or 0
             return int(pycurl.SOCKET_BAD)
 
-    def _socket_opened(self, transfer: Transfer, fd: int, _purpose: int) -> int:
-        source = transfer.hop.source
-        self._sockets.opened(fd, source)
-        if self._is_routed is not None and self._is_routed(source):
+    def _socket_opened(self, lane: Lane, fd: int, _purpose: int) -> int:
+        transfer = _transfer_of(lane)
+        self._driver.opened(fd)
+        self._sockets.opened(fd, transfer.source)
+        if self._is_routed is not None and self._is_routed(transfer.source):
             free_to_bind(fd)
         os.set_inheritable(fd, False)  # the copy that was made of ours has lost that
         transfer.fds.append(fd)
         return int(pycurl.SOCKOPT_OK)
 
-    def _before_request(
-        self, transfer: Transfer, remote_ip: str, local_ip: str, _remote_port: int, local_port: int
-    ) -> int:
+    def _before_request(self, lane: Lane, remote_ip: str, local_ip: str, remote_port: int, local_port: int) -> int:
+        transfer = _transfer_of(lane)
         # A kept connection opens no socket. libcurl keeps them apart by host; the guard does not count on it.
         refusal = self._guard.kept_refusal(transfer.hop.target.host, remote_ip.partition("%")[0])
         if refusal is not None:
             transfer.blocked = refusal
             transfer.fds.clear()
             return int(pycurl.PREREQFUNC_ABORT)
-        is_new = self._sockets.connected(transfer.fds, local_ip, local_port)
-        is_dead = not is_new and self._sockets.is_dead(local_ip, local_port)
+        ends = (local_ip, local_port, remote_ip, remote_port)
+        is_new = bool(transfer.fds) and self._sockets.connected(transfer.fds, ends)
+        is_dead = not is_new and self._sockets.is_dead(ends)
         return transfer.before_request(local_ip, kept_is_dead=is_dead)
 
-    def _finish(self, curl: pycurl.Curl, curl_error: int | None = None, curl_message: str | None = None) -> None:
-        transfer = self._active[curl]
+    def _ended(self, handle: pycurl.Curl, errno: int, message: str) -> None:
+        """Take in what the driver says of a transfer."""
+        lane = self._active[handle]
+        transfer = _transfer_of(lane)
         if transfer.stale:
-            self._begin_anew(curl, transfer)
+            self._begin_anew(lane, transfer)
             return
-        ending = self._end(curl, curl_error or 0, curl_message or "")
+        ending = self._end(lane, transfer, errno, message)
         if not transfer.done.done():
             transfer.done.set_result(ending)
 
-    def _begin_anew(self, handle: pycurl.Curl, transfer: Transfer) -> None:
+    def _begin_anew(self, lane: Lane, transfer: Transfer) -> None:
         """The kept connection was dead and nothing has left: take a new one."""
         transfer.stale = False
-        self._multi.remove_handle(handle)
-        handle.setopt(pycurl.FRESH_CONNECT, 1)
-        self._multi.add_handle(handle)
+        lane.is_spoiled = True
+        self._multi.remove_handle(lane.handle)
+        lane.handle.setopt(pycurl.FRESH_CONNECT, 1)
+        spent = math.ceil((time.monotonic() - transfer.started) * 1000)
+        curl_options.limit(lane.handle, max(1, lane.milliseconds - spent))
+        self._multi.add_handle(lane.handle)
 
-    def _end(self, handle: pycurl.Curl, errno: int | None, message: str) -> Ending:
-        transfer = self._active.pop(handle)
-        ending = curl_info.read(handle, transfer, errno, message)
-        transfer.handle, transfer.ending = None, ending
-        self._multi.remove_handle(handle)
-        self._release(handle)
+    def _end(self, lane: Lane, transfer: Transfer, errno: int | None, message: str) -> Ending:
+        del self._active[lane.handle]
+        ending = curl_info.read(lane.handle, transfer, errno, message)
+        transfer.lane, transfer.ending = None, ending
+        self._multi.remove_handle(lane.handle)
+        self._lanes.give(lane)
         if not self._active:
-            self._idle_timer = self._loop.call_later(self._max_idle_seconds, self._sockets.shut_all)
+            self._idle_timer = self._loop.call_later(self._max_idle_seconds, self._rest)
         return ending
 
-    def _release(self, handle: pycurl.Curl) -> None:
-        handle.reset()
-        self._free_list.append(handle)
+    def _rest(self) -> None:
+        """Nothing was asked for in a while: keep neither connections nor what requests were made of."""
+        self._sockets.shut_all()
+        self._lanes.clear()
 
-    # How libcurl is driven: Tornado's way, with less work for each event.
 
-    def _handle_socket(self, event: int, fd: int, multi: pycurl.CurlMulti, data: Any) -> None:
-        if event == pycurl.POLL_REMOVE:
-            super()._handle_socket(event, fd, multi, data)
-            return
-        interest, known = _INTEREST[event], self._fds.get(fd)
-        self._fds[fd] = interest
-        if known is None:
-            self.io_loop.add_handler(fd, self._handle_events, interest)
-        elif known != interest:
-            self.io_loop.update_handler(fd, interest)
-
-    def _set_timeout(self, msecs: int) -> None:
-        if self._timeout is not None:
-            self.io_loop.remove_timeout(self._timeout)
-            self._timeout = None
-        if msecs >= 0:
-            self._timeout = self._loop.call_later(msecs / 1000, self._handle_timeout)
-
-    def _finish_pending_requests(self) -> None:
-        if not self._drain_due:
-            self._drain_due = True
-            self._loop.call_soon(self._drain)
-
-    def _drain(self) -> None:
-        self._drain_due = False
-        if self._multi is not None:
-            super()._finish_pending_requests()
+def _transfer_of(lane: Lane) -> Transfer:
+    assert lane.transfer is not None, "libcurl calls for lanes in use only"
+    return lane.transfer

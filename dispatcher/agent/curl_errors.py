@@ -28,7 +28,6 @@ _KINDS: dict[int, FailureKind] = {
     pycurl.E_COULDNT_RESOLVE_HOST: FailureKind.DNS,
     pycurl.E_COULDNT_CONNECT: FailureKind.CONNECT,
     E_QUIC_CONNECT: FailureKind.CONNECT,
-    pycurl.E_OPERATION_TIMEDOUT: FailureKind.TIMEOUT,
     pycurl.E_GOT_NOTHING: FailureKind.RESET,
     pycurl.E_PARTIAL_FILE: FailureKind.RESET,
     pycurl.E_SEND_ERROR: FailureKind.RESET,
@@ -78,9 +77,9 @@ def failure_of(ending: Ending, transfer: Transfer) -> Failure:
     return Failure.of(kind, describe(ending, transfer), _party(kind, ending))
 
 
-def mismatch(local_ip: str, hop: Hop) -> Failure:
+def mismatch(local_ip: str, transfer: Transfer) -> Failure:
     """Say that a connection left from another address than it should have."""
-    detail = f"the connection to {hop.target.place} left from {local_ip}, not from {hop.source}"
+    detail = f"the connection to {transfer.hop.target.place} left from {local_ip}, not from {transfer.source}"
     return Failure.of(FailureKind.SOURCE_MISMATCH, detail)
 
 
@@ -97,6 +96,8 @@ def timeout(phase: str, place: str) -> Failure:
 
 
 def _kind(ending: Ending) -> FailureKind:
+    if ending.errno == pycurl.E_OPERATION_TIMEDOUT:
+        return FailureKind.TIMEOUT  # whatever failed on the way there
     if ending.os_errno in _NO_LOCAL_END and ending.phase == "connect":
         return FailureKind.SOURCE_ADDRESS
     if ending.errno in (pycurl.E_SEND_ERROR, pycurl.E_RECV_ERROR):
@@ -123,7 +124,7 @@ def _party(kind: FailureKind, ending: Ending) -> Party | None:
 
 
 def _source(ending: Ending, transfer: Transfer) -> str:
-    return f"cannot bind to the source address {transfer.hop.source}: {_reason(ending)}"
+    return f"cannot bind to the source address {transfer.source}: {_reason(ending)}"
 
 
 def _dns(_: Ending, transfer: Transfer) -> str:
@@ -131,8 +132,7 @@ def _dns(_: Ending, transfer: Transfer) -> str:
 
 
 def _connect(ending: Ending, transfer: Transfer) -> str:
-    hop = transfer.hop
-    return f"connecting to {hop.target.place} from {hop.source} failed: {_reason(ending)}"
+    return f"connecting to {transfer.hop.target.place} from {transfer.source} failed: {_reason(ending)}"
 
 
 def _tls(ending: Ending, transfer: Transfer) -> str:

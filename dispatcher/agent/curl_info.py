@@ -1,4 +1,4 @@
-"""What libcurl knows of a transfer at its end, read before its handle is reset: step 7 of a request's way, back.
+"""What libcurl knows of a transfer at its end, read before its handle is used again: step 7 of a request's way, back.
 
 libcurl's times are moments since the start of the transfer; a phase is the time between two of them. What is left after
 the last moment that was reached belongs to the phase in which the transfer ended.
@@ -16,59 +16,66 @@ from dispatcher.agent.transfer import Ending
 if TYPE_CHECKING:
     from dispatcher.agent.transfer import Transfer
 
+HOP_PHASES = ("dns", "connect", "tls", "send", "wait", "receive")
+"""What `Ending.phases` are."""
+
 _HTTP_VERSIONS = {
     pycurl.CURL_HTTP_VERSION_1_0: "1.0",
     pycurl.CURL_HTTP_VERSION_1_1: "1.1",
     pycurl.CURL_HTTP_VERSION_2_0: "2",
     pycurl.CURL_HTTP_VERSION_3: "3",
 }
+_RECEIVE = len(HOP_PHASES) - 1
 
 
 def read(handle: Any, transfer: Transfer, errno: int | None, message: str) -> Ending:
     """Read the ending of `transfer`; `errno` as in `Ending`."""
-    marks = _marks(handle)
-    phase = "receive" if errno == 0 else _phase(transfer, marks)
+    getinfo = handle.getinfo
+    marks = _marks(getinfo)
+    phase = _RECEIVE if errno == 0 else _phase(transfer, marks)
     return Ending(
-        errno=errno,
-        message=message,
-        os_errno=(handle.getinfo(pycurl.OS_ERRNO) or transfer.open_errno) if errno else 0,
-        http_version=_HTTP_VERSIONS.get(handle.getinfo(pycurl.INFO_HTTP_VERSION), ""),
-        remote_ip=handle.getinfo(pycurl.PRIMARY_IP) or "",
-        local_ip=handle.getinfo(pycurl.LOCAL_IP) or "",
-        phase=phase,
-        phases=_phases(marks, phase, (time.monotonic() - transfer.started) * 1000),
+        errno,
+        message,
+        (getinfo(pycurl.OS_ERRNO) or transfer.open_errno) if errno else 0,
+        _HTTP_VERSIONS.get(getinfo(pycurl.INFO_HTTP_VERSION), ""),
+        getinfo(pycurl.PRIMARY_IP) or "",
+        getinfo(pycurl.LOCAL_IP) or "",
+        HOP_PHASES[phase],
+        _phases(marks, phase, int((time.monotonic() - transfer.started) * 1_000_000)),
     )
 
 
-def _marks(handle: Any) -> dict[str, float]:
-    """The moments at which phases ended, in milliseconds; 0 for one that was not reached."""
-    return {
-        "dns": handle.getinfo(pycurl.NAMELOOKUP_TIME) * 1000,
-        "connect": handle.getinfo(pycurl.CONNECT_TIME) * 1000,
-        "tls": handle.getinfo(pycurl.APPCONNECT_TIME) * 1000,
-        "send": handle.getinfo(pycurl.POSTTRANSFER_TIME_T) / 1000,
-        "wait": handle.getinfo(pycurl.STARTTRANSFER_TIME) * 1000,
-    }
+def _marks(getinfo: Any) -> tuple[int, ...]:
+    """The moments at which all phases but the last ended, in microseconds; 0 for one that was not reached."""
+    return (
+        getinfo(pycurl.NAMELOOKUP_TIME_T),
+        getinfo(pycurl.CONNECT_TIME_T),
+        getinfo(pycurl.APPCONNECT_TIME_T),
+        getinfo(pycurl.POSTTRANSFER_TIME_T),
+        getinfo(pycurl.STARTTRANSFER_TIME_T),
+    )
 
 
-def _phase(transfer: Transfer, marks: dict[str, float]) -> str:
+def _phase(transfer: Transfer, marks: tuple[int, ...]) -> int:
+    """In which phase, by its place in `HOP_PHASES`, a transfer ended that failed."""
+    dns, connect, _, send, _ = marks
     if transfer.seen_source is not None:
         if transfer.header_lines:
-            return "receive"
-        return "wait" if marks["send"] else "send"
-    if not marks["dns"]:
-        return "dns"
+            return _RECEIVE
+        return 4 if send else 3
+    if not dns:
+        return 0
     is_tls = transfer.hop.target.scheme == "https"
-    return "tls" if is_tls and marks["connect"] else "connect"
+    return 2 if is_tls and connect else 1
 
 
-def _phases(marks: dict[str, float], phase: str, total: float) -> dict[str, float]:
-    phases = dict.fromkeys((*marks, "receive"), 0.0)
-    reached = 0.0
-    for name, mark in marks.items():
-        if name == phase:
-            break  # where a transfer fails, libcurl marks later moments too
-        phases[name] = max(0.0, mark - reached)
-        reached = max(reached, mark)
-    phases[phase] += max(0.0, total - reached)
-    return phases
+def _phases(marks: tuple[int, ...], phase: int, total: int) -> tuple[int, ...]:
+    phases = [0] * len(HOP_PHASES)
+    reached = 0
+    # Where a transfer fails, libcurl marks later moments too.
+    for place, mark in enumerate(marks[:phase]):
+        if mark > reached:
+            phases[place] = mark - reached
+            reached = mark
+    phases[phase] += max(0, total - reached)
+    return tuple(phases)

@@ -1,13 +1,15 @@
 """A hop as libcurl options: step 7 of a request's way, on the event loop.
 
-Every handle is reset and set up whole for every hop (about 10 us), so nothing of one execution can reach the next:
-no cookie, no credential, no callback. What a user's tools send is sent: `Accept: */*` unless another Accept is given, a
-User-Agent, `Accept-Encoding` with all that libcurl can decode. Nothing claims what a body is: unlike curl, no
-Content-Type is made up. A given Accept-Encoding is sent as it is, and a body is decoded all the same.
+A handle is set up whole for a hop and reset before it is set up for another, so nothing of one request can reach
+another: no cookie, no credential. What differs between executions of a hop, source and time, is set for every one.
+What a user's tools send is sent: `Accept: */*` unless another Accept is given, a User-Agent, `Accept-Encoding` with all
+that libcurl can decode. Nothing claims what a body is: unlike curl, no Content-Type is made up. A given Accept-Encoding
+is sent as it is, and a body is decoded all the same.
 """
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import pycurl
@@ -47,29 +49,31 @@ _ALWAYS: tuple[tuple[int, Any], ...] = (
 )
 
 
+@functools.lru_cache(maxsize=4096)
 def interface(source: str, libcurl: int | None = None) -> str:
     """Say "bind to this address" so that this libcurl (its version number) keeps sources apart."""
     version = pycurl.version_info()[2] if libcurl is None else libcurl
     return f"host!{source}" if version >= _FORCED_HOST_SINCE else source
 
 
-def configure(handle: Any, hop: Hop, *, seconds: float, ca_file: str | None, max_idle_seconds: int) -> None:
-    """Set a fresh handle up for `hop`; `seconds` is what is left of its time.
-
-    It bounds connecting too, so that libcurl goes on to a host's next address in time. Callbacks are the caller's.
-    """
+def configure(handle: Any, hop: Hop, *, ca_file: str | None, max_idle_seconds: int) -> None:
+    """Set a fresh handle up for `hop`. Source, time and callbacks are the caller's."""
     for option, value in _ALWAYS:
         handle.setopt(option, value)
     handle.setopt(pycurl.URL, hop.target.url)
-    handle.setopt(pycurl.INTERFACE, interface(hop.source))
     handle.setopt(pycurl.HTTP_VERSION, _VERSIONS[hop.http_version])
-    handle.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(seconds * 1000)))
     handle.setopt(pycurl.MAXAGE_CONN, max_idle_seconds)
     _set_trust(handle, hop, ca_file)
     _set_method(handle, hop)
     handle.setopt(pycurl.HTTPHEADER, header_lines(hop))
     if not hop.has_header("user-agent"):
         handle.setopt(pycurl.USERAGENT, USER_AGENT)
+
+
+def limit(handle: Any, milliseconds: int) -> None:
+    """Bound the next transfer, and its connecting too, so that libcurl goes on to a host's next address in time."""
+    handle.setopt(pycurl.TIMEOUT_MS, milliseconds)
+    handle.setopt(pycurl.CONNECTTIMEOUT_MS, milliseconds)
 
 
 def _set_trust(handle: Any, hop: Hop, ca_file: str | None) -> None:

@@ -2,7 +2,7 @@
 
 Keeps the limits (so many transfers, so long a queue, the deadline), follows redirects hop by hop, and turns whatever
 happens outside into a failure with a kind. What would surprise: the deadline is kept here and not by libcurl, because
-it counts from the moment the execution came, its wait in the queue included.
+it counts from the moment the execution came, its wait in the queue included; libcurl is told what is left of it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from dispatcher.agent.transfer import Ending, Transfer, same_address
 from dispatcher.errors import Failure, FailureKind, Party
 from dispatcher.slots import FullError, Slots
 from dispatcher.tls import trust
+from dispatcher.wire.messages import PHASES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+NO_PHASES = (0,) * (len(PHASES) - 1)
 _ASKED_VERSIONS = ("2", "3")
 
 
@@ -57,6 +59,7 @@ class Executor:
         guard: TargetGuard | None = None,
     ) -> None:
         self._guard = guard or TargetGuard()
+        self._loop = asyncio.get_running_loop()
         self._slots = Slots(max_concurrency, max_queue)
         self._runs: dict[str, Run] = {}
         self._draining = False
@@ -85,17 +88,19 @@ class Executor:
         try:
             run = self._admit(execute)
         except ExecutionError as error:
-            return results.failed(execute, error.failure, {}, 0.0)
+            return results.failed(execute, error.failure, NO_PHASES, 0)
         try:
             return await self._run(run)
         except ExecutionError as error:
-            return results.failed(execute, error.failure, run.phases, run.elapsed_ms)
+            return results.failed(execute, error.failure, run.phases, run.elapsed)
         except Exception:  # an execution has one result, whatever is wrong with us
             log.exception("execution %s failed by a fault of the agent", execute.id)
             failure = Failure.of(FailureKind.INTERNAL, "the agent has a fault; its log says more", Party.AGENT)
-            return results.failed(execute, failure, run.phases, run.elapsed_ms)
+            return results.failed(execute, failure, run.phases, run.elapsed)
         finally:
-            self._forget(run)
+            del self._runs[execute.id]
+            if not self._runs:
+                self._idle.set()
 
     def cancel(self, execution_id: str) -> None:
         """Nobody waits any more: end it and free what it holds. Unknown ids are ignored."""
@@ -135,16 +140,10 @@ class Executor:
             raise ExecutionError.of(FailureKind.OVERLOADED, "the agent is shutting down and takes nothing new")
         if execute.id in self._runs:
             raise ExecutionError.of(FailureKind.INTERNAL, f"an execution {execute.id} is under way already")
-        run = Run(execute, canonical_source(execute.source))
+        run = Run(execute, canonical_source(execute.source), self._loop)
         self._runs[execute.id] = run
         self._idle.clear()
         return run
-
-    def _forget(self, run: Run) -> None:
-        run.end()
-        del self._runs[run.execute.id]
-        if not self._runs:
-            self._idle.set()
 
     async def _run(self, run: Run) -> Result:
         hop = first_hop(run.execute)
@@ -154,7 +153,8 @@ class Executor:
             detail = f"the agent has {self._slots.size} transfers and {self._slots.max_waiting} waiting ones already"
             raise ExecutionError.of(FailureKind.OVERLOADED, detail) from error
         try:
-            await self._wait_for_slot(run, slot)
+            if not slot.done():
+                await self._wait_for_slot(run, slot)
             return await self._follow(run, hop)
         finally:
             self._slots.give_back(slot)
@@ -165,7 +165,7 @@ class Executor:
         except InterruptedRunError as interrupted:
             _raise_for(interrupted.why, run, "queued", "")
         finally:
-            run.add_phases({"queued": run.elapsed_ms})
+            run.phases[0] = run.elapsed
 
     async def _follow(self, run: Run, hop: Hop) -> Result:
         for _ in range(run.execute.max_redirects + 1):
@@ -182,29 +182,32 @@ class Executor:
         refusal = self._guard.name_refusal(hop.target.host)
         if refusal is not None:
             raise ExecutionError.of(FailureKind.BLOCKED_TARGET, refusal)
-        transfer = self._client.start(hop, seconds=run.seconds_left)
+        seconds = run.seconds_left
+        if not seconds:
+            raise ExecutionError(curl_errors.timeout("dns", hop.target.place))
+        transfer = self._client.start(hop, run.source, seconds=seconds)
         try:
-            ending = await run.wait(transfer.done)
+            ending = await run.wait_bounded(transfer.done)
         except InterruptedRunError as interrupted:
             ending = self._client.stop(transfer)
-            run.add_phases(ending.phases)
+            run.add_hop(ending.phases)
             _raise_for(interrupted.why, run, ending.phase, hop.target.place)
         except asyncio.CancelledError:
             self._client.stop(transfer)
             raise
-        run.add_phases(ending.phases)
+        run.add_hop(ending.phases)
         if ending.errno == curl_errors.NO_SUCH_NAME:
             await self._explain_name(run, hop)
         return transfer, ending
 
     async def _explain_name(self, run: Run, hop: Hop) -> None:
-        asked_ms = run.elapsed_ms
+        asked = run.elapsed
         try:
             has_ipv4 = await run.wait(ask_for_ipv4(hop.target.host))
         except InterruptedRunError as interrupted:
             _raise_for(interrupted.why, run, "dns", hop.target.place)
         finally:
-            run.add_phases({"dns": run.elapsed_ms - asked_ms})
+            run.add_hop((run.elapsed - asked,))
         if has_ipv4:
             detail = f"the name {hop.target.host} has IPv4 addresses only"
             raise ExecutionError.of(FailureKind.TARGET_HAS_NO_IPV6, detail)
@@ -220,10 +223,10 @@ def _raise_for(why: Interruption, run: Run, phase: str, place: str) -> NoReturn:
 
 def _conclude(transfer: Transfer, ending: Ending) -> Response:
     """Return the response of a transfer that has one. Raises `ExecutionError`."""
-    hop = transfer.hop
+    hop, source = transfer.hop, transfer.source
     for local_ip in (transfer.seen_source, ending.local_ip if ending.errno == 0 or transfer.cut else None):
-        if local_ip is not None and not same_address(local_ip, hop.source):
-            raise ExecutionError(curl_errors.mismatch(local_ip, hop))
+        if local_ip is not None and not same_address(local_ip, source):
+            raise ExecutionError(curl_errors.mismatch(local_ip, transfer))
     if ending.errno != 0 and not transfer.cut:
         raise ExecutionError(curl_errors.failure_of(ending, transfer))
     if hop.http_version in _ASKED_VERSIONS and hop.http_version != ending.http_version:

@@ -10,7 +10,7 @@ import functools
 import ipaddress
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dispatcher.agent.target import ExecutionError, Target, parse_target
 from dispatcher.errors import FailureKind
@@ -33,11 +33,17 @@ _OF_A_BODY = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Hop:
-    """One request. `source` is canonical IPv6; `body` is None where no body is sent."""
+MAX_SHARED_CHARS = 16 * 1024
+"""Of headers and body together; a larger hop is made for its execution alone, so that few bytes are kept for it."""
 
-    source: str
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hop:
+    """One request, wherever it leaves from. `body` is None where no body is sent.
+
+    Executions that ask for the same share one object, `is_shared`; so hops are told apart by what they are, in no time.
+    """
+
     method: str
     target: Target
     headers: Headers
@@ -46,6 +52,7 @@ class Hop:
     verify_tls: bool
     max_body_bytes: int
     follow_redirects: bool
+    is_shared: bool = False
 
     def has_header(self, name: str) -> bool:
         """Whether the request has a header of this name, given in lower case."""
@@ -56,19 +63,15 @@ def first_hop(execute: Execute) -> Hop:
     """Check an `Execute` and make its first hop.
 
     Raises:
-        ExecutionError: the request cannot be sent as it is (`internal`), its target is an IPv4 literal
-            (`target_has_no_ipv6`), or its source is no IPv6 address (`source_address`).
+        ExecutionError: the request cannot be sent as it is (`internal`), or its target is an IPv4 literal
+            (`target_has_no_ipv6`).
     """
-    target = parse_target(execute.url)
     body = execute.body if execute.has_body or execute.body else None
-    _check_method(execute.method, body)
-    _check_headers(execute.headers, body)
-    if execute.http_version is HttpVersion.HTTP_3 and target.scheme != "https":
-        raise ExecutionError.of(FailureKind.INTERNAL, "HTTP/3 was asked for, which only https URLs can have")
-    return Hop(
-        canonical_source(execute.source),
+    size = sum(len(name) + len(value) for name, value in execute.headers) + len(body or b"")
+    make = _shared_hop if size <= MAX_SHARED_CHARS else _checked_hop
+    return make(
         execute.method,
-        target,
+        execute.url,
         execute.headers,
         body,
         execute.http_version,
@@ -76,6 +79,29 @@ def first_hop(execute: Execute) -> Hop:
         execute.max_body_bytes,
         execute.follow_redirects,
     )
+
+
+def _checked_hop(  # noqa: PLR0913, PLR0917 - all that a hop is made of, as a key that can be hashed
+    method: str,
+    url: str,
+    headers: Headers,
+    body: bytes | None,
+    http_version: HttpVersion,
+    verify_tls: bool,
+    max_body_bytes: int,
+    follow_redirects: bool,
+) -> Hop:
+    target = parse_target(url)
+    _check_method(method, body)
+    _check_headers(headers, body)
+    if http_version is HttpVersion.HTTP_3 and target.scheme != "https":
+        raise ExecutionError.of(FailureKind.INTERNAL, "HTTP/3 was asked for, which only https URLs can have")
+    return Hop(method, target, headers, body, http_version, verify_tls, max_body_bytes, follow_redirects)
+
+
+@functools.lru_cache(maxsize=64, typed=True)
+def _shared_hop(*request: Any) -> Hop:
+    return replace(_checked_hop(*request), is_shared=True)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -105,8 +131,9 @@ def next_hop(hop: Hop, response: Response) -> Hop | None:
     if target.origin != hop.target.origin:
         headers = _without(headers, _OF_AN_ORIGIN)
     if not _becomes_get(response.status, hop.method):
-        return replace(hop, target=target, headers=headers)
-    return replace(hop, method="GET", target=target, headers=_without(headers, _OF_A_BODY), body=None)
+        return replace(hop, target=target, headers=headers, is_shared=False)
+    kept = _without(headers, _OF_A_BODY)
+    return replace(hop, method="GET", target=target, headers=kept, body=None, is_shared=False)
 
 
 def _redirect_target(hop: Hop, location: str) -> Target:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from dispatcher.wire.messages import PHASES, Result
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dispatcher.agent.response import Response
     from dispatcher.agent.run import Run
     from dispatcher.agent.transfer import Ending, Transfer
@@ -30,13 +32,13 @@ def completed(run: Run, response: Response, transfer: Transfer, ending: Ending) 
         headers=response.headers,
         body_size=transfer.size,
         truncated=transfer.cut,
-        timings=timings(run.phases, run.elapsed_ms),
+        timings=timings(run.phases, run.elapsed),
         body=transfer.body,
     )
 
 
-def failed(execute: Execute, failure: Failure, phases: dict[str, float], total: float) -> Result:
-    """Make the result of an execution without an answer; `phases` and `total` are milliseconds."""
+def failed(execute: Execute, failure: Failure, phases: Sequence[int], total: int) -> Result:
+    """Make the result of an execution without an answer; `phases` and `total` as in `timings`."""
     return Result(
         id=execute.id,
         timings=timings(phases, total),
@@ -46,10 +48,9 @@ def failed(execute: Execute, failure: Failure, phases: dict[str, float], total: 
     )
 
 
-def timings(phases: dict[str, float], total: float) -> dict[str, float]:
-    """Every phase of `PHASES`, 0 where it was not reached, to the microsecond."""
-    known = {**phases, "total": total}
-    return {name: round(max(0.0, known.get(name, 0.0)), 3) for name in PHASES}
+def timings(phases: Sequence[int], total: int) -> dict[str, float]:
+    """Return milliseconds by `PHASES`, from microseconds of each but the last, and of the last."""
+    return dict(zip(PHASES, [us / 1000 for us in (*phases, total)], strict=True))
 
 
 @functools.lru_cache(maxsize=4096)

@@ -1,16 +1,22 @@
 """One execution while the executor has it: its deadline, what it waits for, and what may end the wait. Event loop.
 
 Step 6 of a request's way. Whatever it waits for, a slot, libcurl or the resolver, is one future of ours; the deadline,
-a cancel and a vanished source all end that one wait, so no state of an execution can outlive them.
+a cancel and a vanished source all end that one wait, so no state of an execution can outlive them. The deadline
+of a transfer is kept by libcurl, whose clock costs less than a timer of the loop's.
 """
 
 from __future__ import annotations
 
 import asyncio
+import operator
 from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
 
+from dispatcher.wire.messages import PHASES
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from dispatcher.wire.messages import Execute
 
 T = TypeVar("T")
@@ -35,31 +41,32 @@ class InterruptedRunError(Exception):
 class Run:
     """An execution under way. `source` is canonical text; times are the loop's, in seconds."""
 
-    def __init__(self, execute: Execute, source: str) -> None:
-        self._loop = asyncio.get_running_loop()
+    __slots__ = ("_loop", "_waiting", "_why", "deadline", "execute", "phases", "source", "started")
+
+    def __init__(self, execute: Execute, source: str, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
         self.execute = execute
         self.source = source
-        self.started = self._loop.time()
+        self.started = loop.time()
         self.deadline = self.started + execute.timeout
-        self.phases: dict[str, float] = {}
+        self.phases = [0] * (len(PHASES) - 1)
+        """Microseconds of each of `PHASES` but the total."""
         self._why: Interruption | None = None
         self._waiting: asyncio.Future[object] | None = None
-        self._timer = self._loop.call_at(self.deadline, self.interrupt, Interruption.DEADLINE)
 
     @property
-    def elapsed_ms(self) -> float:
-        """Milliseconds since it came."""
-        return (self._loop.time() - self.started) * 1000
+    def elapsed(self) -> int:
+        """Microseconds since it came."""
+        return int((self._loop.time() - self.started) * 1_000_000)
 
     @property
     def seconds_left(self) -> float:
         """Seconds to the deadline, never below 0."""
         return max(0.0, self.deadline - self._loop.time())
 
-    def add_phases(self, phases: dict[str, float]) -> None:
-        """Add the milliseconds of one hop."""
-        for name, milliseconds in phases.items():
-            self.phases[name] = self.phases.get(name, 0.0) + milliseconds
+    def add_hop(self, phases: Iterable[int]) -> None:
+        """Add the microseconds of one hop, from dns to receive."""
+        self.phases[1:] = map(operator.add, self.phases[1:], phases)
 
     def interrupt(self, why: Interruption) -> None:
         """End what it waits for now, and every later wait; the first reason counts."""
@@ -69,11 +76,19 @@ class Run:
                 self._waiting.set_exception(InterruptedRunError(why))
 
     async def wait(self, future: asyncio.Future[T]) -> T:
-        """Wait for `future`, which only this run waits for.
+        """Wait for `future`, which only this run waits for, and no longer than to the deadline.
 
         Raises:
             InterruptedRunError: the run was interrupted, before or meanwhile.
         """
+        timer = self._loop.call_at(self.deadline, self.interrupt, Interruption.DEADLINE)
+        try:
+            return await self.wait_bounded(future)
+        finally:
+            timer.cancel()
+
+    async def wait_bounded(self, future: asyncio.Future[T]) -> T:
+        """`wait` for a future that will be done by the deadline without us."""
         self.check()
         self._waiting = future  # type: ignore[assignment]  # only its exception is ever set from here
         try:
@@ -85,7 +100,3 @@ class Run:
         """Raise `InterruptedRunError` if the run was interrupted."""
         if self._why is not None:
             raise InterruptedRunError(self._why)
-
-    def end(self) -> None:
-        """Stop the clock."""
-        self._timer.cancel()

@@ -9,20 +9,25 @@ by its inode too, and is not touched where that differs.
 from __future__ import annotations
 
 import os
+import select
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
 
 from dispatcher.agent.binding import bind_freely
 
+Ends = tuple[str, int, str, int]
+"""Of a connection: local address and port, remote address and port."""
+
 
 @dataclass(slots=True)
 class _Known:
-    """A socket as it was when it was opened, and its local end once it is connected."""
+    """A socket as it was when it was opened, and once it is connected its ends and who asks whether it is quiet."""
 
     inode: int
     source: str
-    local_end: tuple[str, int] | None = None
+    ends: Ends | None = None
+    listener: select.poll | None = None
     was_shut: bool = False
 
 
@@ -34,40 +39,40 @@ class SourceSockets:
 
     def __init__(self) -> None:
         self._known: dict[int, _Known] = {}
-        self._by_local_end: dict[tuple[str, int], int] = {}
+        self._by_ends: dict[Ends, int] = {}
 
     def opened(self, fd: int, source: str) -> None:
         """Remember that `fd` is about to be bound to `source`."""
         before = self._known.get(fd)
-        if before is not None and before.local_end is not None and self._by_local_end.get(before.local_end) == fd:
-            del self._by_local_end[before.local_end]
+        if before is not None and before.ends is not None and self._by_ends.get(before.ends) == fd:
+            del self._by_ends[before.ends]
         self._known[fd] = _Known(os.fstat(fd).st_ino, source)
 
-    def connected(self, fds: list[int], local_ip: str, local_port: int) -> bool:
-        """Say whether one of `fds` has this local end, and remember it there.
+    def connected(self, fds: list[int], ends: Ends) -> bool:
+        """Say whether one of `fds` has this local end, and remember it by its ends.
 
         A host with several addresses may have several sockets opened, of which libcurl uses the first to connect.
         """
         for fd in fds:
-            if self._is_open(fd) and _local_end(fd) == (local_ip, local_port):
-                self._known[fd].local_end = (local_ip, local_port)
-                self._by_local_end[local_ip, local_port] = fd
+            if self._is_open(fd) and _local_end(fd) == ends[:2]:
+                known = self._known[fd]
+                known.ends, known.listener = ends, _listener(fd)
+                self._by_ends[ends] = fd
                 return True
         return False
 
-    def is_dead(self, local_ip: str, local_port: int) -> bool:
-        """Whether the idle connection with this local end is no good for another request.
+    def is_dead(self, ends: Ends) -> bool:
+        """Whether the idle connection with these ends, which libcurl is about to use, is no good for another request.
 
         It was closed, by its peer or by us, or its peer has said something that nobody has asked for: a farewell as
         often as not, and in HTTP/1 a text that would be taken for the next answer.
         """
-        fd = self._by_local_end.get((local_ip, local_port))
-        if fd is None or not self._is_open(fd):
+        fd = self._by_ends.get(ends)
+        if fd is None:
             return False
-        if self._known[fd].was_shut:
-            return True  # of a UDP socket (HTTP/3) reading would not tell
-        with _Borrowed(fd) as handle:
-            return not _is_quiet(handle)
+        known = self._known[fd]
+        # Of a UDP socket (HTTP/3) that was shut its listener would not tell.
+        return known.was_shut or known.listener is None or bool(known.listener.poll(0))
 
     def count(self, source: str) -> int:
         """How many sockets of `source` are still open."""
@@ -136,15 +141,11 @@ def _shut_down(handle: socket.socket) -> bool:
     return True
 
 
-def _is_quiet(handle: socket.socket) -> bool:
-    """Whether there is nothing to read, not even an end."""
-    try:
-        handle.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
+def _listener(fd: int) -> select.poll:
+    """Tell whether there is anything to read from `fd`, be it an end or an error, in one system call."""
+    listener = select.poll()
+    listener.register(fd, select.POLLIN)
+    return listener
 
 
 class _Borrowed:

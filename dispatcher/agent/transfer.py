@@ -7,7 +7,6 @@ so the second is stopped before it leaves (`before_request`); there, too, the so
 
 from __future__ import annotations
 
-import io
 import ipaddress
 import time
 from dataclasses import dataclass
@@ -22,7 +21,9 @@ if TYPE_CHECKING:
     import asyncio
 
     from dispatcher.agent.hop import Hop
+    from dispatcher.agent.lanes import Lane
 
+_GO, _STOP = int(pycurl.PREREQFUNC_OK), int(pycurl.PREREQFUNC_ABORT)
 REDIRECT_BODY_BYTES = 64 * 1024
 """How much of the body of a redirect that is followed is read, so that its connection can be kept; what it says is not
 kept."""
@@ -33,7 +34,7 @@ class Ending:
     """What libcurl said at the end of a transfer.
 
     `errno` is a `pycurl.E_` number, 0 for success, None where we ended it; `os_errno` is 0 where no system call
-    failed; `phases` are milliseconds from dns to receive, and `phase` is the one in which it ended.
+    failed; `phases` are microseconds from dns to receive, and `phase` is the one in which it ended.
     """
 
     errno: int | None
@@ -43,37 +44,39 @@ class Ending:
     remote_ip: str
     local_ip: str
     phase: str
-    phases: dict[str, float]
+    phases: tuple[int, ...]
 
 
 class Transfer:
     """The callbacks of one hop and what they collect. `done` gets the `Ending`."""
 
     __slots__ = (
-        "_body",
         "_bounded",
         "_keep",
+        "_pieces",
         "_read",
         "blocked",
         "cut",
         "done",
         "ending",
         "fds",
-        "handle",
         "header_lines",
         "hop",
+        "lane",
         "open_errno",
         "resent",
         "seen_source",
         "size",
+        "source",
         "stale",
         "started",
     )
 
-    def __init__(self, hop: Hop, done: asyncio.Future[Ending]) -> None:
+    def __init__(self, hop: Hop, source: str, done: asyncio.Future[Ending]) -> None:
         self.hop = hop
+        self.source = source
         self.done = done
-        self.handle: pycurl.Curl | None = None
+        self.lane: Lane | None = None
         self.ending: Ending | None = None
         self.started = time.monotonic()
         self.header_lines: list[bytes] = []
@@ -85,14 +88,14 @@ class Transfer:
         self.stale = False
         self.seen_source: str | None = None
         self.fds: list[int] = []
-        self._body = io.BytesIO()
+        self._pieces: list[bytes] = []
         self._bounded = False
         self._keep = self._read = hop.max_body_bytes
 
     @property
     def body(self) -> bytes:
         """What was kept of the decoded body."""
-        return self._body.getvalue()
+        return b"".join(self._pieces)
 
     @property
     def refusal(self) -> str | None:
@@ -101,8 +104,8 @@ class Transfer:
 
     @property
     def has_wrong_source(self) -> bool:
-        """Whether the connection was bound to another address than the hop's source."""
-        return self.seen_source is not None and not same_address(self.seen_source, self.hop.source)
+        """Whether the connection was bound to another address than its source."""
+        return self.seen_source is not None and not same_address(self.seen_source, self.source)
 
     def before_request(self, local_ip: str, *, kept_is_dead: bool) -> int:
         """Say whether the request may leave by a connection that stands.
@@ -115,8 +118,9 @@ class Transfer:
             self.stale = True
         else:
             self.seen_source = local_ip
-        refused = self.resent or self.stale or self.has_wrong_source
-        return int(pycurl.PREREQFUNC_ABORT if refused else pycurl.PREREQFUNC_OK)
+            if not self.has_wrong_source:
+                return _GO
+        return _STOP
 
     def write(self, chunk: bytes) -> int | None:
         """WRITEFUNCTION: a decoded piece of the body. A short count ends the transfer."""
@@ -125,7 +129,7 @@ class Transfer:
         room = self._keep - self.size
         self.size += len(chunk)
         if room > 0:
-            self._body.write(chunk if len(chunk) <= room else chunk[:room])
+            self._pieces.append(chunk if len(chunk) <= room else chunk[:room])
         if self.size <= self._read:
             return None
         self.cut = True

@@ -23,6 +23,7 @@ from tests.support.targets import Dripping, Echo, Hanging, TlsEcho
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from dispatcher.agent.lanes import Lane
     from dispatcher.agent.transfer import Transfer
 
 ONE, TWO = SOURCES[:2]
@@ -75,9 +76,9 @@ def test_no_tls_session_is_resumed_from_another_source(version: ssl.TLSVersion, 
 class BoundElsewhereClient(SourceBoundClient):
     """Binds every connection to `TWO`, whatever it is asked for."""
 
-    def _prepare(self, handle: Any, transfer: Transfer, seconds: float) -> None:
-        super()._prepare(handle, transfer, seconds)
-        handle.setopt(pycurl.INTERFACE, f"host!{TWO}")
+    def _prepare(self, lane: Lane, transfer: Transfer, seconds: float) -> None:
+        super()._prepare(lane, transfer, seconds)
+        lane.handle.setopt(pycurl.INTERFACE, f"host!{TWO}")
 
 
 class BoundElsewhere(Executor):
@@ -101,8 +102,9 @@ def test_a_connection_from_another_address_is_a_source_mismatch_and_the_request_
 class UncheckedClient(BoundElsewhereClient):
     """Binds elsewhere, and does not look before the request leaves."""
 
-    def _before_request(self, transfer: Transfer, *_: Any) -> int:
-        transfer.seen_source = transfer.hop.source
+    def _before_request(self, lane: Lane, *_: Any) -> int:
+        assert lane.transfer is not None
+        lane.transfer.seen_source = lane.transfer.source
         return int(pycurl.PREREQFUNC_OK)
 
 

@@ -55,7 +55,7 @@ def test_closing_the_client_cancels_what_it_has_under_way() -> None:
     async def test() -> None:
         async with Hanging() as target:
             client = SourceBoundClient(force_instance=True, guard=TargetGuard(allow=TEST_TARGETS))
-            transfer = client.start(first_hop(execution(target.url())), seconds=20)
+            transfer = client.start(first_hop(execution(target.url())), "::1", seconds=20)
             await asyncio.wait_for(target.seen.wait(), 5)
             assert 1 == client.open_connections("::1")
             client.close()

@@ -22,7 +22,7 @@ from tests.support.executing import execution, run
 if TYPE_CHECKING:
     from dispatcher.errors import Failure
 
-ENDING = Ending(0, "", 0, "", "", "", "receive", {})
+ENDING = Ending(0, "", 0, "", "", "", "receive", ())
 
 
 def failure(number: int, **rest: Any) -> Failure:
@@ -30,7 +30,7 @@ def failure(number: int, **rest: Any) -> Failure:
 
     async def make() -> Transfer:
         hop = first_hop(execution("https://user:hush@a.test/?key=hush", http_version=version))
-        return Transfer(hop, asyncio.get_running_loop().create_future())
+        return Transfer(hop, "2001:db8::1", asyncio.get_running_loop().create_future())
 
     return curl_errors.failure_of(replace(ENDING, errno=number, **rest), run(make()))
 
@@ -96,8 +96,8 @@ def test_every_phase_can_run_out_of_time(phase: str) -> None:
 
 def test_an_answer_in_another_version_than_asked_is_no_success() -> None:
     async def test() -> None:
-        hop = first_hop(execution("https://a.test/", source="::1", http_version=HttpVersion.HTTP_2))
-        transfer = Transfer(hop, asyncio.get_running_loop().create_future())
+        hop = first_hop(execution("https://a.test/", http_version=HttpVersion.HTTP_2))
+        transfer = Transfer(hop, "::1", asyncio.get_running_loop().create_future())
         transfer.header_lines += [b"HTTP/1.1 200 OK\r\n", b"\r\n"]
         with pytest.raises(ExecutionError, match="not in HTTP/2 as asked"):
             _conclude(transfer, replace(ENDING, http_version="1.1", local_ip="::1"))

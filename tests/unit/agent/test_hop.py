@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dispatcher.agent.hop import canonical_source, first_hop, next_hop
+from dispatcher.agent.hop import MAX_SHARED_CHARS, canonical_source, first_hop, next_hop
 from dispatcher.agent.response import Response
 from dispatcher.agent.target import ExecutionError
 from dispatcher.errors import FailureKind
@@ -47,6 +47,40 @@ def test_a_source_that_is_no_ipv6_address_is_named(source: str) -> None:
     with pytest.raises(ExecutionError) as caught:
         canonical_source(source)
     assert FailureKind.SOURCE_ADDRESS == caught.value.failure.kind
+
+
+def test_executions_that_ask_for_the_same_share_one_hop() -> None:
+    asked = {"method": "PUT", "body": b"b", "headers": (("A", "a"),)}
+    hop = first_hop(execution(URL, **asked))
+    assert hop.is_shared
+    assert hop is first_hop(execution(URL, source="2001:db8::9", timeout=1.0, **asked))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"method": "POST"},
+        {"body": b"c"},
+        {"headers": (("A", "b"),)},
+        {"http_version": HttpVersion.HTTP_2},
+        {"verify_tls": False},
+        {"max_body_bytes": 1},
+        {"follow_redirects": True},
+    ],
+)
+def test_a_hop_is_not_shared_by_what_differs_in_anything(other: dict[str, Any]) -> None:
+    asked: dict[str, Any] = {"method": "PUT", "body": b"b", "headers": (("A", "a"),)}
+    assert first_hop(execution(URL, **asked)) is not first_hop(execution(URL, **(asked | other)))
+
+
+def test_what_is_large_or_redirected_is_shared_with_nobody() -> None:
+    assert not first_hop(execution(URL, body=b"x" * (MAX_SHARED_CHARS + 1))).is_shared
+    assert not first_hop(execution(URL, headers=(("A", "x" * MAX_SHARED_CHARS),))).is_shared
+    for status in (302, 303):
+        hop = first_hop(execution(URL, method="PUT", follow_redirects=True))
+        following = next_hop(hop, Response(status, "", (("Location", "/x"),)))
+        assert following is not None
+        assert (True, False) == (hop.is_shared, following.is_shared)
 
 
 def test_an_empty_body_is_a_body_only_where_it_was_given() -> None:

@@ -11,12 +11,14 @@ from tests.support.executing import execution
 
 def test_a_failed_result_passes_the_checks_of_the_wire() -> None:
     failure = Failure.of(FailureKind.DNS, "d" * 10_000)
-    result = results.failed(execution("http://a.test/", id="x"), failure, {"dns": 1.23456}, 2.0)
+    phases = (0, 1235, 0, 0, 0, 0, 0)
+    result = results.failed(execution("http://a.test/", id="x"), failure, phases, 2000)
     told = fields.parse(Result, {**fields.as_json(result), "error_kind": "dns", "error_party": "resolver"})
     assert results.MAX_DETAIL_CHARS == len(told.error_detail)
     assert (1.235, 2.0, 0.0) == (told.timings["dns"], told.timings["total"], told.timings["wait"])
 
 
-def test_timings_have_every_phase_in_order_and_none_is_negative() -> None:
-    assert dict.fromkeys(PHASES, 0.0) == results.timings({"wait": -1.0}, 0.0)
-    assert PHASES == tuple(results.timings({}, 1.0))
+def test_timings_are_milliseconds_of_every_phase_in_order() -> None:
+    timings = results.timings((0, 1, 20, 300, 4_000, 50_000, 600_000), 654_321)
+    assert PHASES == tuple(timings)
+    assert [0.0, 0.001, 0.02, 0.3, 4.0, 50.0, 600.0, 654.321] == list(timings.values())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dispatcher.agent.sockets import SourceSockets, free_to_bind
+from dispatcher.agent.sockets import Ends, SourceSockets, free_to_bind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +28,11 @@ def connection() -> Iterator[Pair]:
         far.settimeout(5)
         with far:
             yield near, far
+
+
+def ends(near: socket.socket) -> Ends:
+    local, remote = near.getsockname(), near.getpeername()
+    return local[0], local[1], remote[0], remote[1]
 
 
 @pytest.fixture
@@ -64,24 +69,23 @@ def test_a_connection_is_found_dead_by_its_local_end_once_its_peer_has_closed() 
     with connection() as (near, far):
         sockets = SourceSockets()
         sockets.opened(near.fileno(), "::1")
-        ip, port = near.getsockname()[:2]
-        assert sockets.connected([near.fileno()], ip, port)
-        assert not sockets.is_dead(ip, port)
+        assert sockets.connected([near.fileno()], ends(near))
+        assert not sockets.is_dead(ends(near))
         far.close()
-        assert sockets.is_dead(ip, port)
-        assert not sockets.is_dead(ip, port + 1)
+        assert sockets.is_dead(ends(near))
+        ip, port, remote_ip, remote_port = ends(near)
+        assert not sockets.is_dead((ip, port, remote_ip, remote_port + 1))
 
 
 def test_an_idle_connection_is_dead_once_its_peer_speaks() -> None:
     with connection() as (near, far):
         sockets = SourceSockets()
         sockets.opened(near.fileno(), "::1")
-        ip, port = near.getsockname()[:2]
-        assert sockets.connected([near.fileno()], ip, port)
-        assert not sockets.is_dead(ip, port)
+        assert sockets.connected([near.fileno()], ends(near))
+        assert not sockets.is_dead(ends(near))
         far.send(b"x")
         near.recv(1, socket.MSG_PEEK)
-        assert sockets.is_dead(ip, port)
+        assert sockets.is_dead(ends(near))
 
 
 def test_of_several_sockets_the_one_with_the_local_end_is_meant(two: tuple[Pair, Pair]) -> None:
@@ -90,11 +94,10 @@ def test_of_several_sockets_the_one_with_the_local_end_is_meant(two: tuple[Pair,
     fds = [near.fileno(), other_near.fileno()]
     for fd in fds:
         sockets.opened(fd, "::1")
-    ip, port = near.getsockname()[:2]
-    assert sockets.connected(fds, ip, port)
-    assert not sockets.connected(fds[1:], ip, port)
+    assert sockets.connected(fds, ends(near))
+    assert not sockets.connected(fds[1:], ends(near))
     far.close()
-    assert sockets.is_dead(ip, port)
+    assert sockets.is_dead(ends(near))
 
 
 def test_a_connection_that_we_ended_is_dead_for_udp_too() -> None:
@@ -106,23 +109,22 @@ def test_a_connection_that_we_ended_is_dead_for_udp_too() -> None:
         near.connect(far.getsockname())
         sockets = SourceSockets()
         sockets.opened(near.fileno(), "::1")
-        ip, port = near.getsockname()[:2]
-        assert sockets.connected([near.fileno()], ip, port)
-        assert not sockets.is_dead(ip, port)
+        assert sockets.connected([near.fileno()], ends(near))
+        assert not sockets.is_dead(ends(near))
         sockets.shut("::1")
-        assert sockets.is_dead(ip, port)
+        assert sockets.is_dead(ends(near))
 
 
 def test_a_reused_descriptor_replaces_its_predecessor() -> None:
     sockets = SourceSockets()
-    ends = []
+    seen = []
     for _ in range(50):
         with connection() as (near, _far):
             sockets.opened(near.fileno(), "::1")
-            ends.append(near.getsockname()[:2])
-            assert sockets.connected([near.fileno()], *ends[-1])
-    assert len(sockets._known) == len(sockets._by_local_end) == 1
-    assert not any(sockets.is_dead(*end) for end in ends)
+            seen.append(ends(near))
+            assert sockets.connected([near.fileno()], seen[-1])
+    assert len(sockets._known) == len(sockets._by_ends) == 1
+    assert not any(sockets.is_dead(each) for each in seen[:-1])
 
 
 def test_a_socket_that_is_free_to_bind_takes_an_address_that_no_interface_has() -> None:

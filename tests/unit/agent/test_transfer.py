@@ -17,8 +17,8 @@ GO, STOP = pycurl.PREREQFUNC_OK, pycurl.PREREQFUNC_ABORT
 
 def make(**rest: Any) -> Transfer:
     async def transfer() -> Transfer:
-        hop = first_hop(execution("http://a.test/", source="2001:db8::1", **rest))
-        return Transfer(hop, asyncio.get_running_loop().create_future())
+        hop = first_hop(execution("http://a.test/", **rest))
+        return Transfer(hop, "2001:db8::1", asyncio.get_running_loop().create_future())
 
     return run(transfer())
 

@@ -1,0 +1,217 @@
+"""libcurl driven by the event loop: what it wants to hear of its sockets and of time. Step 7 of a request's way.
+
+All sockets of libcurl are watched by one selector of ours, which is itself one descriptor to the event loop: a turn of
+the loop asks it once, tells libcurl all that is due, and takes out the transfers that have ended. A turn stops after
+`SLICE_SECONDS` and goes on in the next.
+
+What would surprise: a socket stays watched when libcurl no longer asks for it, since the next transfer of a kept
+connection asks again in no time. libcurl does not say when it closes such a socket, and its number may return as
+another; so a number counts as the same socket only while its inode is the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import os
+import selectors
+import stat
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pycurl
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SLICE_SECONDS = 0.01
+"""How long libcurl and those who wait for its transfers may hold the loop at a time."""
+
+_MOST_ENDED = 64
+"""Ended transfers taken from libcurl at a time; the clock is looked at in between."""
+
+_READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
+_EVENTS = {pycurl.POLL_IN: _READ, pycurl.POLL_OUT: _WRITE, pycurl.POLL_INOUT: _READ | _WRITE}
+_ACTIONS = {
+    _READ: pycurl.CSELECT_IN,
+    _WRITE: pycurl.CSELECT_OUT,
+    _READ | _WRITE: pycurl.CSELECT_IN | pycurl.CSELECT_OUT,
+}
+
+
+@dataclass(slots=True)
+class _Watched:
+    """A descriptor as it was when it was last watched anew; `inode` is 0 for what is no socket."""
+
+    inode: int
+    events: int
+    is_wanted: bool = True
+
+
+class Driver:
+    """Drives `multi` on the running loop; `ended` gets each transfer's handle, error number (0: none) and message."""
+
+    def __init__(self, multi: pycurl.CurlMulti, ended: Callable[[pycurl.Curl, int, str], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._multi = multi
+        self._ended = ended
+        self._selector = selectors.DefaultSelector()
+        self._watched: dict[int, _Watched] = {}
+        self._ready: collections.deque[tuple[int, int]] = collections.deque()
+        self._due: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._next_turn: asyncio.Handle | None = None
+        multi.setopt(pycurl.M_TIMERFUNCTION, self._want_time)
+        multi.setopt(pycurl.M_SOCKETFUNCTION, self._want_socket)
+        self._loop.add_reader(self._selector, self._turn)
+
+    def close(self) -> None:
+        """Stop; to be called before the handles and `multi` are closed, which then tell nobody."""
+        self._multi.setopt(pycurl.M_TIMERFUNCTION, _ignore)
+        self._multi.setopt(pycurl.M_SOCKETFUNCTION, _ignore)
+        for handle in (self._timer, self._next_turn):
+            if handle is not None:
+                handle.cancel()
+        self._loop.remove_reader(self._selector)
+        self._selector.close()
+
+    def opened(self, fd: int) -> None:
+        """Take note that `fd` is a new socket of libcurl, whatever was known by this number."""
+        if fd in self._watched:
+            self._forget(fd)
+
+    # What libcurl asks for
+
+    def _want_time(self, milliseconds: int) -> None:
+        if milliseconds == 0:
+            self._due = 0.0
+            self._turn_soon()
+        elif milliseconds < 0:
+            self._due = None
+        else:
+            self._due = self._loop.time() + milliseconds / 1000
+            self._set_timer(self._due)
+
+    def _set_timer(self, due: float) -> None:
+        """Have a turn at `due` at the latest; an earlier one looks again by itself."""
+        if self._timer is not None:
+            if self._timer.when() <= due:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(due, self._timer_fired)
+
+    def _timer_fired(self) -> None:
+        self._timer = None
+        if self._due is None:
+            return
+        if self._due > self._loop.time():
+            self._set_timer(self._due)
+        else:
+            self._turn()
+
+    def _want_socket(self, event: int, fd: int, _multi: object, _data: object) -> None:
+        known = self._watched.get(fd)
+        if event == pycurl.POLL_REMOVE:
+            if known is not None:
+                self._unwant(fd, known)
+            return
+        events = _EVENTS.get(event, 0)
+        if known is not None and not known.is_wanted and _inode(fd) != known.inode:
+            self._forget(fd)
+            known = None
+        if known is None:
+            if events:
+                self._watch(fd, events)
+            return
+        known.is_wanted = True
+        if known.events != events:
+            self._change(fd, known, events)
+
+    def _unwant(self, fd: int, known: _Watched) -> None:
+        known.is_wanted = False
+        if not known.inode:
+            self._forget(fd)
+
+    def _watch(self, fd: int, events: int) -> None:
+        self._selector.register(fd, events)
+        self._watched[fd] = _Watched(_inode(fd), events)
+
+    def _change(self, fd: int, known: _Watched, events: int) -> None:
+        if events:
+            self._selector.modify(fd, events)
+            known.events = events
+        else:
+            self._forget(fd)
+
+    def _forget(self, fd: int) -> None:
+        del self._watched[fd]
+        self._selector.unregister(fd)
+
+    # What libcurl is told
+
+    def _turn_soon(self) -> None:
+        if self._next_turn is None:
+            self._next_turn = self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        """Tell libcurl what is due, for `SLICE_SECONDS` at most."""
+        if self._next_turn is not None:
+            self._next_turn.cancel()
+            self._next_turn = None
+        now = self._loop.time()
+        if self._due is not None and self._due <= now:
+            self._time_is_due()
+        if not self._ready:
+            self._ready.extend([(key.fd, events) for key, events in self._selector.select(0)])
+        if not self._act(now + SLICE_SECONDS):
+            self._turn_soon()
+
+    def _time_is_due(self) -> None:
+        self._due = None
+        self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+        if self._due is None:
+            # Its clock may be a little behind ours: then nothing was due, and it does not ask again.
+            milliseconds = self._multi.timeout()
+            if milliseconds is not None and milliseconds >= 0:
+                self._want_time(milliseconds)
+
+    def _act(self, until: float) -> bool:
+        """Go through what is ready, then through what has ended; say whether all was done in time."""
+        ready, watched, act = self._ready, self._watched, self._multi.socket_action
+        while ready:
+            fd, events = ready.popleft()
+            known = watched.get(fd)
+            if known is None:
+                continue
+            if not known.is_wanted:
+                self._forget(fd)
+                continue
+            act(fd, _ACTIONS[events])
+            if self._loop.time() > until:
+                break
+        return self._take_ended(until) and not ready
+
+    def _take_ended(self, until: float) -> bool:
+        while True:
+            waiting, succeeded, failed = self._multi.info_read(_MOST_ENDED)
+            for handle in succeeded:
+                self._ended(handle, 0, "")
+            for handle, number, message in failed:
+                self._ended(handle, number, message)
+            if not waiting:
+                return True
+            if self._loop.time() > until:
+                return False
+
+
+def _inode(fd: int) -> int:
+    """What tells a socket from another of the same number; 0 for what is no socket, whose inodes may be shared."""
+    with suppress(OSError):
+        found = os.fstat(fd)
+        return found.st_ino if stat.S_ISSOCK(found.st_mode) else 0
+    return 0
+
+
+def _ignore(*_: Any) -> None:
+    """For a `CurlMulti` that nobody drives any more."""
