@@ -71,5 +71,7 @@ def test_nothing_is_sent_twice_when_a_kept_connection_breaks(method: str) -> Non
             assert FailureKind.RESET == second.error_kind
             assert "closed a kept connection before it answered; nothing was sent again" in second.error_detail
             assert ["/", "/second"] == [request.target for request in target.requests]
+            for _ in range(2):  # the one that broke, and the one that libcurl would have used instead
+                await asyncio.wait_for(target.closings.get(), 5)
 
     run(test())
