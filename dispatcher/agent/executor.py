@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 NO_PHASES = (0,) * (len(PHASES) - 1)
+_QUEUED, _DNS = PHASES.index("queued"), PHASES.index("dns")
 _ASKED_VERSIONS = ("2", "3")
 
 
@@ -165,7 +166,7 @@ class Executor:
         except InterruptedRunError as interrupted:
             _raise_for(interrupted.why, run, "queued", "")
         finally:
-            run.phases[0] = run.elapsed
+            run.phases[_QUEUED] = run.elapsed
 
     async def _follow(self, run: Run, hop: Hop) -> Result:
         for _ in range(run.execute.max_redirects + 1):
@@ -207,7 +208,7 @@ class Executor:
         except InterruptedRunError as interrupted:
             _raise_for(interrupted.why, run, "dns", hop.target.place)
         finally:
-            run.add_hop((run.elapsed - asked,))
+            run.phases[_DNS] += run.elapsed - asked
         if has_ipv4:
             detail = f"the name {hop.target.host} has IPv4 addresses only"
             raise ExecutionError.of(FailureKind.TARGET_HAS_NO_IPV6, detail)
