@@ -53,6 +53,8 @@ def _read_request(state: State, answered: Answered) -> State:
     if answered.status in (200, 404):
         stored = answered.content if answered.status == 200 else model.NOTHING
         shown = state.model.request if answered.status == 200 else None
+        if state.overlay is not None and not isinstance(state.overlay, Form):
+            return say(state, "the request has come; c opens its form")
         return replace(state, overlay=form.opened(stored, shown), message=None)
     return say(state, f"the request cannot be read: {_why(answered)}", "error")
 

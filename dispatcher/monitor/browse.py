@@ -66,19 +66,23 @@ def order_of(panel: Panel, browsing: Browsing) -> Order:
 def rows(model: Model, panel: Panel, browsing: Browsing) -> Sequence[Item]:
     """Return what a panel shows, filtered and sorted. Panels without rows have none.
 
-    A filter is a part of any column, whatever the case; one that starts with `!` leaves out what has it.
+    A filter is a part of the row, whatever the case, or with `=` before it all of a column; one that starts with `!`
+    leaves out what has it.
     """
-    items = _all(model, panel)
-    if browsing.filter.strip("! "):
+    items = everything(model, panel)
+    if browsing.filter.strip("!= "):
         wanted, is_inverse = browsing.filter.removeprefix("!").strip().lower(), browsing.filter.startswith("!")
-        items = [item for item in items if (wanted in text_of(item)) is not is_inverse]
+        looked_at = columns_of if wanted.startswith("=") else text_of
+        wanted = wanted.removeprefix("=")
+        items = [item for item in items if (wanted in looked_at(item)) is not is_inverse]
     chosen = order_of(panel, browsing)
     if chosen.key is None:
         return items
     return sorted(items, key=chosen.key, reverse=chosen.largest_first)
 
 
-def _all(model: Model, panel: Panel) -> Sequence[Item]:
+def everything(model: Model, panel: Panel) -> Sequence[Item]:
+    """Return all rows of a panel, as the coordinator tells them; a panel without rows has none."""
     match panel:
         case Panel.AGENTS:
             return list(model.agents.values())
@@ -92,8 +96,14 @@ def _all(model: Model, panel: Panel) -> Sequence[Item]:
 @lru_cache(maxsize=ROWS_REMEMBERED)
 def text_of(item: Agent | Exit | Record) -> str:
     """Return all that a filter looks at: every text and number of the row, in lower case."""
+    return " ".join(columns_of(item))
+
+
+@lru_cache(maxsize=ROWS_REMEMBERED)
+def columns_of(item: Agent | Exit | Record) -> tuple[str, ...]:
+    """Return every text and number of the row by itself, in lower case."""
     fields = (getattr(item, name) for name in item.__slots__)
-    return " ".join(str(field) for field in fields if field not in ("", None)).lower()
+    return tuple(str(field).lower() for field in fields if field not in ("", None))
 
 
 def key_of(item: Agent | Exit | Record) -> str:

@@ -74,7 +74,7 @@ def _open(state: State) -> State:
 
 
 def _show_uses(state: State, address: str) -> State:
-    history = Browsing(filter=address)
+    history = Browsing(filter=f"={address}")
     shown = replace(state, focus=Panel.HISTORY, browsing={**state.browsing, Panel.HISTORY: history})
     return say(shown, f"executions through {address} (Esc shows all)")
 

@@ -1,6 +1,7 @@
 """Reads a pasted `curl` command line into a request: a small strict reader for what people copy from browsers. Pure.
 
-What it does not understand it names and changes nothing: a request that lost an option silently is worse than none.
+What it does not understand it names, all of it at once, and changes nothing: a request that lost an option silently is
+worse than none.
 Nothing is expanded and no file is read.
 """
 
@@ -13,6 +14,14 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from dispatcher.monitor.shell_words import CurlError, split
+
+
+class UnknownOptionError(CurlError):
+    """An option that is not known here; the text is the option."""
+
+
+class SecondUrlError(CurlError):
+    """One URL more than a request has."""
 
 
 @dataclass(slots=True)
@@ -78,14 +87,34 @@ def parse(text: str) -> CurlRequest:
     request = CurlRequest()
     words = split(re.sub(r"^\s*\$\s+", "", text))
     options = iter(words[1:])
+    problems: list[CurlError] = []
     for word in options:
-        if not word.startswith("-") or word == "-":
-            _set_url(request, word)
-        elif word.startswith("--"):
-            _long(request, word, options)
-        else:
-            _short(request, word, options)
+        try:
+            _take(request, word, options)
+        except CurlError as error:
+            problems.append(error)
+    if problems:
+        raise CurlError(_named(problems))
     return _finished(request)
+
+
+def _take(request: CurlRequest, word: str, options: Iterator[str]) -> None:
+    if not word.startswith("-") or word == "-":
+        _set_url(request, word)
+    elif word.startswith("--"):
+        _long(request, word, options)
+    else:
+        _short(request, word, options)
+
+
+def _named(problems: list[CurlError]) -> str:
+    """Say all that is wrong. After an unknown option a second URL may have been its value, and is not spoken of."""
+    unknown = list(dict.fromkeys(str(problem) for problem in problems if isinstance(problem, UnknownOptionError)))
+    told = [str(problem) for problem in problems if not isinstance(problem, (UnknownOptionError, SecondUrlError))]
+    if unknown:
+        *first, last = unknown
+        told.insert(0, f"{', '.join(first)} and {last} are not understood" if first else f"{last} is not understood")
+    return "; ".join(told or [str(problems[0])])
 
 
 def _long(request: CurlRequest, word: str, options: Iterator[str]) -> None:
@@ -96,7 +125,7 @@ def _long(request: CurlRequest, word: str, options: Iterator[str]) -> None:
     elif word in _LONG_VALUES:
         _value(request, word, _next(word, options))
     else:
-        raise CurlError(f"{word} is not understood")
+        raise UnknownOptionError(word)
 
 
 def _short(request: CurlRequest, word: str, options: Iterator[str]) -> None:
@@ -109,7 +138,7 @@ def _short(request: CurlRequest, word: str, options: Iterator[str]) -> None:
         if option in _SWITCHES:
             _switch(request, _SWITCHES[option])
         elif option not in _WITHOUT_MEANING:
-            raise CurlError(f"{option} is not understood")
+            raise UnknownOptionError(option)
 
 
 def _next(option: str, options: Iterator[str]) -> str:
@@ -196,7 +225,7 @@ def _add_data(request: CurlRequest, option: str, value: str) -> None:
 
 def _set_url(request: CurlRequest, url: str) -> None:
     if request.url:
-        raise CurlError(f"a second URL, {url}: one request has one")
+        raise SecondUrlError(f"a second URL, {url}: one request has one")
     request.url = url if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", url) else f"http://{url}"
 
 

@@ -23,6 +23,18 @@ CHOICES = {
     "verify_tls": ("yes", "no"),
     "http_version": ("auto", "1.1", "2", "3"),
 }
+LABELS = {
+    "url": "URL",
+    "method": "Method",
+    "headers": "Headers",
+    "body": "Body",
+    "timeout": "Timeout, s",
+    "follow_redirects": "Redirects",
+    "verify_tls": "Verify TLS",
+    "http_version": "HTTP",
+}
+"""What people call the fields."""
+
 REDACTED = "[redacted]"
 EDITED_BODY_CHARS = 64 * 1024
 """The longest body that is edited here; a longer one, or one that is no text, is kept unless it is typed over."""
@@ -40,6 +52,14 @@ class Form:
     note: str = ""
     keeps_body: bool = False
     is_saving: bool = False
+
+    @property
+    def is_touched(self) -> bool:
+        """Say whether anything stands there that was not there when the form was opened."""
+        at_first = opened(self.stored, self.shown)
+        return (
+            any(self.value(name) != at_first.value(name) for name in FIELDS) or self.keeps_body != at_first.keeps_body
+        )
 
     @property
     def name(self) -> str:
@@ -210,9 +230,10 @@ def with_errors(form: Form, problem: Json) -> Form:
         name, _, inner = pointer.removeprefix("/").partition("/")
         name = "body" if name == "body_base64" else name
         if name not in form.values:
-            rest.append(f"{pointer}: {detail}")
+            rest.append(f"{name or 'the request'}: {detail}")
         elif name not in errors:
             errors[name] = f"line {int(inner) + 1}: {detail}" if inner.isdigit() else detail
-    note = "; ".join(rest) or str(problem.get("detail", "not valid"))
+    wrong = " and ".join(LABELS[name].partition(",")[0] for name in FIELDS if name in errors)
+    note = "; ".join([f"not stored: see {wrong}"] * bool(wrong) + rest) or f"not stored: {problem.get('detail')}"
     focus = next((number for number, name in enumerate(FIELDS) if name in errors), form.focus)
     return replace(form, errors=errors, note=note, focus=focus, is_saving=False)

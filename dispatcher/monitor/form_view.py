@@ -8,39 +8,56 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dispatcher.monitor import numbers
-from dispatcher.monitor.form import CHOICES, FIELDS, MANY_LINES, Form
-from dispatcher.monitor.lines import EMPTY, Line, Span, line, span
-from dispatcher.monitor.text import cell_width, safe_text
+from dispatcher.monitor.form import CHOICES, FIELDS, LABELS, MANY_LINES, Form
+from dispatcher.monitor.lines import EMPTY, Line, Span, fitted, line, span
+from dispatcher.monitor.text import cell_width, cut, pad, safe_text
 
 if TYPE_CHECKING:
     from dispatcher.monitor.editing import Text
     from dispatcher.monitor.glyphs import Glyphs
 
-LABELS = {
-    "url": "URL",
-    "method": "Method",
-    "headers": "Headers",
-    "body": "Body",
-    "timeout": "Timeout, s",
-    "follow_redirects": "Redirects",
-    "verify_tls": "Verify TLS",
-    "http_version": "HTTP",
+HINTS = {
+    "form": "type, or paste a curl command line to fill all fields",
+    "headers": "one a line, Name: value",
+    "body": "text; empty for none",
 }
-HINTS = {"headers": "one a line, Name: value", "body": "text; empty for none"}
 _LABEL = 13
 
 
 def lines(form: Form, width: int, height: int, glyphs: Glyphs) -> list[Line]:
-    """Draw the form in `width` columns; the fields with many lines share what is left of `height`."""
-    fixed = len(FIELDS) - len(MANY_LINES) + len(form.errors) + 3
-    room = max(2, (height - fixed) // len(MANY_LINES))
+    """Draw the form in `width` columns and at most `height` rows; what of a field is not in sight is counted."""
+    rooms = _rooms(form, height)
     drawn: list[Line] = [_note(form), EMPTY]
     focused = 0
     for name in FIELDS:
         if name == form.name:
             focused = len(drawn)
-        drawn += _field(form, name, width, min(room, 12), glyphs)
+        drawn += _field(form, name, width, rooms.get(name, 1), glyphs)
     return _in_sight(drawn, focused, height)
+
+
+def notes(form: Form, height: int) -> str:
+    """Return which field has the focus, where not all of them are in sight."""
+    return "" if _fixed(form) + len(MANY_LINES) <= height else f"field {form.focus + 1} of {len(FIELDS)}"
+
+
+def _fixed(form: Form) -> int:
+    """Count the rows of all but the fields with many lines."""
+    return 2 + len(FIELDS) - len(MANY_LINES) + len(form.errors)
+
+
+def _rooms(form: Form, height: int) -> dict[str, int]:
+    """Share the rows that are left among the fields with many lines: first the one in focus, then the others."""
+    left = max(height - _fixed(form), len(MANY_LINES))
+    rooms = {}
+    for number, name in enumerate(sorted(MANY_LINES, key=lambda name: name != form.name), start=1):
+        wanted = form.value(name).count("\n") + 1
+        others = len(MANY_LINES) - number
+        rooms[name] = min(wanted, max(1, left - others))
+        left -= rooms[name]
+    if form.name in MANY_LINES:
+        rooms[form.name] = min(form.value(form.name).count("\n") + 1, max(rooms[form.name], min(3, height - 2)))
+    return rooms
 
 
 def _in_sight(drawn: list[Line], focused: int, height: int) -> list[Line]:
@@ -50,6 +67,8 @@ def _in_sight(drawn: list[Line], focused: int, height: int) -> list[Line]:
 
 
 def _note(form: Form) -> Line:
+    if not form.note:
+        return line(span(HINTS["form"], "dim"))
     return line(span(form.note, "bad" if form.errors or "not " in form.note else "title"))
 
 
@@ -64,7 +83,7 @@ def _field(form: Form, name: str, width: int, room: int, glyphs: Glyphs) -> list
     elif name == "body" and form.keeps_body:
         drawn = [line(label, span(_kept_body(form), "dim"))]
     else:
-        drawn = _text(form.values[name], label, width - _LABEL, room if name in MANY_LINES else 1, has_focus=has_focus)
+        drawn = _text(form.values[name], label, width - _LABEL, room, glyphs, has_focus=has_focus)
         if not form.value(name) and not has_focus and name in HINTS:
             drawn = [line(label, span(HINTS[name], "dim"))]
     if name in form.errors:
@@ -87,26 +106,47 @@ def _kept_body(form: Form) -> str:
     return f"{numbers.size(len(str(form.stored.get('body', ''))))} stay; type to replace them"
 
 
-def _text(text: Text, label: Span, width: int, room: int, *, has_focus: bool) -> list[Line]:
+def _text(  # noqa: PLR0913 (what a field is made of)
+    text: Text, label: Span, width: int, room: int, glyphs: Glyphs, *, has_focus: bool
+) -> list[Line]:
     """Draw a text with its cursor: the lines around it, each moved so far to the left that the cursor is in sight."""
     rows = text.text.split("\n")
     row = text.text.count("\n", 0, text.at)
     column = text.at - (text.text.rfind("\n", 0, text.at) + 1)
-    first = max(0, min(row - room + 1, len(rows) - room)) if has_focus else 0
+    first = max(0, min(row - room // 2, len(rows) - room)) if has_focus else 0
+    last = min(first + room, len(rows)) - 1
+    hidden = _hidden(first, len(rows) - 1 - last, last - first)
     drawn = []
-    for number, content in enumerate(rows[first : first + room], start=first):
-        lead = label if number == first else Span(" " * _LABEL)
-        if has_focus and number == row:
-            drawn.append((lead, *_with_cursor(content, column, width)))
+    for number, content in enumerate(rows[first : last + 1]):
+        lead = label if number == 0 else span(pad(cut(hidden.get(number, ""), _LABEL - 1), _LABEL), "dim")
+        if has_focus and first + number == row:
+            drawn.append((lead, *_with_cursor(content, column, width, glyphs)))
         else:
-            drawn.append(line(lead, span(content[:width])))
+            drawn.append(line(lead, span(_start(content, width, glyphs))))
+    if first == last and len(rows) > 1:
+        drawn[0] = (*fitted(drawn[0], _LABEL + width - 10), span(f" +{len(rows) - 1} lines", "dim"))
     return drawn
 
 
-def _with_cursor(content: str, column: int, width: int) -> list[Span]:
-    """Draw the part of a line that has the cursor, as a reversed cell, in sight."""
+def _hidden(above: int, below: int, last: int) -> dict[int, str]:
+    """Return what stands beside the second and the last row drawn: how many lines are not in sight there."""
+    if last == 1 and above and below:
+        return {1: f" +{above + below} more"}
+    marks = {last: f" +{below} below"} if below else {}
+    return {1: f" +{above} above", **marks} if above else marks
+
+
+def _start(content: str, width: int, glyphs: Glyphs) -> str:
+    return cut(safe_text(content[: width + 1]), width, glyphs.ellipsis)
+
+
+def _with_cursor(content: str, column: int, width: int, glyphs: Glyphs) -> list[Span]:
+    """Draw the part of a line that has the cursor, as a reversed cell, in sight; an ellipsis is where it goes on."""
     before = safe_text(content[max(0, column - width) : column])
-    while cell_width(before) > width - 2:
-        before = before[max(1, width // 4) :]
+    is_cut = column > width
+    while cell_width(before) > width - 3:
+        before, is_cut = before[max(1, width // 4) :], True
+    before = (glyphs.ellipsis if is_cut else "") + before
     under = safe_text(content[column : column + 1]) or " "
-    return [Span(before), Span(under, "selected"), span(content[column + 1 : column + 1 + width])]
+    room = width - cell_width(before) - cell_width(under)
+    return [Span(before), Span(under, "selected"), Span(_start(content[column + 1 :][: width + 1], room, glyphs))]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import textwrap
+
+from dispatcher.monitor.lines import Line, line, span
+
 KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     (
         "Pool",
@@ -30,7 +34,7 @@ KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     (
         "Finding",
         (
-            ("/", "filter: a part of any column; !text leaves out what has it"),
+            ("/", "filter by a part of the row; =text a column, !text without"),
             ("Esc", "take the filter away"),
             ("s, S", "sort by the next or the previous column"),
             ("p", "pause what is shown; the coordinator goes on"),
@@ -43,15 +47,31 @@ KEYS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("space, arrows", "change a choice"),
             ("ctrl-s", "store (or Enter on Store)"),
             ("ctrl-r", "take what is stored, and drop what was typed"),
-            ("Esc", "back; what was typed is kept for the next c"),
+            ("Esc", "back; what was changed is kept for the next c"),
         ),
     ),
     ("Leaving", (("q, ctrl-c", "end; the terminal is given back as it was"), ("ctrl-z", "stop; fg goes on"))),
 )
 """Every key by what it is for: (title, ((keys, what they do), ...))."""
 
-LINES: tuple[tuple[str, str], ...] = tuple(row for title, keys in KEYS for row in (("", title), *keys, ("", "")))
+LINES: tuple[tuple[str, str], ...] = tuple(row for title, keys in KEYS for row in (("", title), *keys, ("", "")))[:-1]
 """The help line by line: (keys, what they do); a title has no keys."""
+
+KEYS_WIDTH = 17
+NARROWEST_TEXT = 16
+
+
+def rows(width: int) -> list[Line]:
+    """Draw the help in `width` columns, as many rows as it takes."""
+    return [row for keys, what in LINES for row in _rows(keys, what, width)]
+
+
+def _rows(keys: str, what: str, width: int) -> list[Line]:
+    if not keys:
+        return [line(span(what, "dim"))]
+    first, *rest = textwrap.wrap(what, max(NARROWEST_TEXT, width - KEYS_WIDTH))
+    return [line(span(f" {keys}".ljust(KEYS_WIDTH), "title"), first), *(line(" " * KEYS_WIDTH + more) for more in rest)]
+
 
 REMINDERS = (
     "q quit",
@@ -71,4 +91,4 @@ REMINDERS = (
 
 FORM_REMINDERS = ("ctrl-s store", "Esc back", "Tab field", "ctrl-r reload", "paste a curl command to fill all fields")
 DETAIL_REMINDERS = ("Esc back", "j/k scroll", "left/right newer/older", "e execute", "q back")
-HELP_REMINDERS = ("Esc back", "j/k scroll")
+HELP_REMINDERS = ("Esc back", "j/k scroll", "PgDn page")

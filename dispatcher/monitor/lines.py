@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dispatcher.monitor.text import cell_width, cut, pad, safe_text
+from dispatcher.monitor.text import ascii_only, cell_width, cut, head, pad, safe_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,29 @@ def fitted(spans: Line, width: int, ellipsis: str = "…") -> Line:
 def restyled(spans: Line, style: str) -> Line:
     """Return the line in one style throughout."""
     return tuple(Span(part.text, style) for part in spans)
+
+
+def wrapped(spans: Line, width: int, indent: int = 4) -> list[Line]:
+    """Break a line into lines of at most `width` cells, anywhere; all but the first begin with `indent` spaces."""
+    rows: list[list[Span]] = [[]]
+    left = width
+    for part in spans:
+        start = 0
+        while start < len(part.text):
+            piece = head(part.text[start : start + left], left)
+            if not piece:
+                rows.append([Span(" " * indent)])
+                left = width - indent
+                piece = head(part.text[start : start + left], left) or part.text[start]
+            rows[-1].append(Span(piece, part.style))
+            left -= cell_width(piece)
+            start += len(piece)
+    return [tuple(row) for row in rows]
+
+
+def in_ascii(spans: Line) -> Line:
+    """Return the line, as wide as it was, for a terminal that shows nothing but ASCII."""
+    return tuple(Span(ascii_only(part.text), part.style) for part in spans)
 
 
 def plain(spans: Line) -> str:

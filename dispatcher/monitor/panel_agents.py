@@ -10,7 +10,7 @@ from dispatcher.monitor.glyphs import mark
 from dispatcher.monitor.lines import EMPTY, Line, Span, line, span
 from dispatcher.monitor.state import Panel
 from dispatcher.monitor.table import Column
-from dispatcher.monitor.text import pad, safe_text
+from dispatcher.monitor.text import cell_width, pad, safe_text
 
 if TYPE_CHECKING:
     from dispatcher.monitor.model import Agent
@@ -94,15 +94,15 @@ def detail_lines(state: State, agent_id: str) -> list[Line]:
         EMPTY,
         line(span(f"Addresses ({len(agent.addresses)})", "title")),
     ]
-    return head + [_address(state, *address) for address in agent.addresses]
+    longest = max((cell_width(safe_text(address)) for address, _, _ in agent.addresses), default=0)
+    return head + [_address(state, *address, longest) for address in agent.addresses]
 
 
-def _address(state: State, address: str, condition: str, reason: str) -> Line:
+def _address(state: State, address: str, condition: str, reason: str, width: int) -> Line:
     glyph, style = mark(state.glyphs, condition)
-    known = safe_text(address)
     return line(
         Span(f"{glyph} ", style),
-        Span(pad(known, max(39, len(known)))),
+        Span(pad(safe_text(address), width)),
         "  ",
         span(condition, style),
         span(f"  {reason}", "dim"),

@@ -41,8 +41,9 @@ def notes(state: State) -> str:
     held = len(state.shown.records)
     if not isinstance(total, int) or not total:
         return panel_rows.notes(state, Panel.HISTORY, "")
-    counted = f"{numbers.count(total)} in all" if total <= held else f"newest {held} of {numbers.count(total)}"
-    return panel_rows.notes(state, Panel.HISTORY, counted)
+    if total <= held:
+        return panel_rows.notes(state, Panel.HISTORY, f"{numbers.count(total)} in all")
+    return panel_rows.notes(state, Panel.HISTORY, f"newest {held} of {numbers.count(total)}", f"newest {held}")
 
 
 def _cells(state: State, record: Record) -> Sequence[Callable[[], Span]]:

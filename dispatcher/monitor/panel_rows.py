@@ -35,12 +35,13 @@ def content(  # noqa: PLR0913, PLR0917 (what a table is made of)
     return lines
 
 
-def notes(state: State, panel: Panel, total: str) -> str:
-    """Return what stands beside a panel's name: how many there are, the filter, the order."""
+def notes(state: State, panel: Panel, total: str, held: str = "") -> str:
+    """Return what stands beside a panel's name: `total`, or how many of `held` match the filter; and the order."""
     looks = state.browsing[panel]
     parts = [total]
     if looks.filter:
-        parts.append(f"/{looks.filter}")
+        matches = len(browse.rows(state.shown, panel, looks))
+        parts = [f"{matches} of {held or len(browse.everything(state.shown, panel))}", f"/{looks.filter}"]
     if looks.sort:
         parts.append(f"by {browse.order_of(panel, looks).name}")
     return " ".join(part for part in parts if part)

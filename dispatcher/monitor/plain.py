@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 
 from dispatcher.errors import DispatcherError, ExitStatus, RefusedError
 from dispatcher.monitor import changes, feed
-from dispatcher.monitor.glyphs import ASCII
 from dispatcher.monitor.layout import FOR_ALL
 from dispatcher.monitor.lines import plain
 from dispatcher.monitor.model import Json, Model
@@ -68,8 +67,7 @@ def snapshot_text(coordinator_url: str, message: Json, now: float) -> str:
     glyphs = glyphs_of(os.environ)
     state = State(url=coordinator_url, glyphs=glyphs, now=now, width=width, height=ONCE_ROWS, link=link)
     rows = compose(replace(state, model=changes.take_in(Model(), message)))
-    text = "\n".join(plain(row) for row in rows[:-1])
-    return text.encode("ascii", "replace").decode("ascii") if glyphs is ASCII else text
+    return "\n".join(plain(row) for row in rows[:-1])
 
 
 async def _follow(access: Access) -> None:

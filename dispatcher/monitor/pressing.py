@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dispatcher.monitor import browsing_keys, curl_line, form, record_view
+from dispatcher.monitor import (
+    browsing_keys,
+    curl_line,
+    form,
+    help,  # noqa: A004 (the module of the help)
+    record_view,
+)
 from dispatcher.monitor.events import ReadRequest, RemoveAgent, StoreRequest
 from dispatcher.monitor.form import Form
-from dispatcher.monitor.help import LINES as HELP_LINES
 from dispatcher.monitor.state import Confirm, Detail, FilterPrompt, Help, State, look, order, say
 
 _SCROLLS = {"up": -1, "k": -1, "down": 1, "j": 1}
@@ -66,6 +71,8 @@ def _type_filter(state: State, prompt: FilterPrompt, key: str) -> State:
 
 def _press_form(state: State, edited: Form, key: str) -> State:
     if key == "esc":
+        if not (edited.is_touched or edited.is_saving):
+            return say(replace(state, overlay=None, draft=None), "nothing was changed")
         kept = replace(state, overlay=None, draft=replace(edited, is_saving=False))
         return say(kept, "nothing stored; what you typed is kept for the next c")
     if key == "ctrl-r":
@@ -106,7 +113,7 @@ def _press_help(state: State, shown: Help, key: str) -> State:
     if key in ("esc", "q", "?", "enter"):
         return replace(state, overlay=None)
     height = max(1, state.height - 4)
-    last = max(0, len(HELP_LINES) - height)
+    last = max(0, len(help.rows(state.width - 2)) - height)
     return replace(state, overlay=Help(_scrolled(shown.scroll, key, height, last)))
 
 

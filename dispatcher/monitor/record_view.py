@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from dispatcher.monitor import model, numbers, panel_agents
 from dispatcher.monitor.glyphs import mark
-from dispatcher.monitor.lines import EMPTY, Line, Span, line, span
-from dispatcher.monitor.text import pad, safe_text, wrap
+from dispatcher.monitor.lines import EMPTY, Line, Span, line, span, width_of, wrapped
+from dispatcher.monitor.text import pad, read_as_utf8, safe_text, wrap
 
 if TYPE_CHECKING:
     from dispatcher.monitor.model import Json, Record
@@ -29,13 +29,18 @@ _LABEL = 12
 def lines(state: State, detail: Detail, width: int) -> list[Line]:
     """Draw an agent or a record in `width` columns, as many lines as it takes."""
     if detail.record is None:
-        return panel_agents.detail_lines(state, detail.agent_id)
-    drawn = _summary(state, detail.record, width)
+        drawn = panel_agents.detail_lines(state, detail.agent_id)
+    else:
+        drawn = [*_summary(state, detail.record, width), *_whole(state, detail, width)]
+    return [piece for row in drawn for piece in ([row] if width_of(row) <= width else wrapped(row, width))]
+
+
+def _whole(state: State, detail: Detail, width: int) -> list[Line]:
     if detail.whole is None:
         waiting = span(detail.problem or "reading the whole record", "bad" if detail.problem else "dim")
-        return [*drawn, EMPTY, line(waiting)]
-    drawn += _attempts(state, detail.whole)
-    return [*drawn, *_timings(state, detail.whole, width), *_request(detail.whole), *_response(detail.whole, width)]
+        return [EMPTY, line(waiting)]
+    asked, came = _request(detail.whole), _response(detail.whole, width)
+    return [*_attempts(state, detail.whole), *_timings(state, detail.whole, width), *asked, *came]
 
 
 def title(detail: Detail) -> str:
@@ -45,7 +50,7 @@ def title(detail: Detail) -> str:
 
 def _summary(state: State, record: Record, width: int) -> list[Line]:
     glyph, style = mark(state.glyphs, record.outcome)
-    answered = f"  {record.status} {record.reason}" if record.status is not None else ""
+    answered = f"  {record.status} {read_as_utf8(record.reason)}" if record.status is not None else ""
     drawn = [
         _field("outcome", Span(f"{glyph} ", style), span(record.outcome, style), span(answered, "title")),
         *_wrapped("request", f"{record.method} {record.url}", width),
@@ -126,7 +131,7 @@ def _response(whole: Json, width: int) -> list[Line]:
 
 def _headers(label: str, content: Json) -> list[Line]:
     headers = model.pairs(content, "headers")
-    drawn = [line("  ", span(f"{name}: ", "dim"), span(value)) for name, value in headers]
+    drawn = [line("  ", span(f"{name}: ", "dim"), span(read_as_utf8(value))) for name, value in headers]
     return [EMPTY, line(span(label, "title")), *(drawn or [line(span("  none", "dim"))])]
 
 

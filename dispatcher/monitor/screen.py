@@ -22,7 +22,8 @@ from dispatcher.monitor import (
     record_view,
 )
 from dispatcher.monitor.form import Form
-from dispatcher.monitor.lines import EMPTY, Line, Span, fitted, line, span, width_of
+from dispatcher.monitor.glyphs import ASCII
+from dispatcher.monitor.lines import EMPTY, Line, Span, fitted, in_ascii, line, span, width_of
 from dispatcher.monitor.state import Confirm, Detail, FilterPrompt, Help, Panel, State
 
 PAINTERS: dict[Panel, ModuleType] = {
@@ -42,8 +43,11 @@ def compose(state: State) -> list[Line]:
     """Draw the whole screen, `state.height` lines of `state.width` cells."""
     if state.width < layout.SMALLEST[0] or state.height < layout.SMALLEST[1]:
         return _too_small(state)
-    rows = [_first_row(state), *_middle(state), _last_row(state)]
-    return [fitted(row, state.width, state.glyphs.ellipsis) for row in rows]
+    rows = [
+        fitted(row, state.width, state.glyphs.ellipsis)
+        for row in (_first_row(state), *_middle(state), _last_row(state))
+    ]
+    return [in_ascii(row) for row in rows] if state.glyphs is ASCII else rows
 
 
 def _too_small(state: State) -> list[Line]:
@@ -89,17 +93,14 @@ def _middle(state: State) -> Sequence[Line]:
     match state.overlay:
         case Form():
             content = form_view.lines(state.overlay, size[0] - 2, size[1] - 2, state.glyphs)
-            return frame.framed("Configure the request", "", content, size, state.glyphs, has_focus=True)
+            notes = form_view.notes(state.overlay, size[1] - 2)
+            return frame.framed("Configure the request", notes, content, size, state.glyphs, has_focus=True)
         case Detail():
             return _scrolled(
                 record_view.title(state.overlay), record_view.lines(state, state.overlay, size[0] - 2), state
             )
         case Help():
-            rows = [
-                line(span(f" {keys:<16}", "title"), what) if keys else line(span(what, "dim"))
-                for keys, what in help.LINES
-            ]
-            return _scrolled("Keys", rows, state)
+            return _scrolled("Keys", help.rows(size[0] - 2), state)
     return _panels(state)
 
 
@@ -128,7 +129,7 @@ def _panels(state: State) -> list[Line]:
 
 def _name(panel: Panel, *, is_alone: bool) -> str:
     number = tuple(Panel).index(panel) + 1
-    return f"{number} {panel} (Tab: more)" if is_alone else f"{number} {panel}"
+    return f"{number} {panel} (Tab)" if is_alone else f"{number} {panel}"
 
 
 def _last_row(state: State) -> Line:
@@ -142,10 +143,10 @@ def _last_row(state: State) -> Line:
                 span("  Enter keeps it, Esc gives it up, ! leaves out", "dim"),
             )
     if state.message is not None and state.message.text:
-        return line(span(f" {state.message.text}", state.message.style))
+        return _with_reminders(state, span(f" {state.message.text}", state.message.style))
     if not state.link.is_up and state.link.reason:
-        return line(span(f" {state.link.reason}; trying again", "warn"))
-    return _reminders(state)
+        return _with_reminders(state, span(f" {state.link.reason}; trying again", "warn"))
+    return _with_reminders(state)
 
 
 def _question(state: State, agent_id: str) -> Line:
@@ -154,19 +155,23 @@ def _question(state: State, agent_id: str) -> Line:
     return line(span(f" y removes agent {agent_id}{loses}, any other key does not", "warn"))
 
 
-def _reminders(state: State) -> Line:
-    match state.overlay:
-        case Form():
-            words: Sequence[str] = help.FORM_REMINDERS
-        case Detail():
-            words = help.DETAIL_REMINDERS
-        case Help():
-            words = help.HELP_REMINDERS
-        case _:
-            words = help.REMINDERS
-    shown = ""
-    for word in words:
-        if len(shown) + len(word) + 3 > state.width:
+def _with_reminders(state: State, *said: Span) -> Line:
+    """Draw what is to be said, and behind it as many of the keys as have room."""
+    room = state.width - width_of(said) - 1
+    shown = "  " if said else ""
+    for word in _reminders(state):
+        if len(shown) + len(word) + 2 > room:
             break
         shown += f" {word} "
-    return line(span(shown, "dim"))
+    return line(*said, span(shown, "dim"))
+
+
+def _reminders(state: State) -> Sequence[str]:
+    match state.overlay:
+        case Form():
+            return help.FORM_REMINDERS
+        case Detail():
+            return help.DETAIL_REMINDERS
+        case Help():
+            return help.HELP_REMINDERS
+    return help.REMINDERS

@@ -66,6 +66,23 @@ def _is_loose(character: str) -> bool:
     )
 
 
+def read_as_utf8(text: str) -> str:
+    """Return a header's text, which the API gives as Latin-1, as the UTF-8 that its bytes are; as it is where not."""
+    if text.isascii():
+        return text
+    try:
+        return text.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return text
+
+
+def ascii_only(text: str) -> str:
+    """Return a safe text with a question mark in each cell of what is not ASCII, as wide as it was."""
+    if text.isascii():
+        return text
+    return "".join(character if character.isascii() else "?" * _character_width(character) for character in text)
+
+
 def cell_width(text: str) -> int:
     """Return how many cells of a terminal a safe text takes."""
     return len(text) if text.isascii() else _cells(text)
@@ -86,7 +103,7 @@ def cut(text: str, width: int, ellipsis: str = "…") -> str:
     """Return a safe text in at most `width` cells; an ellipsis says where something is missing at its end."""
     if cell_width(text) <= width:
         return text
-    return _head(text, width - 1) + ellipsis if width > 0 else ""
+    return head(text, width - 1) + ellipsis if width > 0 else ""
 
 
 def cut_middle(text: str, width: int, ellipsis: str = "…") -> str:
@@ -94,11 +111,11 @@ def cut_middle(text: str, width: int, ellipsis: str = "…") -> str:
     if cell_width(text) <= width or width < 3:
         return cut(text, width, ellipsis)
     tail_width = width // 2
-    head = _head(text, width - 1 - tail_width)
-    return head + ellipsis + _head(text[::-1], tail_width)[::-1]
+    return head(text, width - 1 - tail_width) + ellipsis + head(text[::-1], tail_width)[::-1]
 
 
-def _head(text: str, width: int) -> str:
+def head(text: str, width: int) -> str:
+    """Return as much of the start of a safe text as has room in `width` cells."""
     if text.isascii():
         return text[:width]
     taken, cells = [], 0

@@ -10,7 +10,19 @@ from tests.unit.monitor.examples import model_with
 
 
 @pytest.mark.parametrize(
-    ("pattern", "count"), [("", 99), ("TIMEOUT", 14), ("!timeout", 85), ("path/42", 1), ("nothing", 0), ("!", 99)]
+    ("pattern", "count"),
+    [
+        ("", 99),
+        ("TIMEOUT", 14),
+        ("!timeout", 85),
+        ("path/42", 1),
+        ("nothing", 0),
+        ("!", 99),
+        ("=timeout", 14),
+        ("!=timeout", 85),
+        ("=time", 0),
+        ("=", 99),
+    ],
 )
 def test_a_filter_looks_at_the_whole_row(pattern: str, count: int) -> None:
     assert count == len(browse.rows(model_with(), Panel.HISTORY, Browsing(filter=pattern)))

@@ -96,6 +96,21 @@ def test_what_cannot_be_done_here_is_named(command: str, named: str) -> None:
     assert named in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("curl --proxy p:1 -x q:1 --cert c http://x.test", "--proxy, -x and --cert are not understood"),
+        ("curl --proxy p:1 --proxy q:1 http://x.test", "--proxy is not understood"),
+        ("curl -F a=b -d @file http://x.test", "-F is not understood; --data @file: a file cannot be read here"),
+        ("curl -m soon -b jar http://x.test", "--max-time soon: must be a number; -b jar: a file of cookies"),
+    ],
+)
+def test_all_that_cannot_be_done_is_named_at_once(command: str, told: str) -> None:
+    with pytest.raises(CurlError) as caught:
+        parse(command)
+    assert str(caught.value).startswith(told)
+
+
 @pytest.mark.parametrize("text", ["curl http://x", " $ curl http://x", "curl.exe -v http://x", "curl \\\n http://x"])
 def test_a_curl_command_is_known_when_seen(text: str) -> None:
     assert is_curl(text)

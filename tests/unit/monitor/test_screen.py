@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dispatcher.monitor.events import Answered, LinkDown, ReadRecord, ReadRequest, TextPasted, TimePassed, Told
+from dispatcher.monitor import help  # noqa: A004 (the module of the help)
+from dispatcher.monitor.events import Answered, Execute, LinkDown, ReadRecord, ReadRequest, TextPasted, TimePassed, Told
 from dispatcher.monitor.glyphs import ASCII
 from dispatcher.monitor.lines import plain, width_of
 from dispatcher.monitor.screen import compose
@@ -206,6 +207,120 @@ def test_a_huge_body_and_a_huge_paste_are_drawn_at_once() -> None:
     assert 3.0 > time.monotonic() - begun
 
 
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", list(overlays()))
+def test_where_the_locale_is_not_utf_8_no_text_from_outside_is_written_but_in_ascii(
+    name: str, size: tuple[int, int]
+) -> None:
+    state = replace(overlays()[name], glyphs=ASCII, width=size[0], height=size[1])
+    rows = compose(replace(state, url="http://日本.test:8000"))
+    assert all(plain(row).isascii() for row in rows)
+    assert {size[0]} == {width_of(row) for row in rows}
+
+
+def test_header_values_in_utf_8_are_read_as_such_and_others_stay() -> None:
+    whole = record(99)
+    whole["response"]["headers"] = [["A", "日本 ü".encode().decode("latin-1")], ["B", "\xfc\xe9"]]
+    shown = text(after(pressed(told(), "enter"), Answered(ReadRecord("r000099"), 200, whole)), (80, 60))
+    assert "A: 日本 ü" in shown
+    assert "B: üé" in shown
+
+
+def test_a_header_longer_than_the_window_is_shown_to_its_end() -> None:
+    whole = record(99)
+    whole["response"]["headers"] = [["A", "日" * 100 + "the end"]]
+    rows = text(after(pressed(told(), "enter"), Answered(ReadRecord("r000099"), 200, whole)), (80, 60)).splitlines()
+    first = next(number for number, row in enumerate(rows) if "A: 日" in row)
+    assert "the end" in rows[first + 2]
+
+
+@pytest.mark.parametrize(
+    ("keys", "title"),
+    [
+        ("", "newest 99 of 1234 ─"),
+        ("/timeout", "14 of newest 99 /timeout"),
+        ("/!timeout", "85 of newest 99 /!timeout"),
+    ],
+)
+def test_the_title_counts_what_matches_the_filter(keys: str, title: str) -> None:
+    assert title in text(pressed(told(), *keys, *["enter"] * bool(keys)))
+
+
+def test_the_title_counts_matches_in_every_panel_with_rows() -> None:
+    assert "1 Agents 1 of 3 /agent-02" in text(pressed(told(focus=Panel.AGENTS), "/", *"agent-02", "enter"))
+    assert "2 Pool 16 of 48 /agent-02" in text(pressed(told(focus=Panel.POOL), "/", *"agent-02", "enter"))
+
+
+def test_the_outcome_of_an_execution_leaves_room_for_the_keys() -> None:
+    last = text(after(pressed(told(), "e"), Answered(Execute(), 200, record(200))), (120, 35)).splitlines()[-1]
+    assert last.startswith(" 503 OK in 14.4 ms through 2001:db8:2::9 at agent-02 (o opens it)")
+    assert "q quit  ? help  e execute" in last
+
+
+def test_all_of_the_help_can_be_read_at_40x10() -> None:
+    shown = pressed(replace(told(), width=40, height=10), "?")
+    seen = []
+    for _ in range(30):
+        rows = text(shown, (40, 10)).splitlines()
+        assert "…" not in "".join(rows)
+        seen += [row.strip("│ ") for row in rows[2:-2]]
+        shown = pressed(shown, "pgdn")
+    read = " ".join(" ".join(seen).split())
+    for keys, what in help.LINES:
+        assert keys in read
+        assert all(word in read for word in what.split())
+    assert "of 72" in text(shown, (40, 10)).splitlines()[1]
+
+
+LARGE = request(
+    url="https://example.com/" + "a" * 100,
+    headers=[[f"Name-{number}", str(number)] for number in range(14)],
+    body="\n".join(f"line {number}" for number in range(9)),
+)
+
+
+def large_form(*keys: str) -> State:
+    return pressed(after(pressed(told(), "c"), Answered(ReadRequest(), 200, LARGE)), *keys)
+
+
+@pytest.mark.parametrize(
+    ("keys", "marks"),
+    [
+        ((), (" +4 below ", "+8 lines")),
+        (("tab", "tab"), (" +4 above ", "+8 lines")),
+        (("tab", "tab", *["up"] * 7), (" +1 above ", " +3 below ", "+8 lines")),
+        (("tab", "tab", "tab"), (" +12 below ",)),
+    ],
+)
+def test_lines_of_the_form_that_are_not_in_sight_are_counted(keys: tuple[str, ...], marks: tuple[str, ...]) -> None:
+    drawn = text(large_form(*keys))
+    assert all(mark in drawn for mark in marks), drawn
+    assert len(marks) == sum(drawn.count(word) for word in (" above ", " below ", " lines "))
+
+
+def test_the_field_in_focus_has_the_room() -> None:
+    assert 10 == sum("Name-" in row for row in text(large_form("tab", "tab")).splitlines())
+    assert 9 == sum(
+        " line " in row.replace("command line", "") for row in text(large_form("tab", "tab", "tab")).splitlines()
+    )
+
+
+def test_a_long_line_of_the_form_says_with_an_ellipsis_where_it_goes_on() -> None:
+    def url(*keys: str) -> str:
+        return next(row for row in text(large_form(*keys)).splitlines() if "URL " in row).strip("│")
+
+    assert url("tab").rstrip().endswith("a…")
+    assert url("home").rstrip().endswith("a…")
+    assert "URL         …aaa" in url()
+    assert "URL         …aaa" in url(*["left"] * 40)
+    assert url(*["left"] * 40).rstrip().endswith("a…")
+
+
+def test_a_window_too_low_for_the_form_says_which_field_has_the_focus() -> None:
+    assert "field 3 of 9" in text(large_form("tab", "tab"), (40, 10))
+    assert "field 3" not in text(large_form("tab", "tab"))
+
+
 def test_wide_characters_line_up() -> None:
     wide = after(told(), Told(snapshot(agents=[agent(0, hostname="日本語"), agent(1, hostname="plain")])))
     rows = [row for row in compose(replace(wide, width=200, height=50)) if "gw" in plain(row) or "日本" in plain(row)]
@@ -218,7 +333,7 @@ def test_the_form_shows_errors_beside_their_fields() -> None:
     problem = {"errors": [{"pointer": "/method", "detail": "Must be a token."}]}
     state = after(pressed(overlays()["form"], "ctrl-s"), Answered(StoreRequest({}), 422, problem))
     rows = text(state).splitlines()
-    place = next(number for number, row in enumerate(rows) if "Method  " in row)
+    place = next(number for number, row in enumerate(rows) if "Method      GET" in row)
     assert "✖ Must be a token." in rows[place + 1]
 
 

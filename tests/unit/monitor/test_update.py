@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from dispatcher.monitor import browse
 from dispatcher.monitor.events import (
     Answered,
     Ended,
@@ -163,7 +164,11 @@ def test_arrows_in_a_record_go_to_the_one_beside_it() -> None:
 
 def test_enter_on_an_exit_shows_its_executions() -> None:
     state = pressed(told(focus=Panel.POOL), "enter")
-    assert (Panel.HISTORY, "2001:db8:0::1") == (state.focus, state.looks.filter)
+    assert (Panel.HISTORY, "=2001:db8:0::1") == (state.focus, state.looks.filter)
+    shown = browse.rows(state.model, Panel.HISTORY, state.looks)
+    # Not those of 2001:db8:0::10, whose text has this address in it.
+    assert {"2001:db8:0::1"} == {used.source_ip for used in shown}
+    assert any(used.source_ip == "2001:db8:0::10" for used in state.model.records)
     assert "" == pressed(state, "esc").looks.filter
 
 
@@ -286,7 +291,8 @@ def test_what_the_coordinator_says_stands_beside_the_fields_and_nothing_typed_is
     state = after(state, Answered(StoreRequest({}), 422, problem))
     edited = state.overlay
     assert {"timeout": "Must be greater than 0.", "headers": "line 2: The value must be Latin-1."} == edited.errors
-    assert ("headers", "/max_body_bytes: Too large.") == (edited.name, edited.note)
+    assert "headers" == edited.name
+    assert "not stored: see Headers and Timeout; max_body_bytes: Too large." == edited.note
     assert "https://example.com/path?x=1z" == edited.value("url")
     assert not edited.is_saving
 
@@ -305,6 +311,27 @@ def test_a_form_that_was_left_comes_back_with_what_was_typed() -> None:
     assert "https://example.com/path?x=1z" == again.overlay.value("url")
     reloaded = pressed(again, "ctrl-r")
     assert ReadRequest() == reloaded.commands[-1]
+
+
+def test_a_form_that_was_left_as_it_was_leaves_nothing_behind() -> None:
+    state = pressed(form_of("tab")[1], "esc")
+    assert (None, None) == (state.overlay, state.draft)
+    assert state.message is not None
+    assert "nothing was changed" == state.message.text
+    assert pressed(form_of("z", "backspace")[1], "esc").draft is None
+
+
+def test_a_form_that_was_changed_says_that_it_is_kept() -> None:
+    state = pressed(form_of("z")[1], "esc")
+    assert state.message is not None
+    assert "what you typed is kept for the next c" in state.message.text
+
+
+def test_a_request_that_comes_late_does_not_take_the_keys_from_what_was_opened_meanwhile() -> None:
+    state = after(pressed(told(), "c", "?"), Answered(ReadRequest(), 200, STORED))
+    assert Help() == state.overlay
+    assert state.message is not None
+    assert "the request has come; c opens its form" == state.message.text
 
 
 def test_a_coordinator_that_is_gone_loses_nothing_of_the_form() -> None:
