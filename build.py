@@ -25,7 +25,7 @@ if sys.version_info < (3, 11):  # noqa: UP036  said by this file to whoever runs
 
 from dispatcher.bootstrap import PURE
 from dispatcher.errors import DispatcherError, SettingsError
-from dispatcher.packaging import pack, prune, pythons, targets
+from dispatcher.packaging import pack, prune, pythons, roots, targets
 from dispatcher.packaging.environment import Environment, say
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def build(arguments: list[str]) -> int:
 
 
 def test(arguments: list[str]) -> int:
-    """Run all tests, or what the pytest arguments select; `--matrix` first: under every Python of this machine."""
+    """Run all tests, or what the pytest arguments select; `--matrix` first: under every Python, here and elsewhere."""
     if arguments[:1] != ["--matrix"]:
         with _alone():
             ENVIRONMENT.have(DEV_LOCK)
@@ -75,13 +75,23 @@ def test(arguments: list[str]) -> int:
 
 
 def _test_under_every_python(arguments: list[str]) -> int:
-    """Each Python makes the environment anew, so this takes a minute for each more than the tests themselves."""
+    """Each Python makes the environment anew, so this takes a minute for each more than the tests themselves.
+
+    The tests of the one file run once more, under the Pythons of other systems that are made for it below build/roots.
+    """
     found = {version: path for version in targets.PYTHONS if (path := pythons.find(version))}
     statuses = {version: _status([path, Path(__file__).name, "test", *arguments]) for version, path in found.items()}
-    for version in targets.PYTHONS:
-        status = statuses.get(version)
-        say(f"Python {version}: {'not on this machine' if status is None else f'exit status {status}'}")
-    return max(statuses.values(), default=1)
+    statuses["of other systems"] = _test_under_other_systems()
+    for name in (*targets.PYTHONS, "of other systems"):
+        status = statuses.get(name)
+        say(f"Python {name}: {'not on this machine' if status is None else f'exit status {status}'}")
+    return max(statuses.values())
+
+
+def _test_under_other_systems() -> int:
+    programs = roots.make(BUILD / "roots", ROOT)
+    os.environ["PATH"] = f"{programs}{os.pathsep}{os.environ['PATH']}"
+    return _status([sys.executable, Path(__file__).name, "test", "tests/artifact", "--timeout", "3600"])
 
 
 def check(arguments: list[str]) -> int:

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 def find(version: str) -> str | None:
-    """Return the path of a Python of this version, such as `3.12`, from PATH or pyenv; None where there is none."""
+    """Return the path of a Python of this version, such as `3.12`, from PATH or pyenv; None where there is none.
+
+    `3.13-aarch64` is that of another processor, which `roots` puts into PATH.
+    """
     return next((path for path in _candidates(version) if _is(path, version)), None)
 
 
@@ -31,4 +34,4 @@ def _is(path: str, version: str) -> bool:
         done = subprocess.run([path, "--version"], check=False, capture_output=True, text=True)  # noqa: S603  no shell
     except OSError:
         return False
-    return f"Python {version}." in done.stdout + done.stderr
+    return f"Python {version.partition('-')[0]}." in done.stdout + done.stderr

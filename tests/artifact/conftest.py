@@ -15,10 +15,18 @@ import pytest
 
 import build
 from dispatcher.bootstrap import PURE, target_tag
-from dispatcher.packaging import pack, targets
+from dispatcher.packaging import pack, pythons, targets
 
 ROOT = Path(build.__file__).parent
 TIMEOUT = 60.0
+EMULATED_TIMEOUT = 600.0
+THIS = f"{sys.version_info.major}.{sys.version_info.minor}"
+OTHERS = [name for name in (*targets.PYTHONS, "3.13-aarch64") if name != THIS and pythons.find(name)]
+"""The other Pythons that are here; the last one is there in a run of `build.py test --matrix` alone."""
+
+every_python = pytest.mark.parametrize("gateway", [THIS, *OTHERS], indirect=True)
+"""Runs a test on a gateway with each Python that is here."""
+
 PROBE_SOURCES = ("dispatcher/__init__.py", "dispatcher/bootstrap.py", "dispatcher/errors.py", "dispatcher/packaging/")
 PROBE_PACKAGES = ("tornado/", "pycurl", "pykka/", "cwcwidth/", "docopt/")
 
@@ -40,11 +48,21 @@ def probe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # The content names the set: one that an earlier run left somewhere is not this run's.
     mark = f"# {uuid.uuid4()}\n".encode()
     sources["dispatcher/cli.py"] = (Path(__file__).parent / "probe.py").read_bytes() + mark
-    tag = target_tag()
-    everything = build.read_packages(targets.this())[tag]
-    packages = {name: data for name, data in everything.items() if name.startswith(PROBE_PACKAGES)}
-    pack.pack(path, sources, {tag: packages}, inputs="probe")
+    sets = {
+        tag: {name: data for name, data in everything.items() if name.startswith(PROBE_PACKAGES)}
+        for tag, everything in build.read_packages(_here()).items()
+        if tag != PURE
+    }
+    pack.pack(path, sources, sets, inputs="probe")
     return path
+
+
+def _here() -> list[targets.Target]:
+    """Return the targets of the Pythons that are here."""
+    platform = target_tag().split("-", 2)[2]
+    machines = {THIS: platform} | {name: "aarch64-linux-gnu" if "-" in name else platform for name in OTHERS}
+    wanted = {f"cpython-{name.partition('-')[0].replace('.', '')}-{machine}" for name, machine in machines.items()}
+    return [target for target in targets.released() if target.tag in wanted]
 
 
 @pytest.fixture(scope="session")
@@ -74,6 +92,11 @@ class Gateway:
     env: dict[str, str] = field(default_factory=dict)
 
     @property
+    def timeout(self) -> float:
+        """How long a command may take, in seconds."""
+        return EMULATED_TIMEOUT if self.python.endswith("aarch64") else TIMEOUT
+
+    @property
     def cache(self) -> Path:
         """Where a first start unpacks to if nothing is in its way."""
         return self.home / ".cache" / "dispatcher"
@@ -95,7 +118,7 @@ class Gateway:
         """Run the file to its end."""
         with self.start(file, *arguments, **options) as process:
             try:
-                out, err = process.communicate(timeout=TIMEOUT)
+                out, err = process.communicate(timeout=self.timeout)
             finally:
                 process.kill()
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
@@ -108,8 +131,14 @@ class Gateway:
 
 
 @pytest.fixture
-def gateway(tmp_path: Path) -> Gateway:
-    """Return a fresh machine with an empty, private home."""
+def gateway(tmp_path: Path, request: pytest.FixtureRequest) -> Gateway:
+    """Return a fresh machine with an empty, private home, and the Python that `every_python` names."""
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
-    return Gateway(home)
+    made = Gateway(home)
+    name = getattr(request, "param", THIS)
+    if name != THIS:
+        found = pythons.find(name)
+        assert found is not None
+        made.python = found
+    return made

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.artifact.conftest import OTHERS, THIS, every_python
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -47,7 +49,11 @@ DAMAGE = {
 }
 
 
-@pytest.mark.parametrize("victim", DAMAGE)
+@pytest.mark.parametrize(
+    ("gateway", "victim"),
+    [*((THIS, victim) for victim in DAMAGE), *((other, "tornado/web.py") for other in OTHERS)],
+    indirect=["gateway"],
+)
 def test_a_damaged_file_in_the_cache_is_made_anew(gateway: Gateway, probe: Path, victim: str) -> None:
     whole = gateway.report(probe)
     [folder] = gateway.sets
@@ -82,6 +88,7 @@ def flip_in(file: Path, member: str, target: Path) -> None:
     target.write_bytes(data)
 
 
+@every_python
 @pytest.mark.parametrize("member", ["blobs/", "packages.zip", "dispatcher/errors.py", "docopt/__init__.py"])
 def test_a_damaged_file_is_refused_in_one_line(gateway: Gateway, probe: Path, tmp_path: Path, member: str) -> None:
     damaged = tmp_path / "damaged.pyz"

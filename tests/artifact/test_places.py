@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dispatcher.bootstrap import target_tag
+from tests.artifact.conftest import every_python
 
 if TYPE_CHECKING:
     from tests.artifact.conftest import Gateway
@@ -28,6 +29,7 @@ def mounted(*mounts: str) -> list[str]:
     return [*UNSHARE, "sh", "-c", " && ".join([*steps, 'exec "$@"']), "sh"]
 
 
+@every_python
 def test_a_read_only_home_sends_it_to_the_runtime_folder(gateway: Gateway, probe: Path, tmp_path: Path) -> None:
     runtime = tmp_path / "runtime"
     runtime.mkdir(mode=0o700)
@@ -36,6 +38,7 @@ def test_a_read_only_home_sends_it_to_the_runtime_folder(gateway: Gateway, probe
     assert report["modules"]["pycurl"].startswith(f"{runtime}/dispatcher/")
 
 
+@every_python
 def test_a_missing_home_sends_it_to_var_tmp(gateway: Gateway, probe: Path) -> None:
     gateway.env["HOME"] = "/proc/no-home"
     report = gateway.report(probe, wrap=mounted("/var/tmp:rw"))
@@ -48,11 +51,13 @@ def test_a_full_home_sends_it_on(gateway: Gateway, probe: Path) -> None:
     assert report["modules"]["pycurl"].startswith("/var/tmp/")
 
 
+@every_python
 def test_a_home_without_execution_sends_it_on(gateway: Gateway, probe: Path) -> None:
     report = gateway.report(probe, wrap=mounted(f"{gateway.home}:noexec", "/var/tmp:rw"))
     assert report["modules"]["pycurl"].startswith("/var/tmp/")
 
 
+@every_python
 def test_where_nothing_may_be_executed_it_runs_from_memory(gateway: Gateway, probe: Path) -> None:
     gateway.env["TMPDIR"] = str(gateway.home)
     wrap = mounted(f"{gateway.home}:noexec", "/var/tmp:noexec")
@@ -66,6 +71,7 @@ def test_where_nothing_may_be_executed_it_runs_from_memory(gateway: Gateway, pro
     assert set(native) <= set(modules)
 
 
+@every_python
 def test_a_cache_that_others_may_write_is_refused_and_said(gateway: Gateway, probe: Path, tmp_path: Path) -> None:
     exposed = tmp_path / "exposed"
     exposed.mkdir()
@@ -78,6 +84,7 @@ def test_a_cache_that_others_may_write_is_refused_and_said(gateway: Gateway, pro
     assert 1 == len(gateway.sets)
 
 
+@every_python
 def test_what_others_planted_is_never_imported(gateway: Gateway, probe: Path, tmp_path: Path) -> None:
     gateway.report(probe)
     [folder] = gateway.sets

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dispatcher.bootstrap import target_tag
+from tests.artifact.conftest import every_python
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +23,7 @@ def plant(folder: Path) -> None:
         (folder / f"{name}.py").write_text("import os\nos._exit(99)\n")
 
 
+@every_python
 def test_planted_modules_in_pythonpath_and_the_current_folder_are_ignored(
     gateway: Gateway, probe: Path, tmp_path: Path
 ) -> None:

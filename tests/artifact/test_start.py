@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from dispatcher.bootstrap import target_tag
-from tests.artifact.conftest import TIMEOUT
+from tests.artifact.conftest import every_python
 from tests.artifact.test_places import mounted
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def test_the_built_file_starts_and_unpacks_one_set(gateway: Gateway, pyz: Path) 
     assert 1 == len(gateway.sets)
 
 
+@every_python
 def test_everything_is_imported_from_the_unpacked_set(gateway: Gateway, probe: Path) -> None:
     report = gateway.report(probe)
     [folder] = gateway.sets
@@ -34,6 +35,7 @@ def test_everything_is_imported_from_the_unpacked_set(gateway: Gateway, probe: P
     assert str(folder) == report["path"][0]
 
 
+@every_python
 def test_a_later_start_uses_what_the_first_unpacked(gateway: Gateway, probe: Path) -> None:
     first = gateway.report(probe)
     [folder] = gateway.sets
@@ -57,9 +59,10 @@ def test_byte_code_is_there_for_every_module(gateway: Gateway, probe: Path) -> N
     assert len(list(folder.rglob("*.py"))) == len(list(folder.rglob("*.pyc")))
 
 
+@every_python
 def test_eight_first_starts_at_once_all_work_and_share_one_set(gateway: Gateway, probe: Path) -> None:
     started = [gateway.start(probe) for _ in range(8)]
-    ended = [(*process.communicate(timeout=TIMEOUT), process.returncode) for process in started]
+    ended = [(*process.communicate(timeout=gateway.timeout), process.returncode) for process in started]
     assert [("", 0)] * 8 == [(err, status) for _, err, status in ended]
     assert 1 == len({json.loads(out)["modules"]["pycurl"] for out, _, _ in ended})
     assert 1 == len(gateway.sets)
@@ -70,7 +73,7 @@ def test_eight_starts_at_once_repair_a_damaged_set(gateway: Gateway, probe: Path
     [folder] = gateway.sets
     (folder / "tornado" / "web.py").unlink()
     started = [gateway.start(probe) for _ in range(8)]
-    ended = [(*process.communicate(timeout=TIMEOUT), process.returncode) for process in started]
+    ended = [(*process.communicate(timeout=gateway.timeout), process.returncode) for process in started]
     assert [("", 0)] * 8 == [(err, status) for _, err, status in ended]
     assert [folder] == gateway.sets
 
