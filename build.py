@@ -25,7 +25,7 @@ if sys.version_info < (3, 11):  # noqa: UP036  said by this file to whoever runs
 
 from dispatcher.bootstrap import PURE
 from dispatcher.errors import DispatcherError, SettingsError
-from dispatcher.packaging import pack, prune, pythons, roots, targets
+from dispatcher.packaging import licences, pack, prune, pythons, roots, targets
 from dispatcher.packaging.environment import Environment, say
 
 if TYPE_CHECKING:
@@ -205,7 +205,15 @@ def _have_file() -> None:
 
 def _inputs(sources: pack.Files) -> str:
     """Return the hash of all that decides what the one file holds, but for the targets."""
-    makers = (LOCK, Path(__file__), Path(pack.__file__), Path(targets.__file__), *targets.STAND_INS.values())
+    modules = (licences, pack, targets)
+    texts = licences.TEXTS.glob("*.txt")
+    makers = (
+        LOCK,
+        Path(__file__),
+        *(Path(str(each.__file__)) for each in modules),
+        *targets.STAND_INS.values(),
+        *texts,
+    )
     named = {path.name: path.read_bytes() for path in makers}
     return pack.source_digest(sorted((named | sources).items()))
 

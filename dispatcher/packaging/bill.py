@@ -23,6 +23,8 @@ from cyclonedx.model.component import Component, ComponentType
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
+from dispatcher.packaging import licences
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from email.message import Message
@@ -54,7 +56,10 @@ def _packages(archive: zipfile.ZipFile) -> dict[str, Component]:
             elif _is_native(path):
                 native[digest] = (path, path.split("/", 1)[0].split(".")[0])
     for digest, (path, package) in sorted(native.items()):
-        found[package].components.add(_component(PurePosixPath(path).name, None, ComponentType.FILE, digest))
+        component = _component(PurePosixPath(path).name, None, ComponentType.FILE, digest)
+        if (library := licences.library(path)) is not None:
+            component.licenses.add(LicenseFactory().make_from_string(licences.LICENCES[library][1]))
+        found[package].components.add(component)
     return found
 
 

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from dispatcher.errors import DispatcherError
+from dispatcher.packaging import licences
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -64,10 +65,11 @@ FRONT_PACKAGE = "docopt"
 """The one package beside our own that `--help` needs, and that is imported straight from the file."""
 
 _SHEBANG = b"#!/usr/bin/env python3\n"
+_DEFLATED = ("blobs/", "licenses/", "targets/")
 _FIXED_TIME = (1980, 1, 1, 0, 0, 0)
-_BUILD_ONLY = ("bill", "cwcwidth_stand_in", "environment", "pack", "pythons", "targets")
-_NOT_OURS_TO_PACK = tuple(
-    f"dispatcher/packaging/{name}.py" for name in ("bill", "cwcwidth_stand_in", "pack", "targets")
+_BUILD_ONLY = frozenset(
+    f"dispatcher/packaging/{name}.py"
+    for name in ("bill", "cwcwidth_stand_in", "environment", "licences", "pack", "pythons", "roots", "targets")
 )
 """What only the build runs, or is packed under another name."""
 
@@ -83,7 +85,7 @@ def read_sources(root: Path, commit: str) -> Files:
     files = {}
     for path in sorted((root / "dispatcher").rglob("*")):
         name = path.relative_to(root).as_posix()
-        if path.is_file() and _is_source(path) and name not in _NOT_OURS_TO_PACK:
+        if path.is_file() and _is_source(path) and name not in _BUILD_ONLY:
             files[name] = path.read_bytes()
     if commit:
         version = f"+g{commit}".encode()
@@ -94,6 +96,8 @@ def read_sources(root: Path, commit: str) -> Files:
 
 
 def _is_source(path: Path) -> bool:
+    if path.parent == licences.TEXTS:
+        return False
     return path.suffix != ".pyc" and "__pycache__" not in path.parts and not path.name.startswith(".")
 
 
@@ -105,7 +109,7 @@ def pack(out: Path, sources: Files, targets: Mapping[str, Files], inputs: str) -
         stream.write(_SHEBANG)
         with zipfile.ZipFile(stream, "w") as archive:
             for name in sorted(members):
-                _add(archive, name, members[name], deflate=name.startswith(("blobs/", "targets/")))
+                _add(archive, name, members[name], deflate=name.startswith(_DEFLATED))
     new.chmod(0o755)
     new.replace(out)
 
@@ -134,6 +138,7 @@ def _members(sources: Files, targets: Mapping[str, Files]) -> Files:
         members |= {f"blobs/{_digest(data)}": data for path, data in files.items() if path not in common}
         members[f"targets/{tag}.txt"] = listing
         names.append(f"{tag} {tag}-{_digest(listing)[:32]}\n")
+    members |= licences.texts(path for files in targets.values() for path in files)
     return members | {"targets.txt": "".join(names).encode()}
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import build
 from dispatcher.bootstrap import target_tag
-from dispatcher.packaging import targets
+from dispatcher.packaging import licences, targets
 
 ROOT = Path(build.__file__).parent
 PACKED = ["dispatcher", "build.py", "pyproject.toml", *(f"requirements{name}.lock" for name in ("", "-dev", "-build"))]
@@ -57,7 +57,7 @@ def test_the_file_holds_our_sources_the_locked_packages_and_nothing_else(pyz: Pa
     with zipfile.ZipFile(pyz) as archive:
         names = archive.namelist()
         listing = archive.read(f"targets/{target_tag()}.txt").decode()
-    known = ("dispatcher/", "docopt/", "blobs/", "targets/")
+    known = ("dispatcher/", "docopt/", "blobs/", "licenses/", "targets/")
     loose = {name for name in names if not name.startswith(known)}
     assert {"__main__.py", "inputs.txt", "packages.zip", "targets.txt"} == loose
     assert sorted(names) == names
@@ -82,9 +82,20 @@ def test_every_package_keeps_its_licence(pyz: Path) -> None:
     assert infos == licensed
 
 
+def test_every_native_library_has_its_licence_in_the_file(pyz: Path) -> None:
+    with zipfile.ZipFile(pyz) as archive:
+        paths = [line.split(" ", 3)[3] for line in archive.read(f"targets/{target_tag()}.txt").decode().splitlines()]
+        texts = {name: archive.read(name) for name in archive.namelist() if name.startswith("licenses/")}
+    libraries = {name for path in paths if (name := licences.library(path)) is not None}
+    assert {"libcurl", "libssl", "libnghttp2"} <= libraries
+    assert [] == [name for name in libraries if len(texts[f"licenses/{licences.LICENCES[name][0]}.txt"]) < 1000]
+
+
 def test_the_boot_files_are_stored_and_the_file_says_how_to_run_it(pyz: Path) -> None:
     with zipfile.ZipFile(pyz) as archive:
-        stored = [info for info in archive.infolist() if not info.filename.startswith(("blobs/", "targets/"))]
+        stored = [
+            info for info in archive.infolist() if not info.filename.startswith(("blobs/", "licenses/", "targets/"))
+        ]
     assert {zipfile.ZIP_STORED} == {info.compress_type for info in stored}
     assert pyz.read_bytes().startswith(b"#!/usr/bin/env python3\n")
     assert os.access(pyz, os.X_OK)

@@ -7,11 +7,9 @@ import struct
 import zipfile
 from typing import TYPE_CHECKING
 
-import pytest
-
 from dispatcher.bootstrap import PURE
 from dispatcher.packaging import targets
-from tests.artifact.test_pythons import NEW, python
+from tests.artifact.conftest import every_python
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,9 +83,8 @@ def test_the_file_is_small_enough(release: Path) -> None:
     assert LIMIT_WITHOUT_MACOS > release.stat().st_size - saved
 
 
-@pytest.mark.parametrize("version", NEW)
-def test_the_demo_executes_under_every_python(gateway: Gateway, release: Path, version: str) -> None:
-    gateway.python = python(version)
+@every_python
+def test_the_demo_executes_under_every_python(gateway: Gateway, release: Path) -> None:
     for _ in ("first start", "later start"):
         done = gateway.run(release, "demo")
         assert (0, "") == (done.returncode, done.stderr)
