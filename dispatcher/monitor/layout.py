@@ -8,11 +8,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dispatcher.monitor import panel_agents, panel_pool, table
 from dispatcher.monitor.state import Panel, State
 
 SMALLEST = (40, 10)
 FOR_ALL = (72, 20)
 FOR_COLUMNS = (150, 30)
+LEFT_COLUMNS = 60
+"""Of agents and pool beside the other panels at least; what they do not need beyond is history's, for its URLs."""
+
+HISTORY_COLUMNS = 110
+"""Of history at least, where agents and pool need more than two fifths of the window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,8 @@ def _stacked(state: State, width: int, height: int) -> tuple[Area, ...]:
 
 def _columns(state: State, width: int, height: int) -> tuple[Area, ...]:
     """Agents and pool in the left column, stats and request beside each other at the right, history below them."""
-    left = min(width * 2 // 5, 90)
+    wanted = max(table.wanted(panel.columns(state.shown)) for panel in (panel_agents, panel_pool)) + 2
+    left = min(max(wanted, LEFT_COLUMNS), max(width * 2 // 5, width - HISTORY_COLUMNS))
     right = width - left
     agents = min(max(6, len(state.shown.agents) + 3), height // 3)
     top = 15 if height >= 40 else 12

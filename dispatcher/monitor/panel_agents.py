@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from dispatcher.monitor import numbers, panel_rows
+from dispatcher.monitor import needs, numbers, panel_rows, table
 from dispatcher.monitor.glyphs import mark
 from dispatcher.monitor.lines import EMPTY, Line, Span, line, span
 from dispatcher.monitor.state import Panel
@@ -13,12 +13,12 @@ from dispatcher.monitor.table import Column
 from dispatcher.monitor.text import cell_width, pad, safe_text
 
 if TYPE_CHECKING:
-    from dispatcher.monitor.model import Agent
+    from dispatcher.monitor.model import Agent, Model
     from dispatcher.monitor.state import State
 
 COLUMNS = (
     Column("", 1, 1, 0),
-    Column("agent", 8, 20, 0, grows=True),
+    Column("agent", 8, 24, 0, grows=True),
     Column("state", 9, 10, 1),
     Column("addr", 4, 4, 2, to_the_right=True),
     Column("busy", 4, 4, 4, to_the_right=True),
@@ -30,10 +30,18 @@ COLUMNS = (
 )
 
 
+def columns(model: Model) -> tuple[Column, ...]:
+    """Return the columns, as wide as the agents' names need."""
+    needed = needs.of(model)
+    return table.needing(COLUMNS, {"agent": needed.agent, "host": needed.host})
+
+
 def content(state: State, size: tuple[int, int]) -> list[Line]:
     """Draw the agents in `size` (columns, rows)."""
     empty = "no agent yet: run `dispatcher.pyz agent` on a gateway"
-    return panel_rows.content(state, Panel.AGENTS, COLUMNS, lambda agent: _cells(state, agent), size, empty)
+    return panel_rows.content(
+        state, Panel.AGENTS, columns(state.shown), lambda agent: _cells(state, agent), size, empty
+    )
 
 
 def notes(state: State) -> str:

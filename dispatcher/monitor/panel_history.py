@@ -5,33 +5,41 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from dispatcher.monitor import numbers, panel_rows
+from dispatcher.monitor import needs, numbers, panel_rows, table
 from dispatcher.monitor.glyphs import mark
 from dispatcher.monitor.lines import Line, Span, span
 from dispatcher.monitor.state import Panel
 from dispatcher.monitor.table import Column
 
 if TYPE_CHECKING:
-    from dispatcher.monitor.model import Record
+    from dispatcher.monitor.model import Model, Record
     from dispatcher.monitor.state import State
 
 COLUMNS = (
     Column("UTC", 8, 8, 1),
     Column("", 1, 1, 0),
-    Column("result", 9, 14, 0),
+    Column("result", 9, 18, 0),
     Column("took", 8, 8, 2, to_the_right=True),
-    Column("source address", 15, 24, 0, cuts_middle=True),
-    Column("agent", 8, 14, 3),
+    Column("source address", 15, 39, 0, cuts_middle=True),
+    Column("agent", 8, 24, 3),
     Column("method", 6, 7, 5),
     Column("URL", 12, 30, 4, grows=True),
     Column("size", 8, 8, 6, to_the_right=True),
 )
 
 
+def columns(model: Model) -> tuple[Column, ...]:
+    """Return the columns, as wide as this pool's names need; the URL has the rest."""
+    needed = needs.of(model)
+    return table.needing(COLUMNS, {"source address": needed.address, "agent": needed.agent, "result": needed.result})
+
+
 def content(state: State, size: tuple[int, int]) -> list[Line]:
     """Draw the executions in `size` (columns, rows)."""
     empty = "nothing was executed yet: c configures a request, e executes it"
-    return panel_rows.content(state, Panel.HISTORY, COLUMNS, lambda record: _cells(state, record), size, empty)
+    return panel_rows.content(
+        state, Panel.HISTORY, columns(state.shown), lambda record: _cells(state, record), size, empty
+    )
 
 
 def notes(state: State) -> str:

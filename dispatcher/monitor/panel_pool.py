@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from dispatcher.monitor import numbers, panel_rows
+from dispatcher.monitor import needs, numbers, panel_rows, table
 from dispatcher.monitor.glyphs import mark
 from dispatcher.monitor.lines import Line, Span, span
 from dispatcher.monitor.state import Panel
 from dispatcher.monitor.table import Column
 
 if TYPE_CHECKING:
-    from dispatcher.monitor.model import Exit
+    from dispatcher.monitor.model import Exit, Model
     from dispatcher.monitor.state import State
 
 COLUMNS = (
     Column("", 1, 1, 0),
-    Column("source address", 14, 26, 0, grows=True, cuts_middle=True),
-    Column("agent", 8, 16, 3),
+    Column("source address", 14, 39, 0, grows=True, cuts_middle=True),
+    Column("agent", 8, 24, 3),
     Column("", 1, 1, 2),
     Column("state", 10, 34, 2),
     Column("used", 4, 5, 4, to_the_right=True),
@@ -28,10 +28,16 @@ COLUMNS = (
 )
 
 
+def columns(model: Model) -> tuple[Column, ...]:
+    """Return the columns, as wide as this pool's names need."""
+    needed = needs.of(model)
+    return table.needing(COLUMNS, {"source address": needed.address, "agent": needed.agent, "state": needed.condition})
+
+
 def content(state: State, size: tuple[int, int]) -> list[Line]:
     """Draw the exits in `size` (columns, rows)."""
     empty = "no exit: no connected agent has a usable address"
-    return panel_rows.content(state, Panel.POOL, COLUMNS, lambda exit_: _cells(state, exit_), size, empty)
+    return panel_rows.content(state, Panel.POOL, columns(state.shown), lambda exit_: _cells(state, exit_), size, empty)
 
 
 def notes(state: State) -> str:

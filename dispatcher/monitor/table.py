@@ -1,13 +1,13 @@
 """A table in a given width: which columns have room, how wide each is, and the rows drawn. Pure.
 
 Columns go by priority: where the width is not enough for all, the least important goes first. Widths depend on the
-window alone and never on what is in the rows, so nothing jumps while numbers change.
+window and on the longest names, never on the rows in sight, so nothing jumps while numbers change.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from dispatcher.monitor.glyphs import Glyphs
 from dispatcher.monitor.lines import Line, Span, span
@@ -27,6 +27,19 @@ class Column:
     grows: bool = False
     to_the_right: bool = False
     cuts_middle: bool = False
+
+
+def needing(columns: Sequence[Column], cells: Mapping[str, int]) -> tuple[Column, ...]:
+    """Return the columns, those that are named here no wider than they need; a column that grows still may."""
+    return tuple(
+        replace(column, best=max(column.low, min(column.best, cells.get(column.title, column.best))))
+        for column in columns
+    )
+
+
+def wanted(columns: Sequence[Column]) -> int:
+    """Return how many cells the columns take where all are as wide as is good for them."""
+    return sum(column.best for column in columns) + len(columns) - 1
 
 
 def widths(columns: Sequence[Column], room: int) -> dict[int, int]:

@@ -1,4 +1,4 @@
-"""`table.py`: columns go by priority, and widths depend on the window alone."""
+"""`table.py`: columns go by priority, and widths depend on the window and on the longest names."""
 
 from __future__ import annotations
 
@@ -21,6 +21,12 @@ def test_the_least_important_column_goes_first() -> None:
 
 def test_what_is_left_goes_to_the_column_that_grows() -> None:
     assert {0: 8, 1: 10, 2: 80} == table.widths(COLUMNS, 100)
+
+
+def test_a_column_is_no_wider_than_it_needs_and_no_narrower_than_it_can_be() -> None:
+    needed = table.needing(COLUMNS, {"a": 6, "b": 1, "c": 99})
+    assert [6, 5, 5] == [column.best for column in needed]
+    assert 18 == table.wanted(needed)
 
 
 @given(st.integers(38, 250))
