@@ -70,6 +70,8 @@ class AgentSettings:
     include_ula: bool
     allow_target: tuple[str, ...]
     deny_target: tuple[str, ...]
+    min_speed: int
+    min_speed_time: float
     max_addresses: int
     max_concurrency: int
     max_queue: int

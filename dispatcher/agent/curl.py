@@ -25,6 +25,7 @@ from dispatcher.agent.driver import Driver
 from dispatcher.agent.guard import TargetGuard
 from dispatcher.agent.lanes import Lane, Lanes
 from dispatcher.agent.sockets import OpenedSocket, SourceSockets, free_to_bind
+from dispatcher.agent.speed import MIN_SPEED, MIN_SPEED_SECONDS, SpeedWatch
 from dispatcher.agent.target import ExecutionError
 from dispatcher.agent.transfer import Ending, Transfer
 from dispatcher.errors import FailureKind
@@ -48,10 +49,11 @@ class SourceBoundClient(CurlAsyncHTTPClient):
     `max_idle_seconds` after the last transfer; under traffic libcurl closes them itself, within two minutes.
     `is_routed` says of a source (canonical text) whether only a local route makes it this machine's; just such a one
     is bound with IPV6_FREEBIND, since with it a source that has left would bind too, and its requests would hang.
-    `guard` says which targets may be asked; None refuses what it refuses by default.
+    `guard` says which targets may be asked; None refuses what it refuses by default. A transfer that moves fewer than
+    `min_speed` bytes a second over `min_speed_seconds` ends, see `SpeedWatch`.
     """
 
-    def initialize(  # type: ignore[override]  # the options are ours; Tornado's do not apply
+    def initialize(  # type: ignore[override]  # noqa: PLR0913 - the options are ours; Tornado's do not apply
         self,
         *,
         ca_file: str | None = None,
@@ -59,6 +61,8 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         max_idle_seconds: int = MAX_IDLE_SECONDS,
         is_routed: Callable[[str], bool] | None = None,
         guard: TargetGuard | None = None,
+        min_speed: int = MIN_SPEED,
+        min_speed_seconds: float = MIN_SPEED_SECONDS,
     ) -> None:
         """Make the client without any handle: each is made when one more is needed than before."""
         self._guard = guard or TargetGuard()
@@ -69,6 +73,7 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         self._active: dict[pycurl.Curl, Lane] = {}
         self._lanes = Lanes()
         self._sockets = SourceSockets()
+        self._speed = SpeedWatch(min_speed, min_speed_seconds, self._transfers, self._end_slow)
         self._idle_timer: asyncio.TimerHandle | None = None
         super().initialize(max_clients=0)
         if self._timeout is not None:
@@ -105,6 +110,7 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         transfer.lane = lane
         self._active[lane.handle] = lane
         self._multi.add_handle(lane.handle)
+        self._speed.wake()
         return transfer
 
     def stop(self, transfer: Transfer) -> Ending:
@@ -133,6 +139,7 @@ class SourceBoundClient(CurlAsyncHTTPClient):
             transfer.done.cancel()
         if self._idle_timer is not None:
             self._idle_timer.cancel()
+        self._speed.close()
         self._driver.close()
         self._lanes.close()
         super().close()
@@ -202,6 +209,15 @@ class SourceBoundClient(CurlAsyncHTTPClient):
             self._begin_anew(lane, transfer)
             return
         ending = self._end(lane, transfer, errno, message)
+        if not transfer.done.done():
+            transfer.done.set_result(ending)
+
+    def _transfers(self) -> list[Transfer]:
+        return [_transfer_of(lane) for lane in self._active.values()]
+
+    def _end_slow(self, transfer: Transfer) -> None:
+        transfer.too_slow = True
+        ending = self.stop(transfer)
         if not transfer.done.done():
             transfer.done.set_result(ending)
 

@@ -69,6 +69,8 @@ def failure_of(ending: Ending, transfer: Transfer) -> Failure:
     """Say in one sentence why a transfer failed, and whose fault it is."""
     if transfer.refusal is not None:
         return Failure.of(FailureKind.BLOCKED_TARGET, transfer.refusal)
+    if transfer.too_slow:
+        return _too_slow(ending, transfer)
     if transfer.resent:
         detail = f"{transfer.hop.target.place} closed a kept connection before it answered; nothing was sent again"
         return Failure.of(FailureKind.RESET, detail)
@@ -93,6 +95,12 @@ def timeout(phase: str, place: str) -> Failure:
     """Say that the time was up, and in which phase."""
     detail = f"the time was up in phase {phase}, while {_DOING[phase]} {place}".rstrip()
     return Failure.of(FailureKind.TIMEOUT, detail, _SLOW.get(phase))
+
+
+def _too_slow(ending: Ending, transfer: Transfer) -> Failure:
+    doing = f"{_DOING[ending.phase]} {transfer.hop.target.place}"
+    detail = f"the speed fell below the agent's --min-speed in phase {ending.phase}, while {doing}"
+    return Failure.of(FailureKind.TIMEOUT, detail)
 
 
 def _kind(ending: Ending) -> FailureKind:

@@ -45,6 +45,16 @@ def read(handle: Any, transfer: Transfer, errno: int | None, message: str) -> En
     )
 
 
+def moved_bytes(transfer: Transfer) -> int | None:
+    """Return how many bytes have gone either way so far; None while neither a request nor an answer is on its way."""
+    if transfer.lane is None or transfer.seen_source is None:
+        return None
+    getinfo = transfer.lane.handle.getinfo
+    if not transfer.header_lines and getinfo(pycurl.POSTTRANSFER_TIME_T):
+        return None  # all is sent, and the target thinks
+    return int(getinfo(pycurl.SIZE_DOWNLOAD_T) + getinfo(pycurl.HEADER_SIZE) + getinfo(pycurl.SIZE_UPLOAD_T))
+
+
 def _marks(getinfo: Any) -> tuple[int, ...]:
     """The moments at which all phases but the last ended, in microseconds; 0 for one that was not reached."""
     return (

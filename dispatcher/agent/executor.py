@@ -18,6 +18,7 @@ from dispatcher.agent.hop import Hop, canonical_source, first_hop, next_hop
 from dispatcher.agent.resolver import ask_for_ipv4
 from dispatcher.agent.response import MalformedResponseError, Response, UnfinishedResponseError, parse_response
 from dispatcher.agent.run import InterruptedRunError, Interruption, Run
+from dispatcher.agent.speed import MIN_SPEED, MIN_SPEED_SECONDS
 from dispatcher.agent.target import ExecutionError
 from dispatcher.agent.transfer import Ending, Transfer, same_address
 from dispatcher.errors import Failure, FailureKind, Party
@@ -43,7 +44,8 @@ class Executor:
     `max_concurrency` transfers at a time, then `max_queue` executions in order, then `overloaded` at once.
     `max_connections` and `max_idle_seconds` bound the kept connections, and `is_routed` knows the sources that no
     interface has, see `SourceBoundClient`. `ca_file` holds the trusted certificates; None finds the machine's own.
-    `guard` says which targets may be asked; None refuses what it refuses by default.
+    `guard` says which targets may be asked; None refuses what it refuses by default. Below `min_speed` bytes a second
+    over `min_speed_seconds` a transfer ends as `timeout`; 0 sets no limit.
     """
 
     client_class = SourceBoundClient
@@ -58,6 +60,8 @@ class Executor:
         ca_file: str | None = None,
         is_routed: Callable[[str], bool] | None = None,
         guard: TargetGuard | None = None,
+        min_speed: int = MIN_SPEED,
+        min_speed_seconds: float = MIN_SPEED_SECONDS,
     ) -> None:
         self._guard = guard or TargetGuard()
         self._loop = asyncio.get_running_loop()
@@ -73,6 +77,8 @@ class Executor:
             max_idle_seconds=max_idle_seconds,
             is_routed=is_routed,
             guard=self._guard,
+            min_speed=min_speed,
+            min_speed_seconds=min_speed_seconds,
         )
 
     @property

@@ -50,6 +50,8 @@ async def _run(settings: AgentSettings, access: Access) -> int:
         max_queue=settings.max_queue,
         is_routed=watcher.is_routed,
         guard=guard,
+        min_speed=settings.min_speed,
+        min_speed_seconds=settings.min_speed_time,
     )
     worker = Worker(executor)
     worker.watcher = watcher

@@ -64,12 +64,14 @@ class Transfer:
         "hop",
         "lane",
         "open_errno",
+        "pace",
         "resent",
         "seen_source",
         "size",
         "source",
         "stale",
         "started",
+        "too_slow",
     )
 
     def __init__(self, hop: Hop, source: str, done: asyncio.Future[Ending]) -> None:
@@ -84,6 +86,8 @@ class Transfer:
         self.cut = False
         self.blocked: str | None = None
         self.open_errno = 0
+        self.pace: tuple[float, int] | None = None
+        self.too_slow = False
         self.resent = False
         self.stale = False
         self.seen_source: str | None = None
