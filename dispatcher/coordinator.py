@@ -21,6 +21,7 @@ from dispatcher.actors.pool import IpPool
 from dispatcher.actors.registry import AgentRegistry
 from dispatcher.errors import DispatcherError, ExitStatus
 from dispatcher.executions import Executions, Limits
+from dispatcher.idempotency import IdempotencyKeys
 from dispatcher.lifecycle import Stop, settle_memory, watch_loop
 from dispatcher.redaction import Redactor
 from dispatcher.tls import reload
@@ -157,6 +158,7 @@ async def _make_services(settings: CoordinatorSettings, actors: _Actors) -> Serv
         history_reader=actors.history_reader,
         config=actors.config,
         executions=executions,
+        keys=IdempotencyKeys(actors.history),
         configured=Configured(await ask(actors.config, ReadRequest())),
         feed=feed,
         rate=rate,

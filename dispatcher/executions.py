@@ -104,8 +104,10 @@ class Executions:
         """Whether new executions are refused for good."""
         return self._is_draining
 
-    def start(self, request: RequestSpec) -> asyncio.Task[Record]:
+    def start(self, request: RequestSpec, *, key: str | None = None) -> asyncio.Task[Record]:
         """Begin an execution, or put it last in the queue, where its time passes already.
+
+        `key` is the `Idempotency-Key` that was claimed for it; its record is tied to it where anything was sent.
 
         Raises:
             NotAcceptedError: it was not begun. The task itself may raise `StoreUnavailableError` or `AbandonedError`
@@ -120,7 +122,7 @@ class Executions:
                 f"{self.in_flight} executions are in flight and {self.queued} wait, as many as this coordinator takes"
             )
             raise OverloadedError(full) from error
-        task = asyncio.get_running_loop().create_task(self._run(request, slot))
+        task = asyncio.get_running_loop().create_task(self._run(request, slot, key))
         self._tasks[task] = slot
         task.add_done_callback(self._forget)
         return task
@@ -151,7 +153,7 @@ class Executions:
         """Try whether history can be written: None, or why not."""
         return await self._recorder.check()
 
-    async def _run(self, request: RequestSpec, slot: asyncio.Future[None]) -> Record:
+    async def _run(self, request: RequestSpec, slot: asyncio.Future[None], key: str | None) -> Record:
         identifier, started_at, begun = self._make_id(), time.time(), time.monotonic()
         waited_ms = await _wait_for(slot, request.timeout)
         if slot.cancelled():
@@ -172,6 +174,7 @@ class Executions:
             finished_at=started_at + (time.monotonic() - begun),
             redactor=self._redactor,
             attempts=attempts if request.retries else (),
+            idempotency_key=key if any(attempt.may_have_been_sent for attempt in attempts) else None,
         )
         await self._recorder.commit(record)
         self._on_finished(record)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dispatcher.actors.messages import Outcome, RecordRow
+from dispatcher.errors import FailureKind
 from dispatcher.timestamps import rfc3339
 from dispatcher.wire.messages import PHASES
 
@@ -37,12 +38,18 @@ class Attempt:
     result: Result
     started_at: float
 
+    @property
+    def may_have_been_sent(self) -> bool:
+        """Whether the target may have got the request: there was an exit, and its agent was not full."""
+        return self.exit_used is not None and self.result.error_kind is not FailureKind.OVERLOADED
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
     """One finished execution. Times are seconds since 1970; `result` is None where no agent was reached.
 
     `result` has neither its headers nor its reason: they are in `response_headers` and `failure`, without secrets.
+    `idempotency_key` is the caller's, where something may have been sent under it; it is not told.
     `attempts` is what JSON holds of them, all of them where retries were asked for, the last one included.
     """
 
@@ -57,6 +64,7 @@ class Record:
     started_at: float
     finished_at: float
     attempts: tuple[JsonObject, ...] = ()
+    idempotency_key: str | None = None
 
     @property
     def body(self) -> bytes:
@@ -113,6 +121,7 @@ class Record:
             finished_at_ms=round(self.finished_at * 1000),
             total_ms=response.timings.get("total") if response is not None else None,
             record=self.to_json_bytes(max_body_bytes),
+            idempotency_key=self.idempotency_key,
         )
 
 
@@ -128,6 +137,7 @@ def make_record(  # noqa: PLR0913 (a record has that many parts, and this is whe
     finished_at: float,
     redactor: Redactor,
     attempts: Sequence[Attempt] = (),
+    idempotency_key: str | None = None,
 ) -> Record:
     """Make the record of one execution, without its secrets. `exit_used` is (agent id, source address)."""
     described = tuple(_attempt_json(attempt, request, redactor) for attempt in attempts)
@@ -153,6 +163,7 @@ def make_record(  # noqa: PLR0913 (a record has that many parts, and this is whe
         started_at=started_at,
         finished_at=finished_at,
         attempts=described,
+        idempotency_key=idempotency_key,
     )
 
 

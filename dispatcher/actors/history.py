@@ -11,12 +11,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from dispatcher.actors import history_tables
+from dispatcher.actors import history_keys, history_tables
 from dispatcher.actors.database import Database
 from dispatcher.actors.errors import RecordKnownError, StoreError
 from dispatcher.actors.history_tables import PRUNE_AHEAD, Retention
 from dispatcher.actors.history_totals import Totals
-from dispatcher.actors.messages import AppendRecord, CheckStore, ReadTotals
+from dispatcher.actors.messages import AppendRecord, CheckStore, ClaimKey, KeyClaim, ReadTotals, ReleaseKey
 from dispatcher.actors.thread_actor import BatchingActor, Request
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ PRUNE_AT_START_SECONDS = 1.0
 class HistoryLog(BatchingActor):
     """Commits records, counts them, and keeps as many as retention says.
 
-    Takes `AppendRecord`, `ReadTotals` and `CheckStore`. In one batch appends go first.
+    Takes `AppendRecord`, `ReadTotals`, `CheckStore`, `ClaimKey` and `ReleaseKey`. In one batch appends go first.
     """
 
     def __init__(
@@ -54,6 +54,8 @@ class HistoryLog(BatchingActor):
         with self._database.first_reading():
             self._totals = Totals.load(self._database.connection)
             self._prune_at_start()
+            with self._database.transaction() as connection:
+                history_keys.drop_lost(connection)
 
     def on_batch(self, requests: Sequence[Request]) -> None:
         """Commit all appends in one transaction, answer them, then see to the rest."""
@@ -72,6 +74,10 @@ class HistoryLog(BatchingActor):
                 return self._totals.describe()
             case CheckStore():
                 return self._check()
+            case ClaimKey():
+                return self._claim(message)
+            case ReleaseKey():
+                return self._release(message.key)
             case _:
                 return super().on_receive(message)
 
@@ -108,6 +114,15 @@ class HistoryLog(BatchingActor):
             history_tables.prune(connection, self._retention, self._clock(), len(requests) + PRUNE_AHEAD)
         self._totals.merge(counted)
         return known
+
+    def _claim(self, asked: ClaimKey) -> KeyClaim:
+        oldest_ms = history_tables.oldest_kept_ms(self._retention.max_age, self._clock())
+        with self._database.transaction() as connection:
+            return history_keys.claim(connection, asked.key, asked.digest, oldest_ms)
+
+    def _release(self, key: str) -> None:
+        with self._database.transaction() as connection:
+            history_keys.release(connection, key)
 
     def _check(self) -> str | None:
         try:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from dispatcher.actors import history_keys
+
 if TYPE_CHECKING:
     import sqlite3
 
@@ -63,6 +65,7 @@ MIGRATIONS: tuple[Migration, ...] = (
         "CREATE TABLE longest (id INTEGER PRIMARY KEY, ms REAL NOT NULL)",
         "CREATE TABLE probe (id INTEGER PRIMARY KEY, at INTEGER NOT NULL)",
     ),
+    history_keys.MIGRATION,
 )
 
 _INSERT_ROW = """INSERT INTO record (id, outcome, agent_id, source_ip, status, error, finished_at, size)
@@ -96,6 +99,8 @@ def insert(connection: sqlite3.Connection, row: RecordRow) -> bool:
     connection.execute("INSERT INTO content VALUES (?, ?)", (cursor.lastrowid, row.record))
     connection.execute(_INSERT_MINUTE, (row.finished_at_ms // MINUTE_MS, cursor.lastrowid))
     connection.execute("UPDATE kept SET records = records + 1, bytes = bytes + ?", (size,))
+    if row.idempotency_key is not None:
+        history_keys.tie(connection, row.idempotency_key, cursor.lastrowid)
     return True
 
 

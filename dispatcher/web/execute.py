@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dispatcher import executions
 from dispatcher.recorder import UnrecordedError
-from dispatcher.web import record_writer
+from dispatcher.web import idempotent, record_writer
 from dispatcher.web.base import BaseHandler
 from dispatcher.web.configured import SCHEMA, to_spec
 from dispatcher.web.operations import Operation
@@ -33,13 +33,14 @@ class ExecuteHandler(BaseHandler):
     """`GET` and `POST /api/execute`."""
 
     operations = {
-        "GET": Operation("Execute the configured request once", {200: RecordSchema}, problems=_PROBLEMS),
+        "GET": Operation("Execute the configured request once", {200: RecordSchema}, problems=(400, *_PROBLEMS)),
         "POST": Operation(
             "Execute the configured request once, with other fields for this time",
             {200: RecordSchema},
             body=RequestSchema,
             body_is_required=False,
             problems=(400, *_PROBLEMS, 413, 415, 422),
+            header_parameters={idempotent.HEADER: idempotent.DESCRIPTION},
         ),
     }
 
@@ -58,30 +59,47 @@ class ExecuteHandler(BaseHandler):
         """
         if self.request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
             raise Problem(403, "cross_origin", "a page of another site may not execute requests here")
+        idempotent.refuse_key(self)
         spec = self.services.configured.spec
         if spec is None:
             raise _not_configured()
         await self._execute_and_answer(spec)
 
     async def post(self) -> None:
-        """Execute the configured request with what the body overrides."""
+        """Execute the configured request with what the body overrides; with a key, once."""
+        key = idempotent.key_of(self)
         overrides = await self.apart(lambda: self.json_body(if_empty={}))
         if self.services.configured.stored is None and "url" not in overrides:
             raise _not_configured()
         stored = self.services.configured.body_size
         merged = self.services.configured.merged(overrides)
-        await self._execute_and_answer(await self.apart(lambda: to_spec(self.load(SCHEMA, merged)), stored=stored))
+        spec = await self.apart(lambda: to_spec(self.load(SCHEMA, merged)), stored=stored)
+        if key is not None and (known := await idempotent.claim(self, key, spec)) is not None:
+            idempotent.replay(self, known)
+        else:
+            await self._execute_and_answer(spec, key)
 
-    async def _execute_and_answer(self, spec: RequestSpec) -> None:
+    async def _execute_and_answer(self, spec: RequestSpec, key: str | None = None) -> None:
         try:
+            self._task = self._start(spec, key)
             # Shielded: when the caller goes away, the execution still ends and is recorded.
-            self._task = self.services.executions.start(spec)
             record = await asyncio.shield(self._task)
         except executions.NotAcceptedError as error:
             raise Problem(503, _NOT_ACCEPTED[type(error)], str(error)) from error
         except UnrecordedError as error:
             raise Problem(503, "unrecorded", str(error), execution=record_writer.in_problem(error.record)) from error
         await self._answer(record)
+
+    def _start(self, spec: RequestSpec, key: str | None) -> asyncio.Task[Record]:
+        if key is None:
+            return self.services.executions.start(spec)
+        try:
+            task = self.services.executions.start(spec, key=key)
+        except executions.NotAcceptedError:
+            self.services.keys.release(key)
+            raise
+        self.services.keys.hold(key, task)
+        return task
 
     async def _answer(self, record: Record) -> None:
         if record.failure is None:

@@ -26,7 +26,7 @@ PROBLEM_MEANINGS = {
     400: "malformed",
     403: "the target is blocked, or a page of another site asks",
     404: "not found",
-    409: "nothing is configured, or the id is in use",
+    409: "nothing is configured, or the id or the key is in use",
     413: "the body is too large",
     415: "the body is not JSON",
     422: "not valid",
@@ -89,6 +89,10 @@ def _operation(operation: Operation) -> dict[str, Any]:
     parameters: list[dict[str, Any]] = [
         {"in": "path", "name": name, "description": meaning, "required": True, "schema": {"type": "string"}}
         for name, meaning in operation.path_parameters.items()
+    ]
+    parameters += [
+        {"in": "header", "name": name, "description": meaning, "schema": {"type": "string"}}
+        for name, meaning in operation.header_parameters.items()
     ]
     if operation.query is not None:
         parameters.append({"in": "query", "schema": operation.query})

@@ -23,4 +23,5 @@ class Operation:
     query: type[marshmallow.Schema] | None = None
     problems: tuple[int, ...] = ()
     path_parameters: dict[str, str] = field(default_factory=dict)
+    header_parameters: dict[str, str] = field(default_factory=dict)
     media_type: str = ""

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pykka import ActorRef
 
     from dispatcher.executions import Executions
+    from dispatcher.idempotency import IdempotencyKeys
     from dispatcher.web.configured import Configured
     from dispatcher.web.monitor_feed import MonitorFeed
     from dispatcher.web.stats import RateMeter
@@ -63,6 +64,7 @@ class Services:
     history_reader: ActorRef[Any]
     config: ActorRef[Any]
     executions: Executions
+    keys: IdempotencyKeys
     configured: Configured
     feed: MonitorFeed
     rate: RateMeter

@@ -1,10 +1,14 @@
-"""Retries as the target sees them: another address each time, and no request that nobody asked for."""
+"""What is sent again as the target sees it: another address each time, and no request that nobody asked for."""
 
 from __future__ import annotations
 
+import json
+import signal
+import socket
 from typing import TYPE_CHECKING
 
 from tests.integration.conftest import SOURCES
+from tests.support.cluster import wait_for_requests
 
 if TYPE_CHECKING:
     from tests.support.cluster import Cluster
@@ -39,3 +43,32 @@ def test_a_target_that_gives_no_answer_is_asked_again_from_other_addresses_only_
     assert (200, 1) == (answered.status, len(answered.record["attempts"]))
     assert 7 == len(target.requests)
     assert 7 == sum(known["leased"] for known in client.pool().values())
+
+
+def test_a_key_whose_coordinator_was_killed_is_refused_after_the_restart_and_one_with_a_record_replayed(
+    cluster: Cluster, target: Echo
+) -> None:
+    coordinator = cluster.coordinator()
+    cluster.agent("agent-01", SOURCES[:2]).expect("the coordinator closed the link")
+    client = cluster.client
+    client.wait_for_exits(2)
+    client.configure(target.url())
+    first = client.call("POST", "/api/execute", {}, headers={"Idempotency-Key": "done"})
+    slow = {"url": target.url("/fault/hang")}
+    body = json.dumps(slow).encode()
+    with socket.create_connection(("127.0.0.1", cluster.port)) as caller:
+        caller.sendall(
+            b"POST /api/execute HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            b"Idempotency-Key: lost\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+        )
+        wait_for_requests(target, 2)
+    coordinator.signal(signal.SIGKILL)
+    coordinator.wait()
+
+    cluster.coordinator(port=cluster.port)
+    client = cluster.client
+    again = client.call("POST", "/api/execute", {}, headers={"Idempotency-Key": "done"})
+    assert (first.json, "true") == (again.json, again.headers["Idempotent-Replayed"])
+    lost = client.call("POST", "/api/execute", slow, headers={"Idempotency-Key": "lost"})
+    assert (409, "urn:http-dispatcher:problem:idempotency_key_lost") == (lost.status, lost.json["type"])
+    assert 2 == len(target.requests)

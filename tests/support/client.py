@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import time
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -73,13 +74,13 @@ class Client:
         """Wait for the calls that are under way."""
         self._threads.shutdown(cancel_futures=True)
 
-    def call(self, method: str, path: str, content: Any = None) -> Answer:
+    def call(self, method: str, path: str, content: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
         """Call an endpoint."""
         begun_at = time.monotonic()
         connection = http.client.HTTPConnection(*self._place, timeout=CALL_SECONDS)
-        headers = {} if content is None else {"Content-Type": "application/json"}
+        lines = ({} if content is None else {"Content-Type": "application/json"}) | dict(headers or {})
         try:
-            connection.request(method, path, None if content is None else json.dumps(content), headers)
+            connection.request(method, path, None if content is None else json.dumps(content), lines)
             response = connection.getresponse()
             content_read = response.read()
             return Answer(response.status, response.headers, content_read, begun_at, time.monotonic())

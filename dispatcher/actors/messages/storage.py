@@ -17,6 +17,7 @@ class RecordRow:
 
     `finished_at_ms` is milliseconds since 1970 in UTC; `total_ms` is the record's `timings.total`, None where nothing
     was sent; `record` is the JSON of the record, UTF-8, its body already cut to what history keeps.
+    `idempotency_key` is the key that was claimed for it, if it has one.
     """
 
     id: str
@@ -28,6 +29,7 @@ class RecordRow:
     finished_at_ms: int
     total_ms: float | None
     record: bytes
+    idempotency_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,33 @@ class AppendRecord(Message[None]):
     """Commit a record; the answer comes after the commit. Raises `StoreError` where it could not be written."""
 
     row: RecordRow
+
+
+@dataclass(frozen=True, slots=True)
+class KeyClaim:
+    """Who has an `Idempotency-Key`: whoever asked (`is_new`), or an earlier execution of the payload with `digest`.
+
+    `record` is that execution's record as JSON, None where it left none (yet).
+    """
+
+    is_new: bool
+    digest: bytes
+    record: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimKey(Message[KeyClaim]):
+    """Claim an `Idempotency-Key` for the payload with this digest; the answer comes after the commit."""
+
+    key: str
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseKey(Message[None]):
+    """Forget a claimed key under which nothing was sent."""
+
+    key: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ CONTRACT: dict[tuple[str, str], tuple[str, str, str]] = {
     ("DELETE", "/api/agents/{agent_id}"): ("204", "404", ""),
     ("POST", "/api/config/request"): ("200", BODY_PROBLEMS, f"{REQUEST} revision"),
     ("GET", "/api/config/request"): ("200", "404", f"{REQUEST} revision"),
-    ("GET", "/api/execute"): ("200", EXECUTE_PROBLEMS, RECORD),
+    ("GET", "/api/execute"): ("200", f"400 {EXECUTE_PROBLEMS}", RECORD),
     ("POST", "/api/execute"): ("200", f"{EXECUTE_PROBLEMS} {BODY_PROBLEMS}", RECORD),
     ("GET", "/api/pool/status"): ("200", "", "size available next exits"),
     ("GET", "/api/stats"): (
