@@ -89,6 +89,8 @@ def _items(head: bytes) -> list[dict[str, Any]]:
         raise WireError("a frame whose messages are not JSON") from error
     if not isinstance(items, list) or any(not isinstance(i, dict) or not isinstance(i.get("t"), str) for i in items):
         raise WireError("a frame whose messages are not objects with a tag")
+    if len(items) > limits.MAX_MESSAGES:
+        raise WireError(f"a frame of {len(items)} messages, more than {limits.MAX_MESSAGES}")
     return items
 
 

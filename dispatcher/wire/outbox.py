@@ -116,7 +116,7 @@ class Outbox:
         messages: list[Message] = []
         encoded: list[bytes] = []
         size = 0
-        while self._small:
+        while self._small and len(messages) < limits.MAX_MESSAGES - 1:  # one place is for a chunk
             number, message = next(iter(self._small.items()))
             written = codec.message_json(message)
             size += len(written) + len(codec.body_of(message))

@@ -129,6 +129,13 @@ def test_a_frame_at_the_bound_is_read_and_one_past_it_is_not() -> None:
         codec.decode(codec.encode([wire.BodyChunk("x", bytes(room + 1))]), ALL_MESSAGES)
 
 
+def test_a_frame_of_too_many_messages_is_refused() -> None:
+    most = [wire.Cancel(str(number)) for number in range(limits.MAX_MESSAGES)]
+    assert most == codec.decode(codec.encode(most), ALL_MESSAGES)
+    with pytest.raises(WireError, match=f"a frame of {limits.MAX_MESSAGES + 1} messages"):
+        codec.decode(codec.encode([*most, wire.Cancel("x")]), ALL_MESSAGES)
+
+
 def test_the_largest_result_there_can_be_fits_a_frame() -> None:
     result = worst_result(bytes(limits.CHUNK_BYTES))
     encoded = codec.encode([result])

@@ -253,3 +253,17 @@ def test_taking_all_back_costs_a_step_for_each_however_many_wait(size: int) -> N
         return steps
 
     assert compared(400) < 5 * compared(100)
+
+
+def test_no_frame_has_more_messages_than_the_peer_takes() -> None:
+    outbox = Outbox()
+    for number in range(2 * limits.MAX_MESSAGES):
+        outbox.put(wire.Cancel(str(number)))
+    outbox.put(
+        wire.Execute("large", "::1", "POST", "http://x/", 1.0, has_body=True, body=bytes(2 * limits.CHUNK_BYTES))
+    )
+    sizes = []
+    while (frame := outbox.next_frame()) is not None:
+        sizes.append(len(codec.decode(frame, wire.FROM_COORDINATOR)))
+    assert limits.MAX_MESSAGES == max(sizes)
+    assert 2 * limits.MAX_MESSAGES < sum(sizes)
