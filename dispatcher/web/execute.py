@@ -13,7 +13,7 @@ from dispatcher.web.configured import SCHEMA, to_spec
 from dispatcher.web.operations import Operation
 from dispatcher.web.problems import Problem
 from dispatcher.web.representations import RecordSchema
-from dispatcher.web.schemas import RequestSchema
+from dispatcher.web.schemas import OverridesSchema
 
 if TYPE_CHECKING:
     from dispatcher.record import Record
@@ -37,7 +37,7 @@ class ExecuteHandler(BaseHandler):
         "POST": Operation(
             "Execute the configured request once, with other fields for this time",
             {200: RecordSchema},
-            body=RequestSchema,
+            body=OverridesSchema,
             body_is_required=False,
             problems=(400, *_PROBLEMS, 413, 415, 422),
             header_parameters={idempotent.HEADER: idempotent.DESCRIPTION},

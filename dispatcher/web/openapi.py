@@ -9,11 +9,13 @@ from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import fields
 
+from dispatcher.checks import TOKEN, AddressField
 from dispatcher.web import problems
 from dispatcher.web.base import BaseHandler
 from dispatcher.web.operations import Operation
 from dispatcher.web.representations import DocumentSchema, ProblemSchema
-from dispatcher.web.schemas import Headers, Timestamp
+from dispatcher.web.schemas import Headers, Method, Timestamp, Url
+from dispatcher.wire import limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,11 +74,27 @@ def _schema_name(schema: Any) -> str:
     return name.removesuffix("Schema")
 
 
+_NAME = {"type": "string", "pattern": f"^{TOKEN.pattern}$"}
+_VALUE = {"type": "string", "pattern": "^[\\u0001-\\t\\u000b\\u000c\\u000e-\\u00ff]*$"}
+_PAIR = {"type": "array", "items": _VALUE, "minItems": 2, "maxItems": 2}
+_HEADERS = {
+    "anyOf": [
+        {"type": "object", "propertyNames": _NAME, "additionalProperties": _VALUE, "maxProperties": limits.MAX_HEADERS},
+        {"type": "array", "items": _PAIR, "maxItems": limits.MAX_HEADERS},
+    ]
+}
+
+
 def _own_fields(_converter: Any, field: marshmallow.fields.Field[Any], **_: Any) -> dict[str, Any]:
     match field:
         case Headers():
-            pairs = {"type": "array", "items": {"type": "array", "items": {"type": "string"}}}
-            return {"anyOf": [{"type": "object", "additionalProperties": {"type": "string"}}, pairs]}
+            return _HEADERS
+        case Method():
+            return {"pattern": f"^{TOKEN.pattern}$", "maxLength": limits.MAX_METHOD_CHARS}
+        case Url():
+            return {"maxLength": limits.MAX_URL_CHARS}
+        case AddressField():
+            return {"format": "ipv6"}
         case Timestamp():
             return {"type": "string"}
         case fields.Dict() if field.value_field is None:

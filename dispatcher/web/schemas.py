@@ -27,6 +27,7 @@ _STANDARD_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"
 _FRAMING_HEADERS = frozenset(("content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"))
 _BAD_IN_VALUE = re.compile(r"[\x00\r\n]")
 _BAD_IN_URL = re.compile(r"[\x00-\x20\x7f\\]")
+_BASE64 = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 _CURSOR = re.compile(r"[0-9a-z]{1,12}")
 """Twelve digits to the base of 36 stay below SQLite's 2**63."""
 
@@ -153,11 +154,13 @@ class RequestSchema(Schema):
     method = Method(load_default="GET")
     headers = Headers(load_default=list)
     body = fields.String(load_default=None, allow_none=True, validate=_encodable)
-    body_base64 = fields.String(load_default=None, allow_none=True, validate=_base64)
+    body_base64 = fields.String(
+        load_default=None, allow_none=True, validate=_base64, metadata={"pattern": _BASE64, "contentEncoding": "base64"}
+    )
     timeout = StrictFloat(
         load_default=defaults.DEFAULT_TIMEOUT_SECONDS,
         validate=validate.Range(0, limits.MAX_TIMEOUT_SECONDS, min_inclusive=False),
-        metadata={"description": "seconds for waiting, transfer and retries together"},
+        metadata={"exclusiveMinimum": 0, "description": "seconds for waiting, transfer and retries together"},
     )
     follow_redirects = StrictBoolean(load_default=False)
     max_redirects = fields.Integer(
@@ -188,6 +191,12 @@ class RequestSchema(Schema):
             raise ValidationError("HTTP/3 needs an https URL.", "http_version")
         if data["retries"] and not defaults.is_repeatable(data["method"], (name for name, _ in data["headers"])):
             raise ValidationError(_NOT_REPEATABLE, "retries")
+
+
+class OverridesSchema(RequestSchema):
+    """What one execution may have other than the configured request: any of its fields. For the document alone."""
+
+    url = Url(metadata={"format": "uri", "description": "http or https"})
 
 
 class RegisterSchema(Schema):
