@@ -141,7 +141,8 @@ class AgentConnection(LoopActor):
 
     def _close(self, closed: LinkClosed) -> None:
         if closed.link is self._link:
-            level = logging.INFO if self._state is AgentState.DRAINING else logging.WARNING
+            is_expected = closed.is_orderly or self._state is AgentState.DRAINING
+            level = logging.INFO if is_expected else logging.WARNING
             logger.log(level, "agent %s gone: %s", self._agent_id, closed.reason)
             self._lose_link(closed.reason, closed.unsent)
             self._go_to(AgentState.LOST)
@@ -279,7 +280,8 @@ class AgentConnection(LoopActor):
             addresses=tuple(self._addresses.values()),
             in_flight=len(self._in_flight),
             completed=self._counts[Outcome.COMPLETED],
-            failed=self._counts[Outcome.FAILED] + self._counts[Outcome.UNKNOWN],
+            failed=self._counts[Outcome.FAILED],
+            unknown=self._counts[Outcome.UNKNOWN],
         )
 
 

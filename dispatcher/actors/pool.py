@@ -157,6 +157,7 @@ class IpPool(LoopActor):
             in_flight=known.in_flight,
             leased=known.leased,
             completed=known.ended[Outcome.COMPLETED],
-            failed=known.ended[Outcome.FAILED] + known.ended[Outcome.UNKNOWN],
+            failed=known.ended[Outcome.FAILED],
+            unknown=known.ended[Outcome.UNKNOWN],
             last_used_at=known.last_used_at,
         )

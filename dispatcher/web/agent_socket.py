@@ -60,6 +60,7 @@ class AgentSocket(WebSocketHandler):
         self._heartbeat = Heartbeat(self.ping, interval=services.ping_interval, timeout=services.ping_timeout)
         self._tasks: list[asyncio.Task[None]] = []
         self._is_closing = False
+        self._is_orderly = False
         self._ended = "the link was closed"
 
     # What Tornado calls
@@ -121,7 +122,7 @@ class AgentSocket(WebSocketHandler):
         if self._connection is not None:
             reason: str | None = self.close_reason
             unsent = self._channel.outbox.unsent()
-            tell_or_drop(self._connection, LinkClosed(self, reason or self._ended, unsent))
+            tell_or_drop(self._connection, LinkClosed(self, reason or self._ended, unsent, self._is_orderly))
 
     # What the agent says
 
@@ -190,7 +191,7 @@ class AgentSocket(WebSocketHandler):
 
     async def _say_goodbye(self, refusal: messages.Refused | None) -> None:
         if refusal is None:
-            self._ended = "the coordinator shuts down"
+            self._ended, self._is_orderly = "the coordinator shuts down", True
             self.close(_CLOSE_GOING_AWAY, "the coordinator shuts down")
             return
         self._ended = str(refusal.code)

@@ -148,6 +148,7 @@ def agent_json(agent: AgentStatus) -> dict[str, Any]:
         "in_flight": agent.in_flight,
         "completed": agent.completed,
         "failed": agent.failed,
+        "unknown": agent.unknown,
     }
 
 

@@ -33,7 +33,9 @@ class ExecuteHandler(BaseHandler):
     """`GET` and `POST /api/execute`."""
 
     operations = {
-        "GET": Operation("Execute the configured request once", {200: RecordSchema}, problems=(400, *_PROBLEMS)),
+        "GET": Operation(
+            "Execute the configured request once", {200: RecordSchema}, problems=(400, *_PROBLEMS), is_safe=False
+        ),
         "POST": Operation(
             "Execute the configured request once, with other fields for this time",
             {200: RecordSchema},

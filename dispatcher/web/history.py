@@ -10,6 +10,7 @@ from typing import Any
 from dispatcher.actors.errors import StoreError
 from dispatcher.actors.loop_actor import ask
 from dispatcher.actors.messages import HistoryFilter, Outcome, ReadHistory, ReadRecord
+from dispatcher.web import cursors, problems
 from dispatcher.web.base import BaseHandler
 from dispatcher.web.operations import Operation
 from dispatcher.web.problems import Problem
@@ -17,7 +18,6 @@ from dispatcher.web.representations import HistorySchema, RecordSchema
 from dispatcher.web.schemas import HistoryQuerySchema
 
 _QUERY = HistoryQuerySchema()
-_CURSOR_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _WRITE_BYTES = 1024 * 1024
 """How much of a page goes to the socket before the loop has its turn."""
 
@@ -32,16 +32,18 @@ class HistoryHandler(BaseHandler):
     async def get(self) -> None:
         """Read a page of history."""
         asked = self.query(_QUERY)
-        before = None if asked["cursor"] is None else int(asked["cursor"], 36)
+        where = _filter(asked)
         try:
-            page = await ask(
-                self.services.history_reader, ReadHistory(limit=asked["limit"], before=before, where=_filter(asked))
-            )
+            before = None if asked["cursor"] is None else cursors.decode(asked["cursor"], where)
+            page = await ask(self.services.history_reader, ReadHistory(asked["limit"], before, where))
+        except cursors.CursorError as error:
+            raise problems.invalid({"cursor": [str(error)]}) from error
         except StoreError as error:
             raise Problem(503, "store_unavailable", str(error)) from error
-        await self._write_page(page.records, page.next_cursor)
+        following = "null" if page.next_cursor is None else f'"{cursors.encode(page.next_cursor, where)}"'
+        await self._write_page(page.records, following)
 
-    async def _write_page(self, records: tuple[bytes, ...], next_cursor: int | None) -> None:
+    async def _write_page(self, records: tuple[bytes, ...], following: str) -> None:
         self.set_header("Content-Type", "application/json")
         separator, waiting = b'{"items":[', 0
         for record in records:
@@ -53,8 +55,7 @@ class HistoryHandler(BaseHandler):
                 waiting = 0
         if not records:
             self.write(separator)
-        cursor = "null" if next_cursor is None else f'"{_base36(next_cursor)}"'
-        self.write(f'],"next":{cursor}}}')
+        self.write(f'],"next":{following}}}')
 
 
 class HistoryRecordHandler(BaseHandler):
@@ -90,11 +91,3 @@ def _filter(asked: dict[str, Any]) -> HistoryFilter:
         since_ms=asked["since"],
         until_ms=asked["until"],
     )
-
-
-def _base36(number: int) -> str:
-    digits = ""
-    while number:
-        number, digit = divmod(number, 36)
-        digits = _CURSOR_DIGITS[digit] + digits
-    return digits or "0"

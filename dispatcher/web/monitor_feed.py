@@ -17,9 +17,10 @@ import pykka
 
 from dispatcher.actors.errors import StoreError
 from dispatcher.actors.loop_actor import ask
-from dispatcher.actors.messages import ReadHistory
+from dispatcher.actors.messages import HistoryFilter, ReadHistory
 from dispatcher.record import dump
 from dispatcher.redaction import Redactor
+from dispatcher.web import cursors
 from dispatcher.web.monitor_changes import Told, encoded_list, encoded_object
 from dispatcher.web.monitor_summary import RateSeries, kept_summaries, record_summary
 from dispatcher.web.own_time import OwnTime
@@ -44,7 +45,6 @@ which history has."""
 SNAPSHOT_EXECUTIONS = 100
 """Records in a snapshot; `older` is the cursor with which `/api/history` goes on."""
 
-_CURSOR_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _EXPECTED = (StoreError, TimeoutError, pykka.ActorDeadError)
 
 
@@ -140,7 +140,7 @@ class MonitorFeed:
             return encoded_object({"type": b'"snapshot"', **parts, "executions": b"[]", "older": b"null"})
         # On another thread, because bodies are read past: 100 records may be 6 MB of JSON.
         records = await asyncio.to_thread(kept_summaries, page.records)
-        older = b"null" if page.next_cursor is None else dump(_base36(page.next_cursor))
+        older = b"null" if page.next_cursor is None else dump(cursors.encode(page.next_cursor, HistoryFilter()))
         executions = b"[" + b",".join(records) + b"]"
         return encoded_object({"type": b'"snapshot"', **parts, "executions": executions, "older": older})
 
@@ -148,11 +148,3 @@ class MonitorFeed:
 def rest(took: float, own: float) -> float:
     """Return the pause in seconds after a tick that took so long, `own` of it on the loop and not waiting."""
     return max(TICK_SECONDS - took, REST_FACTOR * own)
-
-
-def _base36(number: int) -> str:
-    digits = ""
-    while number:
-        number, digit = divmod(number, 36)
-        digits = _CURSOR_DIGITS[digit] + digits
-    return digits or "0"

@@ -12,7 +12,7 @@ from marshmallow import fields
 from dispatcher.checks import TOKEN, AddressField
 from dispatcher.web import problems
 from dispatcher.web.base import BaseHandler
-from dispatcher.web.operations import Operation
+from dispatcher.web.operations import Operation, with_head
 from dispatcher.web.representations import DocumentSchema, ProblemSchema
 from dispatcher.web.schemas import Headers, Method, Timestamp, Url
 from dispatcher.wire import limits
@@ -63,7 +63,7 @@ def describe(routes: Iterable[tuple[str, type[BaseHandler]]], version: str) -> d
     assert plugin.converter is not None
     plugin.converter.add_attribute_function(_own_fields)  # type: ignore[no-untyped-call]  # apispec leaves it untyped
     for pattern, handler in routes:
-        operations = {verb.lower(): _operation(operation) for verb, operation in handler.operations.items()}
+        operations = {verb.lower(): _operation(operation) for verb, operation in with_head(handler.operations).items()}
         spec.path(path=_PATTERNS.sub(r"{\1}", pattern), operations=operations)
     spec.path(path=MONITOR_PATH, operations={"get": _MONITOR})
     return spec.to_dict()
@@ -137,4 +137,6 @@ def _responses(operation: Operation) -> dict[str, Any]:
             "description": PROBLEM_MEANINGS[status],
             "content": {problems.CONTENT_TYPE: {"schema": ProblemSchema}},
         }
+    if not operation.has_content:
+        found = {status: {"description": each["description"]} for status, each in found.items()}
     return found

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import marshmallow
 
 
@@ -13,7 +15,8 @@ if TYPE_CHECKING:
 class Operation:
     """One verb of one path. `responses` are its successes by status (None: no JSON), `problems` its errors.
 
-    `media_type` is what a success without JSON is, with 200; empty where it has no content.
+    `media_type` is what a success without JSON is, with 200; empty where it has no content. A GET that is not
+    `is_safe` does something, and so cannot be asked for as HEAD. Without `has_content` no answer has a body.
     """
 
     summary: str
@@ -25,3 +28,14 @@ class Operation:
     path_parameters: dict[str, str] = field(default_factory=dict)
     header_parameters: dict[str, str] = field(default_factory=dict)
     media_type: str = ""
+    is_safe: bool = True
+    has_content: bool = True
+
+
+def with_head(operations: Mapping[str, Operation]) -> dict[str, Operation]:
+    """Return all verbs that a path takes: with HEAD wherever there is a GET that changes nothing (RFC 9110, 9.1)."""
+    found = dict(operations)
+    get = operations.get("GET")
+    if get is not None and get.is_safe:
+        found["HEAD"] = replace(get, summary=f"{get.summary}: the headers alone", has_content=False)
+    return found

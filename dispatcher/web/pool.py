@@ -52,6 +52,7 @@ def exit_json(status: ExitStatus) -> dict[str, Any]:
         "leased": status.leased,
         "completed": status.completed,
         "failed": status.failed,
+        "unknown": status.unknown,
         "last_used_at": optional_rfc3339(status.last_used_at),
     }
     return content if status.reason is None else {**content, "reason": status.reason}

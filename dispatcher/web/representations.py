@@ -54,6 +54,7 @@ class AgentSchema(Schema):
     in_flight = fields.Integer(required=True)
     completed = fields.Integer(required=True)
     failed = fields.Integer(required=True)
+    unknown = fields.Integer(required=True)  # type: ignore[assignment]  # a field, not the schema's attribute
 
 
 class AgentsSchema(Schema):
@@ -167,6 +168,7 @@ class ExitSchema(Schema):
     leased = fields.Integer(required=True)
     completed = fields.Integer(required=True)
     failed = fields.Integer(required=True)
+    unknown = fields.Integer(required=True)  # type: ignore[assignment]  # a field, not the schema's attribute
     last_used_at = _timestamp(nullable=True)
 
 

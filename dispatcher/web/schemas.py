@@ -20,6 +20,7 @@ from dispatcher import request as defaults
 from dispatcher.actors.messages import Outcome
 from dispatcher.checks import AGENT_ID, TOKEN, AddressField, WholeField, matching
 from dispatcher.errors import FailureKind
+from dispatcher.web import cursors
 from dispatcher.wire import limits
 from dispatcher.wire.messages import HttpVersion
 
@@ -28,8 +29,6 @@ _FRAMING_HEADERS = frozenset(("content-length", "transfer-encoding", "connection
 _BAD_IN_VALUE = re.compile(r"[\x00\r\n]")
 _BAD_IN_URL = re.compile(r"[\x00-\x20\x7f\\]")
 _BASE64 = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
-_CURSOR = re.compile(r"[0-9a-z]{1,12}")
-"""Twelve digits to the base of 36 stay below SQLite's 2**63."""
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,20})?([Zz]|[+-]\d\d:\d\d)?", re.ASCII)
 
@@ -245,8 +244,8 @@ class HistoryQuerySchema(Schema):
     limit = WholeField(load_default=HISTORY_PAGE_DEFAULT, validate=validate.Range(1, HISTORY_PAGE_MAX))
     cursor = fields.String(
         load_default=_nothing,
-        validate=matching(_CURSOR, "Not a cursor that a page of history gave."),
-        metadata={"description": "`next` of the page before", "pattern": f"^{_CURSOR.pattern}$"},
+        validate=matching(cursors.PATTERN, cursors.NO_CURSOR),
+        metadata={"description": "`next` of the page before", "pattern": f"^{cursors.PATTERN.pattern}$"},
     )
     agent_id = fields.String(load_default=_nothing, validate=validate.Length(1, 64))
     source_ip = AddressField(load_default=_nothing)

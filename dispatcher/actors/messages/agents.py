@@ -47,11 +47,15 @@ class LinkOpened(Message[None]):
 
 @dataclass(frozen=True, slots=True)
 class LinkClosed(Message[None]):
-    """The link is gone. `unsent` are the ids of executions that never left the coordinator."""
+    """The link is gone. `unsent` are the ids of executions that never left the coordinator.
+
+    `is_orderly` where the coordinator itself ended it, to shut down.
+    """
 
     link: Link
     reason: str
     unsent: frozenset[str] = frozenset()
+    is_orderly: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,7 @@ class AgentStatus:
     in_flight: int
     completed: int
     failed: int
+    unknown: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,7 @@ class ExitStatus:
     leased: int
     completed: int
     failed: int
+    unknown: int
     last_used_at: float | None
 
 

@@ -408,7 +408,7 @@ def test_a_result_after_the_deadline_is_for_nobody() -> None:
         await (await agent.run(execute(timeout=0.0)))
         agent.say(answer())
         status = await agent.describe()
-        assert (0, 0, 1) == (status.in_flight, status.completed, status.failed)
+        assert (0, 0, 0, 1) == (status.in_flight, status.completed, status.failed, status.unknown)
 
     on_agent(test)
 
@@ -421,7 +421,7 @@ def test_a_deadline_that_passes_after_the_result_changes_nothing() -> None:
         assert isinstance(await answered, Ended)
         await late
         assert ["y"] == agent.link.withdrawn
-        assert (1, 1) == ((await agent.describe()).completed, (await agent.describe()).failed)
+        assert (1, 1) == ((await agent.describe()).completed, (await agent.describe()).unknown)
 
     on_agent(test)
 
@@ -603,6 +603,19 @@ def test_what_waits_when_a_removed_agent_stops_is_answered_that_it_is_gone() -> 
     on_agent(test)
 
 
+@pytest.mark.parametrize(("is_orderly", "level"), [(False, logging.WARNING), (True, logging.INFO)])
+def test_a_link_that_the_coordinator_ends_to_shut_down_is_no_warning(
+    caplog: pytest.LogCaptureFixture, is_orderly: bool, level: int
+) -> None:
+    async def test(agent: Agent) -> None:
+        agent.ref.tell(LinkClosed(agent.link, "so it was", is_orderly=is_orderly))
+        await turns()
+
+    caplog.set_level(logging.INFO)
+    on_agent(test)
+    assert level == next(record.levelno for record in caplog.records if "gone: so it was" in record.getMessage())
+
+
 def test_links_that_come_and_go_are_logged_by_agent(caplog: pytest.LogCaptureFixture) -> None:
     async def test(agent: Agent) -> None:
         agent.close()
@@ -718,8 +731,8 @@ class AnyOrder(RuleBasedStateMachine):
             status = self.loop.run_until_complete(self.agent.describe())
             assert len(self.running) == status.in_flight
             ended = [end for end in self.ends.values() if isinstance(end, Ended)]
-            assert len(ended) == status.completed + status.failed
-            assert sum(end.outcome is Outcome.COMPLETED for end in ended) == status.completed
+            counts = [sum(end.outcome is outcome for end in ended) for outcome in Outcome]
+            assert counts == [status.completed, status.failed, status.unknown]
         else:
             assert {} == self.running
 

@@ -25,6 +25,7 @@ AGENT = [
     "in_flight",
     "completed",
     "failed",
+    "unknown",
 ]
 
 

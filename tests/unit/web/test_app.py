@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 
 import pytest
 
 from dispatcher.web.app import REST_ROUTES
-from tests.support.api import Served
+from tests.support.api import Served, raw_request
+from tests.support.scripted_agent import WAIT
 
 METHODS = ("GET", "POST", "DELETE", "PUT", "PATCH", "HEAD", "OPTIONS", "TRACE", "FOO")
 
 ALLOWED = {
     "/api/agents/register": "POST",
-    "/api/agents": "GET",
+    "/api/agents": "GET, HEAD",
     "/api/agents/agent-01": "DELETE",
-    "/api/config/request": "GET, POST",
+    "/api/config/request": "GET, HEAD, POST",
     "/api/execute": "GET, POST",
-    "/api/pool/status": "GET",
-    "/api/stats": "GET",
-    "/api/history": "GET",
-    "/api/history/1": "GET",
-    "/api/openapi.json": "GET",
-    "/livez": "GET",
-    "/readyz": "GET",
-    "/dispatcher.pyz": "GET",
+    "/api/pool/status": "GET, HEAD",
+    "/api/stats": "GET, HEAD",
+    "/api/history": "GET, HEAD",
+    "/api/history/1": "GET, HEAD",
+    "/api/openapi.json": "GET, HEAD",
+    "/livez": "GET, HEAD",
+    "/readyz": "GET, HEAD",
+    "/dispatcher.pyz": "GET, HEAD",
 }
 WRONG = [
     (method, path) for method, path in itertools.product(METHODS, ALLOWED) if method not in ALLOWED[path].split(", ")
@@ -128,3 +130,41 @@ def test_no_answer_may_be_stored_by_a_cache(shared: Served, path: str) -> None:
     reply = shared.call("GET", path)
     assert "no-store" == reply.headers["cache-control"]
     assert "etag" not in reply.headers
+
+
+async def all_that_comes(port: int, requests: bytes) -> bytes:
+    """Send requests on one connection and return all answers as they came."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(requests)
+    answers = await asyncio.wait_for(reader.read(), WAIT)
+    writer.close()
+    return answers
+
+
+SAFE = [path for path, methods in ALLOWED.items() if "HEAD" in methods]
+
+
+@pytest.mark.parametrize("path", [*SAFE, "/api/history?limit=1", "/api/history?limit=0"])
+def test_head_answers_as_get_without_the_body_and_leaves_the_connection_in_order(shared: Served, path: str) -> None:
+    expected = shared.call("GET", path)
+    reply = shared.call("HEAD", path)
+    assert (expected.status, b"") == (reply.status, reply.body)
+    assert expected.headers["content-type"] == reply.headers["content-type"]
+    if "content-length" in reply.headers and path != "/api/stats":  # whose figures grow meanwhile
+        assert expected.headers["content-length"] == reply.headers["content-length"]
+    head = raw_request("HEAD", path, headers={"Connection": "keep-alive"})
+    both = shared.run(all_that_comes(shared.running.port, head + raw_request("GET", "/livez")))
+    _, first, second = both.split(b"HTTP/1.1 ")
+    assert first.endswith(b"\r\n\r\n")
+    assert second.startswith(b"200 OK")
+
+
+def test_head_never_executes(api: Served) -> None:
+    api.agent()
+    reply = api.call("HEAD", "/api/execute")
+    assert (405, "GET, POST") == (reply.status, reply.headers["allow"])
+    assert [] == api.call("GET", "/api/history").json["items"]
+
+
+def test_head_of_what_is_not_there_gets_404(shared: Served) -> None:
+    assert [404, 404] == [shared.call("HEAD", path).status for path in ("/api/nothing", "/api/history/nothing")]

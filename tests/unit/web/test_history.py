@@ -180,9 +180,33 @@ def test_an_empty_query_is_none(filled: Served, query: str) -> None:
     assert 30 == len(filled.call("GET", f"{PATH}?{query}").json["items"])
 
 
-@pytest.mark.parametrize("cursor", ["0", "1", "zzzzzzzzzzzz"])
-def test_a_cursor_that_no_page_gave_harms_nothing(filled: Served, cursor: str) -> None:
-    assert len(get(filled, cursor=cursor)["items"]) in (0, 30)
+def refused_cursor(api: Served, **query: object) -> bool:
+    """Say whether a page is refused for its cursor alone."""
+    reply = api.call("GET", f"{PATH}?{urlencode(query)}")
+    return (422, ["/cursor"]) == (reply.status, reply.pointers)
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_a_cursor_goes_on_only_under_the_filters_that_it_was_given_under(filled: Served, name: str) -> None:
+    one = {name: FILTERS[name][0]}
+    plain, filtered = get(filled, limit=1)["next"], get(filled, limit=1, **one)["next"]
+    assert refused_cursor(filled, cursor=plain, **one)
+    assert refused_cursor(filled, cursor=filtered)
+    for other in FILTERS.keys() - {name}:
+        assert refused_cursor(filled, cursor=filtered, **one, **{other: FILTERS[other][0]})
+
+
+def test_a_cursor_goes_on_with_another_limit_and_another_way_to_write_a_filter(filled: Served) -> None:
+    first = get(filled, limit=1, source_ip="2001:db8::2", since="2026-01-01T00:00:00Z")
+    again = get(filled, limit=2, source_ip="[2001:DB8:0::2]", since="2026-01-01T01:00:00+01:00", cursor=first["next"])
+    assert 2 == len(again["items"])
+
+
+def test_a_cursor_of_another_place_is_found_out(filled: Served) -> None:
+    place, _, digest = get(filled, limit=1)["next"].partition("-")
+    assert refused_cursor(filled, cursor=f"{place}0-{digest}")
+    changed = ("0" if digest[0] != "0" else "1") + digest[1:]
+    assert refused_cursor(filled, cursor=f"{place}-{changed}")
 
 
 @pytest.mark.parametrize("identifier", ["r999", "R001", "r001%20", "%27%20OR%201=1--", "*"])

@@ -46,9 +46,9 @@ OWN = [("GET", "/api/openapi.json"), ("GET", "/dispatcher.pyz")]
 """What is served beside the contract's table."""
 
 MEMBERS = {
-    "Agent": "agent_id hostname version state connected_at addresses in_flight completed failed",
+    "Agent": "agent_id hostname version state connected_at addresses in_flight completed failed unknown",
     "Address": "address state reason",
-    "Exit": "agent_id address state reason in_flight leased completed failed last_used_at",
+    "Exit": "agent_id address state reason in_flight leased completed failed unknown last_used_at",
     "NextExit": "agent_id address",
     "ExecutionCount": "total completed failed unknown in_flight",
     "AgentCount": "registered connected draining lost",
@@ -116,7 +116,16 @@ def test_every_route_of_the_contract_is_in_it_with_its_statuses_and_members(
 
 def test_nothing_is_in_it_that_the_contract_does_not_name(document: dict[str, Any]) -> None:
     described = {(verb.upper(), path) for path, verbs in document["paths"].items() for verb in verbs}
-    assert {*CONTRACT, *OWN} == described
+    gets = {path for verb, path in (*CONTRACT, *OWN) if verb == "GET"} - {"/api/execute", "/ws/monitor"}
+    assert {*CONTRACT, *OWN, *(("HEAD", path) for path in gets)} == described
+
+
+def test_head_is_described_like_get_without_a_body(document: dict[str, Any]) -> None:
+    for verbs in document["paths"].values():
+        if "head" in verbs:
+            assert list(verbs["get"]["responses"]) == list(verbs["head"]["responses"])
+            assert verbs["get"].get("parameters") == verbs["head"].get("parameters")
+            assert [] == [each for each in verbs["head"]["responses"].values() if "content" in each]
 
 
 def test_the_file_is_in_it_as_bytes(document: dict[str, Any]) -> None:
@@ -147,10 +156,11 @@ def test_history_has_its_parameters(document: dict[str, Any]) -> None:
 def test_every_problem_is_a_problem(document: dict[str, Any]) -> None:
     for path, verbs in document["paths"].items():
         success = "application/octet-stream" if path == "/dispatcher.pyz" else "application/json"
-        for operation in verbs.values():
+        for verb, operation in verbs.items():
             for status, response in operation["responses"].items():
                 expected = {"application/problem+json"} if status >= "400" else {success}
-                assert set(response.get("content", expected)) == expected
+                if verb != "head":
+                    assert set(response.get("content", expected)) == expected
                 assert response["description"]
 
 
