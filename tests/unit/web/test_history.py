@@ -202,6 +202,11 @@ def test_a_cursor_goes_on_with_another_limit_and_another_way_to_write_a_filter(f
     assert 2 == len(again["items"])
 
 
+@pytest.mark.parametrize("cursor", ["1-00000000", "zzzzzzzzzzzz-ffffffff"])
+def test_a_cursor_that_was_made_up_is_found_out(filled: Served, cursor: str) -> None:
+    assert refused_cursor(filled, cursor=cursor)
+
+
 def test_a_cursor_of_another_place_is_found_out(filled: Served) -> None:
     place, _, digest = get(filled, limit=1)["next"].partition("-")
     assert refused_cursor(filled, cursor=f"{place}0-{digest}")
