@@ -27,7 +27,7 @@ Headers = tuple[tuple[str, str], ...]
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _BAD_IN_VALUE = re.compile(r"[\x00\r\n]")
-_OF_AN_ORIGIN = frozenset({"authorization", "cookie", "proxy-authorization", "host"})
+_OF_AN_ORIGIN = frozenset({"authorization", "cookie", "proxy-authorization", "x-api-key", "host"})
 _OF_A_BODY = frozenset(
     {"content-type", "content-length", "content-encoding", "content-language", "transfer-encoding", "expect"}
 )
@@ -118,7 +118,8 @@ def next_hop(hop: Hop, response: Response) -> Hop | None:
     """Say where a response redirects to; None where it is final.
 
     301 and 302 make a GET of a POST, 303 of everything but HEAD; the body and its headers go. What belongs to the
-    origin (Authorization, Cookie, Host, userinfo) goes when scheme, host or port change. Other headers stay.
+    origin (Authorization, Proxy-Authorization, Cookie, X-Api-Key, Host, userinfo) goes when scheme, host or port
+    change. Other headers stay.
 
     Raises:
         ExecutionError: the place is none that can be asked.

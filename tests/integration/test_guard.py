@@ -197,6 +197,22 @@ def test_a_kept_connection_is_judged_again_before_each_request() -> None:
     run(test())
 
 
+def test_credentials_do_not_leave_their_origin_with_a_redirect() -> None:
+    secrets = ("Authorization", "Proxy-Authorization", "Cookie", "X-Api-Key")
+
+    async def test() -> None:
+        async with Echo(TARGET) as first, Echo(TARGET) as other, guarded(TARGET) as made:
+            for target, expected in ((first, [True] * 4), (other, [False] * 4)):
+                url = first.url(f"/redirect-to?url={target.url('/there')}").replace("//[", "//me:pw@[", 1)
+                headers = (*((name, "s3cret") for name in secrets[1:]), ("X-Kept", "k"))
+                result = await made.execute(execution(url, source=SOURCE, headers=headers, follow_redirects=True))
+                seen = target.requests[-1]
+                assert ("/there", "k", 200) == (seen.path, seen.header("X-Kept"), result.status)
+                assert expected == [seen.header(name) is not None for name in secrets]
+
+    run(test())
+
+
 def test_http_3_is_guarded_too() -> None:
     async def test() -> None:
         async with guarded() as made:

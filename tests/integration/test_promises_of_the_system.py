@@ -164,6 +164,7 @@ class Test9SecretsStayOut:
         cluster.agent("agent-01", SOURCES[:2], "--log-level", "DEBUG")
         client = cluster.client
         client.wait_for_exits(2)
+        program = cluster.start("monitor", "monitor", "--coordinator-url", cluster.url, "--json")
         secret_url = target.url("/status/204").replace("http://", f"http://user:{SECRET}@")
         names = ("Authorization", "Cookie", "Proxy-Authorization", "X-Api-Key", "x-tenant")
         client.configure(secret_url, headers=[[name, f"Bearer {SECRET}"] for name in names])
@@ -176,6 +177,8 @@ class Test9SecretsStayOut:
                 await asyncio.wrap_future(client.begin(url=secret_url.replace("/status/204", "/fault/reset")))
             )
             answers.append(await asyncio.wrap_future(client.begin(url=f"http://user:{SECRET}@nowhere.test/")))
+            answers.append(await asyncio.wrap_future(client.begin(url=target.url("/cookie-back"))))
+            assert [["Set-Cookie", "[redacted]"]] == answers[-1].record["response"]["headers"][:1]
             while not all(any(answer.record["id"] in str(each) for each in heard) for answer in answers):
                 heard.append(await monitor.read_message())
             monitor.close()
@@ -184,6 +187,8 @@ class Test9SecretsStayOut:
 
         bounded(test())
         assert SECRET in str(target.requests[0].headers)
+        program.wait_for_line(str(client.history()[0]["id"]))
+        assert 0 == program.end()
         history = json.dumps(client.history())
         assert "[redacted]" in history
         assert SECRET not in history

@@ -73,6 +73,10 @@ async def _cookies(request: Request, writer: asyncio.StreamWriter, _: str) -> No
     await respond(writer, request, headers=cookies)
 
 
+async def _cookie_back(request: Request, writer: asyncio.StreamWriter, _: str) -> None:
+    await respond(writer, request, headers=(("Set-Cookie", request.header("Cookie") or ""),))
+
+
 async def _informational(request: Request, writer: asyncio.StreamWriter, _: str) -> None:
     writer.write(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
     await respond(writer, request, b"final", reason="Fine by me")
@@ -105,6 +109,7 @@ PAGES: dict[str, Page] = {
     "redirect-to": _redirect_to,
     "headers": _headers,
     "cookies": _cookies,
+    "cookie-back": _cookie_back,
     "informational": _informational,
     "trailers": _trailers,
     "http10": _http10,

@@ -14,7 +14,14 @@ from dispatcher.wire.messages import HttpVersion
 from tests.support.executing import execution
 
 URL = "http://a.test/start"
-SECRETS = (("Authorization", "a"), ("cookie", "c"), ("Host", "h"), ("X-Key", "k"))
+SECRETS = (
+    ("Authorization", "a"),
+    ("Proxy-Authorization", "p"),
+    ("cookie", "c"),
+    ("X-API-Key", "x"),
+    ("Host", "h"),
+    ("X-Key", "k"),
+)
 
 
 @pytest.mark.parametrize(
