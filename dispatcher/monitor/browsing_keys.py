@@ -7,7 +7,19 @@ from dataclasses import replace
 
 from dispatcher.monitor import browse, layout
 from dispatcher.monitor.events import Execute, ReadOlder, ReadRecord, ReadRequest, Refresh
-from dispatcher.monitor.state import Browsing, Confirm, Detail, FilterPrompt, Help, Panel, State, look, order, say
+from dispatcher.monitor.state import (
+    REFRESHING,
+    Browsing,
+    Confirm,
+    Detail,
+    FilterPrompt,
+    Help,
+    Panel,
+    State,
+    look,
+    order,
+    say,
+)
 
 EXECUTIONS_AT_ONCE = 16
 """How many executions `e` has under way at most: a key that got stuck must not empty the pool."""
@@ -138,13 +150,13 @@ def _remove(state: State) -> State:
 
 def _escape(state: State) -> State:
     if state.looks.filter:
-        return look(state, filter="", cursor=None)
+        return look(replace(state, message=None), filter="", cursor=None)
     return replace(state, is_zoomed=False, message=None)
 
 
 _ACTIONS: dict[str, Callable[[State], State]] = {
     "q": lambda state: replace(state, has_ended=True),
-    "r": lambda state: order(say(replace(state, paused=None), "refreshing"), Refresh()),
+    "r": lambda state: order(say(replace(state, paused=None), REFRESHING), Refresh()),
     "e": _execute,
     "o": _open_last,
     "c": _configure,

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from dispatcher.monitor.glyphs import Glyphs
 from dispatcher.monitor.lines import EMPTY, Line, Span, fitted, line, span, width_of
 
+SHORTEST_NAME = 14
+"""Cells of a panel's name that its notes leave to it."""
+
 
 def framed(  # noqa: PLR0913 (what a box is made of)
     title: str, notes: str, content: Sequence[Line], size: tuple[int, int], glyphs: Glyphs, *, has_focus: bool
@@ -22,10 +25,12 @@ def framed(  # noqa: PLR0913 (what a box is made of)
 
 def _top(title: str, notes: str, width: int, glyphs: Glyphs, style: str) -> Line:
     marker = glyphs.here if style == "focus" else ""
-    head = line(
-        span(f"{marker}{title} ", "title" if style == "focus" else ""), span(f"{notes} " if notes else "", "dim")
-    )
     room = width - 4
+    told = span(f" {notes} " if notes else " ", "dim")
+    # Where both have no room the name gives way, down to a few letters: the notes say what is not in sight.
+    name = line(span(f"{marker}{title}", "title" if style == "focus" else ""))
+    name = fitted(name, min(width_of(name), max(SHORTEST_NAME, room - width_of((told,)))), glyphs.ellipsis)
+    head = (*name, told)
     head = fitted(head, min(room, width_of(head)), glyphs.ellipsis)
     rule = glyphs.horizontal * (width - 3 - width_of(head))
     left = Span(f"{glyphs.corners[0]}{glyphs.horizontal}", style)

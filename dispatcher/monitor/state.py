@@ -23,6 +23,10 @@ MESSAGE_SECONDS = 8.0
 """How long a message stays in the last row; a failure stays until the next key."""
 
 
+REFRESHING = "refreshing"
+"""Said until a snapshot comes, or there is nobody to give one."""
+
+
 class Panel(StrEnum):
     """The panels in the order of Tab."""
 

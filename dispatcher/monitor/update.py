@@ -16,12 +16,14 @@ from dispatcher.monitor.events import (
     KeyPressed,
     LinkDown,
     LinkUp,
+    ReadRecord,
     Resized,
     TextPasted,
     TimePassed,
     Told,
 )
-from dispatcher.monitor.state import Link, State
+from dispatcher.monitor.model import Json
+from dispatcher.monitor.state import REFRESHING, Detail, Link, State, order
 
 
 def update(state: State, event: Event) -> State:
@@ -32,8 +34,7 @@ def update(state: State, event: Event) -> State:
         case TextPasted():
             return pressing.paste(state, event.text)
         case Told():
-            link = replace(state.link, heard=state.now)
-            return replace(state, model=take_in(state.model, event.message), link=link)
+            return _take_in(state, event.message)
         case TimePassed():
             return _pass_time(state, event.now)
         case Resized():
@@ -41,7 +42,7 @@ def update(state: State, event: Event) -> State:
         case Answered():
             return answers.answer(state, event)
         case LinkUp():
-            return replace(state, link=Link(is_up=True, since=state.now, heard=state.now))
+            return _gain_link(state)
         case LinkDown():
             return _lose_link(state, event.reason)
         case Ended():
@@ -55,6 +56,27 @@ def _pass_time(state: State, now: float) -> State:
     return replace(state, now=now, message=message)
 
 
+def _take_in(state: State, message: Json) -> State:
+    if message.get("type") == "snapshot":
+        state = _refreshed(state)
+    return replace(state, model=take_in(state.model, message), link=replace(state.link, heard=state.now))
+
+
+def _refreshed(state: State) -> State:
+    is_said = state.message is not None and state.message.text == REFRESHING
+    return replace(state, message=None) if is_said else state
+
+
+def _gain_link(state: State) -> State:
+    state = replace(state, link=Link(is_up=True, since=state.now, heard=state.now))
+    detail = state.overlay
+    if isinstance(detail, Detail) and detail.record is not None and detail.whole is None:
+        # It was opened while there was nobody to ask for the rest of it.
+        return order(replace(state, overlay=replace(detail, problem="")), ReadRecord(detail.record.id))
+    return state
+
+
 def _lose_link(state: State, reason: str) -> State:
+    state = _refreshed(state)
     since = state.now if state.link.is_up or not state.link.since else state.link.since
     return replace(state, link=Link(is_up=False, since=since, heard=state.link.heard, reason=reason))

@@ -328,11 +328,13 @@ def test_where_the_locale_is_not_utf_8_the_screen_is_ascii(shared: Cluster) -> N
 
 
 @pytest.mark.parametrize("kind", ["dumb", "nobody-knows-it"])
-def test_a_terminal_that_cannot_place_text_gets_lines(shared: Cluster, kind: str) -> None:
+def test_a_terminal_that_cannot_place_text_gets_lines(steered: Cluster, kind: str) -> None:
     with Tmux(200, 20, TERM=kind) as terminal:
-        terminal.type(f"{' '.join(dispatcher_command())} monitor --coordinator-url {shared.url}")
+        terminal.type(f"{' '.join(dispatcher_command())} monitor --coordinator-url {steered.url}")
         terminal.keys("Enter")
-        terminal.wait_for('"by_status":{"200":3}', '"type":"change"')
+        terminal.wait_for('"by_status":{"200":3}')
+        steered.client.execute()
+        terminal.wait_for('"type":"change"', '"by_status":{"200":4}')
         terminal.keys("C-c")
         terminal.wait_for(PROMPT)
         assert "0" == terminal.told("alternate_on")

@@ -251,6 +251,13 @@ def test_the_title_counts_matches_in_every_panel_with_rows() -> None:
     assert "2 Pool 16 of 48 /agent-02" in text(pressed(told(focus=Panel.POOL), "/", *"agent-02", "enter"))
 
 
+def test_a_long_name_leaves_room_for_what_says_that_there_is_more() -> None:
+    long = record(99, id="01a2070f-20fc-7000-869b-79d97b52d258")
+    state = pressed(after(told(), Told(snapshot(executions=[long]))), "enter")
+    opened = after(state, Answered(ReadRecord(long["id"]), 200, long))
+    assert "Execution 01a2070f-20fc… 1-6 of 28 " in text(opened, (40, 10)).splitlines()[1]
+
+
 def test_the_outcome_of_an_execution_leaves_room_for_the_keys() -> None:
     last = text(after(pressed(told(), "e"), Answered(Execute(), 200, record(200))), (120, 35)).splitlines()[-1]
     assert last.startswith(" 503 OK in 14.4 ms through 2001:db8:2::9 at agent-02 (o opens it)")

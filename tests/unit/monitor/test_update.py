@@ -246,6 +246,39 @@ def test_keys_work_while_there_is_no_coordinator() -> None:
     assert ("r000098", (Execute(),)) == (state.looks.cursor, state.commands)
 
 
+@pytest.mark.parametrize("event", [Told(snapshot()), LinkDown("refused")])
+def test_refreshing_is_said_until_it_is_over_one_way_or_the_other(event: Told | LinkDown) -> None:
+    state = pressed(told(), "r")
+    assert state.message is not None
+    assert "refreshing" == state.message.text
+    assert after(state, Told({"type": "change"})).message == state.message
+    assert after(state, event).message is None
+
+
+def test_a_record_opened_during_an_outage_is_read_once_the_coordinator_is_back() -> None:
+    state = after(
+        pressed(after(told(), LinkDown("refused")), "enter"), Answered(ReadRecord("r000099"), 0, problem="no")
+    )
+    assert "no" == state.overlay.problem
+    back = after(replace(state, commands=()), LinkUp())
+    assert ((ReadRecord("r000099"),), "") == (back.commands, back.overlay.problem)
+    read = after(back, Answered(ReadRecord("r000099"), 200, record(99)))
+    assert () == after(replace(read, commands=()), LinkUp()).commands
+
+
+def test_what_is_said_of_a_filter_goes_with_it() -> None:
+    shown = pressed(told(focus=Panel.POOL), "enter")
+    assert shown.message is not None
+    assert pressed(shown, "esc").message is None
+
+
+@pytest.mark.parametrize("key", ["e", "c", "r", "d", "o", "enter", "/", "?", "s", "p", "z", "j", "G", "tab", "1"])
+def test_no_key_is_lost_during_an_outage(key: str) -> None:
+    """Each changes what is shown, asks for something, or is answered with a message."""
+    down = after(told(), LinkDown("refused"))
+    assert pressed(down, key) != down
+
+
 def test_a_new_size_is_taken() -> None:
     state = after(told(), Resized(120, 35))
     assert (120, 35) == (state.width, state.height)
