@@ -1,20 +1,22 @@
 """`systemd agent|coordinator …`: the text of a hardened unit that runs this file with the given options. Main thread.
 
 Prints and installs nothing: whoever is root decides where it goes. What may surprise: a file or a Python in somebody's
-home is bound into the unit's view, which has nothing else of a home in it.
+home is bound into the unit's view, which has nothing else of a home in it. Of certificates it is their folder: a file
+that is bound stays the old one when it is renewed.
 """
 
 from __future__ import annotations
 
+import stat
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dispatcher import __version__, bootstrap
-from dispatcher.errors import DispatcherError
+from dispatcher.errors import DispatcherError, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from dispatcher.settings import AgentSettings, CoordinatorSettings
 
@@ -80,7 +82,8 @@ WantedBy=multi-user.target
 
 def agent(arguments: Sequence[str], settings: AgentSettings) -> str:
     """Return the unit of an agent with these options, which are `settings`."""
-    return _unit("agent", arguments, settings.drain_timeout)
+    files = {"--ca-file": settings.ca_file, "--tls-cert": settings.tls_cert, "--tls-key": settings.tls_key}
+    return _unit("agent", arguments, settings.drain_timeout, files)
 
 
 def coordinator(arguments: Sequence[str], settings: CoordinatorSettings) -> str:
@@ -91,22 +94,58 @@ def coordinator(arguments: Sequence[str], settings: CoordinatorSettings) -> str:
         "StateDirectoryMode=0700\n"
     )
     capabilities = "CAP_NET_BIND_SERVICE" if 0 < settings.port < _FIRST_FREE_PORT else ""
-    return _unit("coordinator", arguments, settings.drain_timeout, state, capabilities)
+    files = {
+        "--tls-cert": settings.tls_cert,
+        "--tls-key": settings.tls_key,
+        "--tls-client-ca": settings.tls_client_ca,
+    }
+    reload = "" if settings.tls_cert is None else "ExecReload=/bin/kill -HUP $MAINPID\n"
+    return _unit("coordinator", arguments, settings.drain_timeout, files, state + reload, capabilities)
 
 
-def _unit(role: str, arguments: Sequence[str], drain_seconds: float, more: str = "", capabilities: str = "") -> str:
+def _unit(  # noqa: PLR0913, PLR0917 (what differs between the two units)
+    role: str,
+    arguments: Sequence[str],
+    drain_seconds: float,
+    files: Mapping[str, Path | None],
+    more: str = "",
+    capabilities: str = "",
+) -> str:
     if bootstrap.ARCHIVE is None:
         raise DispatcherError("a unit runs dispatcher.pyz, and this is a checkout; build the file and ask that")
+    folders = _folders(files)
     command = [*bootstrap.self_command(), role, *arguments]
     return _UNIT.format(
         role=role,
         version=__version__,
         command=" ".join(quote(word) for word in command),
-        more=more,
+        more=more + _group(files.get("--tls-key") or files.get("--tls-cert")),
         stop_seconds=int(drain_seconds) + _STOP_MARGIN_SECONDS,
         capabilities=capabilities,
-        binds="".join(f"BindReadOnlyPaths={quote(path)}\n" for path in hidden(_needed(bootstrap.ARCHIVE))),
+        binds="".join(f"BindReadOnlyPaths={quote(path)}\n" for path in hidden([*_needed(bootstrap.ARCHIVE), *folders])),
     )
+
+
+def _folders(files: Mapping[str, Path | None]) -> list[str]:
+    """Return the folders of the files that options name, each once."""
+    given = {flag: path for flag, path in files.items() if path is not None}
+    faults = [
+        f"{flag}: a unit needs the whole path, not {path}" for flag, path in given.items() if not path.is_absolute()
+    ]
+    if faults:
+        raise SettingsError("\n".join(faults))
+    return list(dict.fromkeys(str(path.parent) for path in given.values()))
+
+
+def _group(key: Path | None) -> str:
+    """Give the unit's user the group that may read the key, where others may not."""
+    try:
+        status = None if key is None else key.stat()
+    except OSError:
+        return ""
+    if status is None or not status.st_gid or status.st_mode & stat.S_IROTH or not status.st_mode & stat.S_IRGRP:
+        return ""
+    return f"SupplementaryGroups={status.st_gid}\n"
 
 
 def _needed(archive: str) -> list[str]:

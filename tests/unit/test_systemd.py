@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -118,3 +120,45 @@ def test_help_says_what_it_prints(line: str, capsys: pytest.CaptureFixture[str])
 def test_a_checkout_has_no_unit() -> None:
     with pytest.raises(DispatcherError, match="this is a checkout"):
         systemd.coordinator([], settings.coordinator({}, {}))
+
+
+TLS = ["coordinator", "--tls-cert", "/etc/dispatcher/c.pem", "--tls-key", "/etc/dispatcher/c.key"]
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_coordinator_with_certificates_reads_them_again_when_it_is_reloaded(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    reload = "ExecReload=/bin/kill -HUP $MAINPID"
+    assert reload in unit(*TLS, capsys=capsys)
+    assert reload not in unit("coordinator", capsys=capsys)
+
+
+@pytest.mark.usefixtures("installed")
+def test_the_folder_of_certificates_in_a_home_is_seen_and_so_are_renewed_ones(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    said = unit("agent", "--coordinator-url", "https://c.test", "--ca-file", "/home/me/tls/ca.pem", capsys=capsys)
+    assert [each for each in said if each.startswith("Bind")] == ["BindReadOnlyPaths=/home/me/tls"]
+    assert [each for each in unit(*TLS, capsys=capsys) if each.startswith("Bind")] == []
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize(
+    ("mode", "group", "is_given"), [(0o640, 1234, True), (0o600, 1234, False), (0o644, 1234, False), (0o640, 0, False)]
+)
+def test_the_unit_has_the_group_that_may_read_the_key(
+    tmp_path: Path, mode: int, group: int, is_given: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = tmp_path / "c.key"
+    key.touch()
+    os.chown(key, 0, group)
+    key.chmod(mode)
+    said = unit(*TLS[:-1], str(key), capsys=capsys)
+    assert is_given is (f"SupplementaryGroups={group}" in said)
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_path_that_depends_on_where_one_stands_gives_no_unit(capsys: pytest.CaptureFixture[str]) -> None:
+    said = refusal("coordinator", "--tls-cert", "c.pem", capsys=capsys)
+    assert "--tls-cert: a unit needs the whole path, not c.pem" in said
