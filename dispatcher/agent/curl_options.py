@@ -63,6 +63,8 @@ def configure(handle: Any, hop: Hop, *, ca_file: str | None, max_idle_seconds: i
     handle.setopt(pycurl.URL, hop.target.url)
     handle.setopt(pycurl.HTTP_VERSION, _VERSIONS[hop.http_version])
     handle.setopt(pycurl.MAXAGE_CONN, max_idle_seconds)
+    if hop.is_redirected:
+        handle.setopt(pycurl.FRESH_CONNECT, 1)
     _set_trust(handle, hop, ca_file)
     _set_method(handle, hop)
     handle.setopt(pycurl.HTTPHEADER, header_lines(hop))

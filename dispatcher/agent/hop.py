@@ -42,6 +42,9 @@ class Hop:
     """One request, wherever it leaves from. `body` is None where no body is sent.
 
     Executions that ask for the same share one object, `is_shared`; so hops are told apart by what they are, in no time.
+
+    One that `is_redirected` takes a connection of its own: a target that closes a kept one does so right after its
+    answer, just when this request would leave on it, and what is lost with it must not be sent again.
     """
 
     method: str
@@ -53,6 +56,7 @@ class Hop:
     max_body_bytes: int
     follow_redirects: bool
     is_shared: bool = False
+    is_redirected: bool = False
 
     def has_header(self, name: str) -> bool:
         """Whether the request has a header of this name, given in lower case."""
@@ -132,9 +136,9 @@ def next_hop(hop: Hop, response: Response) -> Hop | None:
     if target.origin != hop.target.origin:
         headers = _without(headers, _OF_AN_ORIGIN)
     if not _becomes_get(response.status, hop.method):
-        return replace(hop, target=target, headers=headers, is_shared=False)
+        return replace(hop, target=target, headers=headers, is_shared=False, is_redirected=True)
     kept = _without(headers, _OF_A_BODY)
-    return replace(hop, method="GET", target=target, headers=kept, body=None, is_shared=False)
+    return replace(hop, method="GET", target=target, headers=kept, body=None, is_shared=False, is_redirected=True)
 
 
 def _redirect_target(hop: Hop, location: str) -> Target:

@@ -40,6 +40,29 @@ class ClosingOnTheSecond(Target):
         await self._next(reader, writer)
 
 
+class RedirectingThenClosing(Target):
+    """Redirects as if it would keep the connection, and closes that one when the next request comes on it."""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await self._next(reader, writer)
+        if request is not None and request.path == "/there":
+            await respond(writer, request, b"arrived")
+        elif request is not None:
+            await respond(writer, request, b"", status=302, headers=(("Location", "/there"),))
+        await self._next(reader, writer)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_redirect_is_followed_on_a_connection_of_its_own(method: str) -> None:
+    async def test() -> None:
+        async with RedirectingThenClosing() as target, executor() as made:
+            result = await made.execute(execution(target.url(), method=method, follow_redirects=True))
+            assert (200, b"arrived", "") == (result.status, result.body, result.error_detail)
+            assert ["/", "/there"] == [request.path for request in target.requests]
+
+    run(test())
+
+
 def test_a_kept_connection_that_was_closed_meanwhile_is_replaced_before_the_request_leaves() -> None:
     async def test() -> None:
         async with ClosingAfterEach() as target, executor() as made:
