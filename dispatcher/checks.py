@@ -15,6 +15,9 @@ TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 AGENT_ID = re.compile(r"(?!register$)[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """An agent's id. `register` is none, because its path is taken: such an agent could not be removed."""
 
+AGENT_KEY = re.compile(r"[A-Za-z0-9_-]{32,128}")
+"""What proves that an agent's id is its own; random, so that nobody guesses it."""
+
 _ADDRESS = re.compile(r"\[([^\[\]]*)\]|([^\[\]]*)")
 _ZONE = re.compile(r"[A-Za-z0-9._@:-]{1,15}")
 """The name or number of an interface (RFC 4007, 11.2); a name has 15 characters at most (linux/if.h, IFNAMSIZ)."""

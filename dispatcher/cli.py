@@ -75,7 +75,7 @@ def _systemd(arguments: list[str]) -> str:
         )
     given = _parse(COMMANDS[role], rest)
     if given.get("--state-dir"):
-        raise SettingsError("--state-dir: a unit has its own, /var/lib/dispatcher-coordinator")
+        raise SettingsError(f"--state-dir: a unit has its own, /var/lib/dispatcher-{role}")
     from dispatcher import settings, systemd  # noqa: PLC0415 (see the module's first lines)
 
     # The environment of whoever asks is not the unit's.

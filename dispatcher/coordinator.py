@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 from tornado.netutil import bind_sockets
 
 from dispatcher import __version__, logs, sd_notify
+from dispatcher.actors.agent_keys import AgentKeys
 from dispatcher.actors.config import ConfigStore
 from dispatcher.actors.history import HistoryLog
 from dispatcher.actors.history_reader import HistoryReader
 from dispatcher.actors.loop_actor import ask, stop_actor
-from dispatcher.actors.messages import ReadRequest
+from dispatcher.actors.messages import ReadOwners, ReadRequest
+from dispatcher.actors.ownership import Ownership, OwnershipRules
 from dispatcher.actors.pool import IpPool
 from dispatcher.actors.registry import AgentRegistry
 from dispatcher.errors import DispatcherError, ExitStatus
@@ -59,7 +61,7 @@ async def _run(settings: CoordinatorSettings) -> int:
     certificates = _certificates(settings)
     sockets = _listen(settings)
     try:
-        actors = _start_actors(settings)
+        actors = await _start_actors(settings)
     except DispatcherError:
         for listening in sockets:
             listening.close()
@@ -102,15 +104,16 @@ class _Actors:
     history: ActorRef[Any]
     history_reader: ActorRef[Any]
     config: ActorRef[Any]
+    keys: ActorRef[Any]
     pool: ActorRef[Any]
     registry: ActorRef[Any]
 
     @property
     def all(self) -> tuple[ActorRef[Any], ...]:
-        return self.history, self.history_reader, self.config, self.pool, self.registry
+        return self.history, self.history_reader, self.config, self.keys, self.pool, self.registry
 
 
-def _start_actors(settings: CoordinatorSettings) -> _Actors:
+async def _start_actors(settings: CoordinatorSettings) -> _Actors:
     max_age = settings.history_max_age or None
     history = HistoryLog.start(
         settings.state_dir,
@@ -118,17 +121,23 @@ def _start_actors(settings: CoordinatorSettings) -> _Actors:
         max_age=max_age,
         max_bytes=settings.history_max_bytes,
     )
+    keys = AgentKeys.start(settings.state_dir)
+    rules = OwnershipRules(settings.forget_agents_after, settings.max_agents)
     pool = IpPool.start()
     return _Actors(
         history=history,
         history_reader=HistoryReader.start(settings.state_dir, max_age=max_age),
         config=ConfigStore.start(settings.state_dir),
+        keys=keys,
         pool=pool,
         registry=AgentRegistry.start(
             pool=pool,
+            keys=keys,
+            ownership=Ownership(await ask(keys, ReadOwners()), rules, time.time()),
             max_agents=settings.max_agents,
             registration_timeout=settings.registration_timeout,
             grace_seconds=settings.grace,
+            resume_seconds=settings.resume_timeout,
             server_version=__version__,
         ),
     )
@@ -165,6 +174,7 @@ async def _make_services(settings: CoordinatorSettings, actors: _Actors) -> Serv
         max_request_bytes=settings.max_request_bytes,
         ping_interval=settings.ping_interval,
         ping_timeout=settings.ping_timeout,
+        takeover_timeout=settings.takeover_timeout,
         needs_client_certificates=settings.tls_client_ca is not None,
     )
 

@@ -103,7 +103,10 @@ _TLS_KEY = Option("tls-key", "FILE", "its private key, PEM (default: in the --tl
 _CA_FILE = Option("ca-file", "FILE", "trust these authorities for https, PEM (default: this machine's)", Kind.FILE)
 
 _STATE_DIR = Option(
-    "state-dir", "DIR", "where history and configuration are kept (default: the user's state folder)", Kind.PATH
+    "state-dir",
+    "DIR",
+    "where history, configuration, or an agent's key are kept (default: the user's state folder)",
+    Kind.PATH,
 )
 
 _QUEUE = Option(
@@ -144,6 +147,9 @@ COORDINATOR = Command(
             1,
             3600,
         ),
+        Option("forget-agents-after", "SECONDS", "a lost agent's id stays its own", Kind.NUMBER, 604_800.0, 1, 1e10),
+        Option("takeover-timeout", "SECONDS", "a link's time to prove that it lives", Kind.NUMBER, 2.0, 0.1, 10),
+        Option("resume-timeout", "SECONDS", "executions wait for a silent agent", Kind.NUMBER, 5.0, 0, 600),
         Option("ping-interval", "SECONDS", "between pings on every link", Kind.NUMBER, 10.0, 0.1, 600),
         Option(
             "ping-timeout",
@@ -169,7 +175,8 @@ AGENT = Command(
         _CA_FILE,
         _TLS_CERT,
         _TLS_KEY,
-        Option("agent-id", "ID", "this agent's name (default: the coordinator makes one up)", Kind.AGENT_ID),
+        Option("agent-id", "ID", "this agent's name (default: the one it had, or one made up)", Kind.AGENT_ID),
+        _STATE_DIR,
         Option(
             "address",
             "ADDR",
@@ -210,6 +217,7 @@ AGENT = Command(
         Option(
             "reconnect-max", "SECONDS", "the longest pause between attempts to connect", Kind.NUMBER, 30.0, 0.1, 3600
         ),
+        Option("undelivered-bytes", "BYTES", "of results kept until delivered", Kind.WHOLE, 64 * _MIB, 0, 2**40),
         _DRAIN,
         _STALL,
         _LOG_LEVEL,

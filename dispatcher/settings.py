@@ -47,6 +47,9 @@ class CoordinatorSettings:
     max_agents: int
     grace: float
     registration_timeout: float
+    forget_agents_after: float
+    takeover_timeout: float
+    resume_timeout: float
     ping_interval: float
     ping_timeout: float
     redact_header: tuple[str, ...]
@@ -64,6 +67,7 @@ class AgentSettings:
     tls_cert: Path | None
     tls_key: Path | None
     agent_id: str | None
+    state_dir: Path
     address: tuple[str, ...]
     interface: tuple[str, ...]
     include_temporary: bool
@@ -76,6 +80,7 @@ class AgentSettings:
     max_concurrency: int
     max_queue: int
     reconnect_max: float
+    undelivered_bytes: int
     drain_timeout: float
     stall_warning: float
     log_level: str

@@ -81,18 +81,13 @@ WantedBy=multi-user.target
 
 
 def agent(arguments: Sequence[str], settings: AgentSettings) -> str:
-    """Return the unit of an agent with these options, which are `settings`."""
+    """Return the unit of an agent with these options, which are `settings`. Its id and key are the unit's own."""
     files = {"--ca-file": settings.ca_file, "--tls-cert": settings.tls_cert, "--tls-key": settings.tls_key}
     return _unit("agent", arguments, settings.drain_timeout, files)
 
 
 def coordinator(arguments: Sequence[str], settings: CoordinatorSettings) -> str:
     """Return the unit of a coordinator with these options, which are `settings`. Its state is the unit's own."""
-    state = (
-        "Environment=DISPATCHER_STATE_DIR=%S/dispatcher-coordinator\n"
-        "StateDirectory=dispatcher-coordinator\n"
-        "StateDirectoryMode=0700\n"
-    )
     capabilities = "CAP_NET_BIND_SERVICE" if 0 < settings.port < _FIRST_FREE_PORT else ""
     files = {
         "--tls-cert": settings.tls_cert,
@@ -100,7 +95,7 @@ def coordinator(arguments: Sequence[str], settings: CoordinatorSettings) -> str:
         "--tls-client-ca": settings.tls_client_ca,
     }
     reload = "" if settings.tls_cert is None else "ExecReload=/bin/kill -HUP $MAINPID\n"
-    return _unit("coordinator", arguments, settings.drain_timeout, files, state + reload, capabilities)
+    return _unit("coordinator", arguments, settings.drain_timeout, files, reload, capabilities)
 
 
 def _unit(  # noqa: PLR0913, PLR0917 (what differs between the two units)
@@ -146,6 +141,14 @@ def _group(key: Path | None) -> str:
     if status is None or not status.st_gid or status.st_mode & stat.S_IROTH or not status.st_mode & stat.S_IRGRP:
         return ""
     return f"SupplementaryGroups={status.st_gid}\n"
+
+
+def _state(role: str) -> str:
+    return (
+        f"Environment=DISPATCHER_STATE_DIR=%S/dispatcher-{role}\n"
+        f"StateDirectory=dispatcher-{role}\n"
+        "StateDirectoryMode=0700\n"
+    )
 
 
 def _needed(archive: str) -> list[str]:

@@ -3,7 +3,8 @@
 Runs on the event loop; one for each registered agent, from its registration until it is forgotten, over as many links
 as the agent opens. Every execution that it takes ends here exactly once: by the agent's result, by the loss of the
 link, or by its deadline. What would surprise: when a link is lost, an execution that had left is `unknown` and not
-`failed`, because nobody can know whether the target got it.
+`failed`, because nobody can know whether the target got it; but where the link fell silent, the agent may still have
+it, so it waits a little for the same process to come back with its results.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dispatcher.actors.in_flight import InFlight, failed, judge
 from dispatcher.actors.loop_actor import LoopActor, tell_or_drop
 from dispatcher.actors.messages import (
     AgentGone,
@@ -30,29 +31,25 @@ from dispatcher.actors.messages import (
     LinkOpened,
     NotTaken,
     Outcome,
+    ProveAlive,
     ResultInvalid,
     RunExecution,
 )
 from dispatcher.errors import FailureKind
 from dispatcher.wire import messages as wire
 from dispatcher.wire.limits import MAX_ADDRESSES
-from dispatcher.wire.version import WIRE, describe
+from dispatcher.wire.version import WIRE, can_resume, describe
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pykka import ActorRef
+
+    from dispatcher.actors.in_flight import Running
 
 logger = logging.getLogger(__name__)
 
 _REMOVED = wire.Refused(wire.RefusalCode.REMOVED, "this agent was removed from the coordinator")
-
-
-@dataclass(slots=True)
-class _InFlight:
-    """An execution at the agent: where its answer goes, and what ends it if none comes."""
-
-    execute: wire.Execute
-    ended: asyncio.Future[Ended]
-    deadline: asyncio.TimerHandle
 
 
 class AgentConnection(LoopActor):
@@ -68,9 +65,13 @@ class AgentConnection(LoopActor):
         pool: ActorRef[Any],
         registry: ActorRef[Any],
         grace_seconds: float,
+        resume_seconds: float,
         server_version: str,
     ) -> None:
-        """Start without a link; an execution ends `grace_seconds` after its timeout at the latest."""
+        """Start without a link; an execution ends `grace_seconds` after its timeout at the latest.
+
+        Where a link fell silent, executions wait `resume_seconds` for the agent's process to come back.
+        """
         super().__init__()
         self._agent_id = agent_id
         self._hostname = hostname
@@ -78,15 +79,17 @@ class AgentConnection(LoopActor):
         self._pool = pool
         self._registry = registry
         self._grace_seconds = grace_seconds
+        self._resume_seconds = resume_seconds
         self._server_version = server_version
         self._state = AgentState.REGISTERED
         self._link: Link | None = None
+        self._session = ""
+        self._giving_up: asyncio.TimerHandle | None = None
         self._connected_at: float | None = None
         self._last_seen_at: float | None = None
         self._is_dropped = False
         self._addresses = {address: _announced(address) for address in announced}
-        self._in_flight: dict[str, _InFlight] = {}
-        self._counts = dict.fromkeys(Outcome, 0)
+        self._in_flight = InFlight()
 
     def on_receive(self, message: Any) -> Any:
         """Handle one message."""
@@ -101,6 +104,8 @@ class AgentConnection(LoopActor):
                 self._close(message)
             case ResultInvalid():
                 self._end_invalid(message)
+            case ProveAlive():
+                return self._prove_alive(message.seconds)
             case DescribeAgent():
                 return self._describe()
             case DropAgent():
@@ -112,7 +117,7 @@ class AgentConnection(LoopActor):
     def on_stop(self) -> None:
         """End what is in flight. A connection that was dropped has ended it all, or its deadlines will."""
         if not self._is_dropped:
-            self._lose_link("the coordinator stops", frozenset())
+            self._lose_link("the coordinator stops")
 
     # The life of the link
 
@@ -120,17 +125,26 @@ class AgentConnection(LoopActor):
         if self._is_dropped:
             opened.link.close_link(_REMOVED)
             return
+        is_resumed = opened.hello.session == self._session and can_resume(opened.hello.wire)
         if self._link is not None:
-            self._link.close_link(wire.Refused(wire.RefusalCode.REPLACED, "the agent opened another link"))
-            self._lose_link("the agent opened another link", frozenset())
-        self._link = opened.link
+            old = self._link
+            old.close_link(wire.Refused(wire.RefusalCode.REPLACED, "the agent opened another link"))
+            self._lose_link("the agent opened another link", self._never_left(old), may_resume=is_resumed)
+        self._end_waiting()
+        if not is_resumed:
+            self._give_up("its process is another one now")
+        self._link, self._session = opened.link, opened.hello.session
         self._hostname = opened.hello.hostname or self._hostname
         self._version = opened.hello.version or self._version
         self._connected_at = self._last_seen_at = time.time()
         self._addresses = {}
+        for running in self._in_flight:
+            opened.link.expect(running.execute)
         opened.link.send(wire.Welcome(wire=WIRE, agent_id=self._agent_id, version=self._server_version))
         self._go_to(AgentState.CONNECTED)
         logger.info("agent %s connected%s", self._agent_id, self._difference(opened.hello))
+        if len(self._in_flight):
+            logger.info("agent %s came back; %d executions wait for it", self._agent_id, len(self._in_flight))
 
     def _difference(self, hello: wire.Hello) -> str:
         """Say in what the agent's program differs from ours; older and newer ones of one wire version work together."""
@@ -144,20 +158,54 @@ class AgentConnection(LoopActor):
             is_expected = closed.is_orderly or self._state is AgentState.DRAINING
             level = logging.INFO if is_expected else logging.WARNING
             logger.log(level, "agent %s gone: %s", self._agent_id, closed.reason)
-            self._lose_link(closed.reason, closed.unsent)
+            self._lose_link(closed.reason, closed.unsent, may_resume=closed.may_resume)
             self._go_to(AgentState.LOST)
 
-    def _lose_link(self, reason: str, unsent: frozenset[str]) -> None:
+    def _lose_link(self, reason: str, unsent: frozenset[str] = frozenset(), *, may_resume: bool = False) -> None:
         self._link = None
         self._addresses = {}
         self._leave_pool()
-        for execution_id in list(self._in_flight):
-            if execution_id in unsent:
+        for running in self._in_flight:
+            if running.execute.id in unsent:
                 detail = f"agent {self._agent_id} was lost before the request left the coordinator: {reason}"
-                self._end_failed(execution_id, Outcome.FAILED, FailureKind.AGENT_LOST, detail)
-            else:
-                detail = f"agent {self._agent_id} was lost while it had the request: {reason}"
-                self._end_failed(execution_id, Outcome.UNKNOWN, FailureKind.AGENT_LOST, detail)
+                self._end_failed(running.execute.id, Outcome.FAILED, FailureKind.AGENT_LOST, detail)
+        if may_resume and self._resume_seconds and not self._is_dropped and len(self._in_flight):
+            loop = asyncio.get_running_loop()
+            self._giving_up = loop.call_later(self._resume_seconds, self._give_up, reason)
+        else:
+            self._give_up(reason)
+
+    def _give_up(self, reason: str) -> None:
+        """End what the agent had when its link was lost: nobody waits for it any longer."""
+        self._end_waiting()
+        for running in self._in_flight:
+            detail = f"agent {self._agent_id} was lost while it had the request: {reason}"
+            self._end_failed(running.execute.id, Outcome.UNKNOWN, FailureKind.AGENT_LOST, detail)
+
+    def _end_waiting(self) -> None:
+        if self._giving_up is not None:
+            self._giving_up.cancel()
+            self._giving_up = None
+
+    def _never_left(self, link: Link) -> frozenset[str]:
+        return frozenset(running.execute.id for running in self._in_flight if link.withdraw(running.execute.id))
+
+    def _prove_alive(self, seconds: float) -> asyncio.Future[bool] | bool:
+        if self._link is None:
+            return False
+        link = self._link
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        link.prove_alive(seconds).add_done_callback(lambda proof: self._take_proof(link, proof, answer))
+        return answer
+
+    def _take_proof(self, link: Link, proof: asyncio.Future[bool], answer: asyncio.Future[bool]) -> None:
+        is_alive = not proof.cancelled() and proof.result()
+        if link is self._link and not is_alive:
+            reason = "it did not answer when an agent of this id came again"
+            link.abort(reason)
+            self._close(LinkClosed(link, reason, self._never_left(link), may_resume=True))
+        if not answer.done():
+            answer.set_result(link is self._link)
 
     def _leave_pool(self) -> None:
         # A dropped agent has left already; its id may by now belong to another one.
@@ -166,8 +214,10 @@ class AgentConnection(LoopActor):
 
     def _drop(self) -> None:
         self._leave_pool()
+        if self._link is None:
+            self._give_up("it was removed while its link was lost")
         self._is_dropped = True
-        if not self._in_flight:
+        if not len(self._in_flight):
             self._finish_drop()
 
     def _finish_drop(self) -> None:
@@ -190,6 +240,8 @@ class AgentConnection(LoopActor):
         match said.message:
             case wire.Result():
                 self._end_with(said.message)
+            case wire.Holding():
+                self._compare(said.link, said.message.ids)
             case wire.AddressesChanged():
                 self._change_addresses(said.link, said.message)
             case wire.Draining():
@@ -220,22 +272,19 @@ class AgentConnection(LoopActor):
     def _run(self, execute: wire.Execute) -> asyncio.Future[Ended] | NotTaken:
         if self._link is None or self._is_dropped or self._state is not AgentState.CONNECTED:
             return NotTaken(f"agent {self._agent_id} went away before the request was sent")
-        loop = asyncio.get_running_loop()
-        ended: asyncio.Future[Ended] = loop.create_future()
-        deadline = loop.call_later(execute.timeout + self._grace_seconds, self._time_out, execute.id)
-        self._in_flight[execute.id] = _InFlight(execute, ended, deadline)
+        seconds = execute.timeout + self._grace_seconds
+        ended = self._in_flight.begin(execute, self._link, seconds, self._time_out)
         if not self._link.send(execute):
             detail = f"too much waits to be sent to agent {self._agent_id}"
             self._end_failed(execute.id, Outcome.FAILED, FailureKind.OVERLOADED, detail)
         return ended
 
-    def _time_out(self, execution_id: str) -> None:
-        if self._link is None:
-            return
-        never_left = self._link.withdraw(execution_id)
-        if not never_left:
+    def _time_out(self, running: Running) -> None:
+        execution_id = running.execute.id
+        never_left = self._link is not None and self._link.withdraw(execution_id)
+        if self._link is not None and not never_left:
             self._link.send(wire.Cancel(execution_id))
-        waited = self._in_flight[execution_id].execute.timeout + self._grace_seconds
+        waited = running.execute.timeout + self._grace_seconds
         detail = f"agent {self._agent_id} did not answer within {waited:g} s"
         outcome = Outcome.FAILED if never_left else Outcome.UNKNOWN
         self._end_failed(execution_id, outcome, FailureKind.AGENT_TIMEOUT, detail)
@@ -243,30 +292,31 @@ class AgentConnection(LoopActor):
     def _end_with(self, result: wire.Result) -> None:
         running = self._in_flight.get(result.id)
         if running is None:
-            logger.debug("agent %s answered execution %s, for which nobody waits", self._agent_id, result.id)
-        elif (detail := _contradiction(running.execute, result)) is not None:
-            self._end_failed(result.id, Outcome.FAILED, FailureKind.INVALID_RESULT, detail)
-        elif result.error_kind is None and result.source_ip != running.execute.source:
-            detail = f"the request left from {result.source_ip}, not from {running.execute.source}"
-            self._end_failed(result.id, Outcome.FAILED, FailureKind.SOURCE_MISMATCH, detail)
+            logger.info("agent %s answered execution %s, for which nobody waits; dropped", self._agent_id, result.id)
         else:
-            self._end(result.id, Outcome.COMPLETED if result.error_kind is None else Outcome.FAILED, result)
+            self._end(result.id, *judge(running.execute, result))
+
+    def _compare(self, link: Link, held: Iterable[str]) -> None:
+        """The agent came back with these executions: what else it was given before is not known to it any more."""
+        for running in self._in_flight:
+            if running.link is not link and running.execute.id not in held:
+                detail = f"agent {self._agent_id} came back after its link was lost, and without this execution"
+                self._end_failed(running.execute.id, Outcome.UNKNOWN, FailureKind.AGENT_LOST, detail)
+        for execution_id in held:
+            if self._in_flight.get(execution_id) is None:
+                link.send(wire.Cancel(execution_id))
 
     def _end_invalid(self, invalid: ResultInvalid) -> None:
-        if invalid.link is self._link and invalid.execution_id in self._in_flight:
+        if invalid.link is self._link and self._in_flight.get(invalid.execution_id) is not None:
             detail = f"agent {self._agent_id} sent a result that is not valid: {invalid.detail}"
             self._end_failed(invalid.execution_id, Outcome.FAILED, FailureKind.INVALID_RESULT, detail)
 
     def _end_failed(self, execution_id: str, outcome: Outcome, kind: FailureKind, detail: str) -> None:
-        self._end(execution_id, outcome, wire.Result(id=execution_id, error_kind=kind, error_detail=detail))
+        self._end(execution_id, outcome, failed(execution_id, kind, detail))
 
     def _end(self, execution_id: str, outcome: Outcome, result: wire.Result) -> None:
-        running = self._in_flight.pop(execution_id)
-        running.deadline.cancel()
-        self._counts[outcome] += 1
-        if not running.ended.done():
-            running.ended.set_result(Ended(outcome, result))
-        if self._is_dropped and not self._in_flight:
+        self._in_flight.end(execution_id, outcome, result)
+        if self._is_dropped and not len(self._in_flight):
             self._finish_drop()
 
     def _describe(self) -> AgentStatus:
@@ -279,24 +329,11 @@ class AgentConnection(LoopActor):
             last_seen_at=self._last_seen_at,
             addresses=tuple(self._addresses.values()),
             in_flight=len(self._in_flight),
-            completed=self._counts[Outcome.COMPLETED],
-            failed=self._counts[Outcome.FAILED],
-            unknown=self._counts[Outcome.UNKNOWN],
+            completed=self._in_flight.counts[Outcome.COMPLETED],
+            failed=self._in_flight.counts[Outcome.FAILED],
+            unknown=self._in_flight.counts[Outcome.UNKNOWN],
         )
 
 
 def _announced(address: str) -> wire.AddressReport:
     return wire.AddressReport(address, wire.AddressState.TENTATIVE, "announced; the agent has not connected yet")
-
-
-def _contradiction(execute: wire.Execute, result: wire.Result) -> str | None:
-    """Say what makes a result of valid fields impossible, or None."""
-    if (result.status is None) == (result.error_kind is None):
-        return "the result has neither a status nor an error, or both"
-    if len(result.body) > execute.max_body_bytes:
-        return f"the result has a body of {len(result.body)} bytes, more than the {execute.max_body_bytes} asked for"
-    if result.body_size < len(result.body):
-        return "the result says that fewer bytes were received than it has"
-    if result.body_size > len(result.body) and not result.truncated:
-        return "the result has fewer bytes than were received, and does not say so"
-    return None

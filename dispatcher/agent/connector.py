@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     OnLocated = Callable[[Iterable[str], Iterable[Address]], None]
 
     from dispatcher.access import Access
+    from dispatcher.agent.identity import Identity
 
 logger = logging.getLogger(__name__)
 
@@ -79,25 +80,24 @@ class Connector:
     def __init__(
         self,
         access: Access,
-        agent_id: str | None,
+        identity: Identity,
         user: LinkUser,
         *,
         reconnect_max: float,
         on_located: OnLocated | None = None,
     ) -> None:
-        """Connect `user` to a coordinator, under `agent_id` if one is wanted.
+        """Connect `user` to a coordinator, as `identity`, which learns the id that it is given.
 
         `on_located` is told, before each link, by which names and addresses the coordinator is reached.
         """
         self._access = access
         self._on_located = on_located
         self._url = access.url
-        self._agent_id = agent_id
+        self._identity = identity
         self._user = user
         self._backoff = Backoff(reconnect_max)
         self._hostname = socket.gethostname()[:255]
         self._registration: Registration | None = None
-        self._was_connected = False
 
     async def run(self) -> None:
         """Keep connected.
@@ -120,7 +120,7 @@ class Connector:
     async def _serve_one_link(self) -> None:
         if self._registration is None:
             self._registration = await self._register()
-            self._agent_id = self._registration.agent_id
+            self._identity.take(self._registration.agent_id)
         if self._on_located is not None:
             names = [_host(self._url), _host(self._registration.websocket_url)]
             self._on_located(names, await _addresses(names))
@@ -130,9 +130,8 @@ class Connector:
     def connected(self) -> None:
         """A link is up."""
         self._backoff.reset()
-        self._was_connected = True
-        logs.announce(f"agent {self._agent_id} connected to {self._url}")
-        sd_notify.tell(f"connected to {self._url} as {self._agent_id}")
+        logs.announce(f"agent {self._identity.agent_id} connected to {self._url}")
+        sd_notify.tell(f"connected to {self._url} as {self._identity.agent_id}")
 
     def _consider(self, error: LinkRefusedError) -> None:
         if error.refusal.code in _FINAL:
@@ -143,8 +142,10 @@ class Connector:
 
     async def _register(self) -> Registration:
         content = {"hostname": self._hostname, "version": __version__}
-        if self._agent_id is not None:
-            content["agent_id"] = self._agent_id
+        if self._identity.agent_id is not None:
+            content["agent_id"] = self._identity.agent_id
+        if self._identity.key is not None:
+            content["key"] = self._identity.key
         request = HTTPRequest(
             f"{self._url}/api/agents/register",
             method="POST",
@@ -169,7 +170,7 @@ class Connector:
     def _refusal(self, error: HTTPClientError) -> Exception:
         """Tell a refusal from a failure that may pass."""
         detail = problem_detail(error) or str(error)
-        if error.code == 409 and not self._was_connected:
+        if error.code == 409:
             return RefusedError(f"the coordinator refused this agent: {detail}")
         if error.code == 422:
             return RefusedError(f"the coordinator refused what this agent says of itself: {detail}")
@@ -185,6 +186,7 @@ class _Greeter:
         self.on_execute = user.on_execute
         self.on_cancel = user.on_cancel
         self.on_draining = user.on_draining
+        self.on_delivered = user.on_delivered
         self.on_lost = user.on_lost
 
     def on_welcome(self, link: Link) -> None:

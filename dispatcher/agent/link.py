@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from tornado.httpclient import HTTPRequest
-from tornado.websocket import WebSocketClientConnection, websocket_connect
+from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, websocket_connect
 
 from dispatcher import __version__
 from dispatcher.access import problem_detail
@@ -21,7 +22,7 @@ from dispatcher.wire import limits, messages, version
 from dispatcher.wire.channel import Channel
 from dispatcher.wire.codec import Invalid
 from dispatcher.wire.fields import WireError
-from dispatcher.wire.heartbeat import Heartbeat
+from dispatcher.wire.heartbeat import CLOSE_SILENT, Heartbeat
 from dispatcher.wire.outbox import OutboxFullError
 from dispatcher.wire.pump import Pump
 
@@ -34,8 +35,15 @@ logger = logging.getLogger(__name__)
 PING_SECONDS = 10.0
 """From a sign of life to a ping, and from there until the link ends: a dead one is noticed within twice this."""
 
+PROOF_SECONDS = 1.0
+"""From a result that was sent to the ping whose answer proves that the coordinator has it."""
+
 CONNECT_SECONDS = 15.0
 """How long connecting, and then the coordinator's welcome, may take."""
+
+
+_PROOF = b"results"
+"""What a ping says whose answer proves results."""
 
 
 class LinkUser(Protocol):
@@ -49,6 +57,9 @@ class LinkUser(Protocol):
 
     def on_cancel(self, execution_id: str) -> None:
         """Nobody waits for this execution any more."""
+
+    def on_delivered(self, execution_ids: frozenset[str]) -> None:
+        """The coordinator has the results of these executions."""
 
     def on_lost(self, link: Link) -> None:
         """The link is gone."""
@@ -71,7 +82,11 @@ class LinkLostError(Exception):
 
 
 class Link:
-    """One WebSocket to the coordinator."""
+    """One WebSocket to the coordinator.
+
+    `session` is the one that it was opened with; `can_resume` says whether the coordinator lets executions of an
+    earlier link of that session go on.
+    """
 
     def __init__(self, user: LinkUser, hostname: str, access: Access) -> None:
         """Prepare a link; `run` opens it."""
@@ -81,6 +96,11 @@ class Link:
         self._channel = Channel(messages.FROM_COORDINATOR, lambda _: limits.MAX_BODY_BYTES)
         self._pump = Pump(self._channel, self._write)
         self._connection: WebSocketClientConnection | None = None
+        self.session = ""
+        self.can_resume = False
+        self._unproven: set[str] = set()
+        self._proof: asyncio.TimerHandle | None = None
+        self._proving = frozenset[str]()
         self._is_welcome = False
         self._ended = "the coordinator closed the link"
 
@@ -93,6 +113,27 @@ class Link:
             self.close()
             return
         self._pump.wake()
+        if isinstance(message, messages.Result):
+            self._unproven.add(message.id)
+            self._prove_later()
+
+    def _prove_later(self) -> None:
+        if self._proof is None and self._unproven:
+            self._proof = asyncio.get_running_loop().call_later(PROOF_SECONDS, self._prove)
+
+    def _prove(self) -> None:
+        """Ping behind the results that have left; frames stay in order, so the answer is behind them too."""
+        self._proving = frozenset(self._unproven - self._channel.outbox.unsent())
+        if self._connection is not None:
+            with suppress(WebSocketClosedError):
+                self._connection.ping(_PROOF)
+
+    def _hear_pong(self, data: bytes) -> None:
+        if data == _PROOF:
+            self._unproven -= self._proving
+            self._proof = None
+            self._user.on_delivered(self._proving)
+            self._prove_later()
 
     async def flush(self) -> None:
         """Wait until all that was put has left, or the link is gone."""
@@ -110,6 +151,7 @@ class Link:
             LinkRefusedError: the coordinator does not want this link.
             LinkLostError: it could not be opened, or was lost.
         """
+        self.session = session
         self._connection = await self._connect(url)
         heartbeat = self._listen_to(self._connection)
         tasks = [
@@ -127,6 +169,8 @@ class Link:
             raise LinkLostError(f"the coordinator broke the protocol: {error}") from error
         finally:
             self._connection.close()
+            if self._proof is not None:
+                self._proof.cancel()
             if self._is_welcome:
                 self._user.on_lost(self)
             for task in tasks:
@@ -152,11 +196,17 @@ class Link:
 
     def _listen_to(self, connection: WebSocketClientConnection) -> Heartbeat:
         heartbeat = Heartbeat(connection.ping, interval=PING_SECONDS, timeout=PING_SECONDS)
-        connection.on_pong = lambda data: heartbeat.heard()  # type: ignore[method-assign]  # Tornado makes this object
+
+        def on_pong(data: bytes) -> None:
+            heartbeat.heard()
+            self._hear_pong(data)
+
+        connection.on_pong = on_pong  # type: ignore[method-assign]  # Tornado makes this object
         return heartbeat
 
     async def _abort_when_silent(self, connection: WebSocketClientConnection, heartbeat: Heartbeat) -> None:
         self._ended = await heartbeat.run()
+        connection.close(CLOSE_SILENT, "silent")
         assert connection.protocol is not None
         stream = connection.protocol.stream
         if stream is not None:
@@ -184,7 +234,7 @@ class Link:
             case messages.Draining():
                 self._user.on_draining()
             case messages.Welcome():
-                self._is_welcome = True
+                self._is_welcome, self.can_resume = True, version.can_resume(message.wire)
                 self._user.on_welcome(self)
             case messages.Refused():
                 raise LinkRefusedError(message)

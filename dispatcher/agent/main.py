@@ -14,6 +14,7 @@ from dispatcher.agent.addresses import AddressWatcher
 from dispatcher.agent.connector import Connector
 from dispatcher.agent.executor import Executor
 from dispatcher.agent.guard import TargetGuard
+from dispatcher.agent.identity import open_identity
 from dispatcher.agent.worker import Worker
 from dispatcher.errors import ExitStatus
 from dispatcher.lifecycle import Stop, settle_memory, watch_loop
@@ -40,6 +41,7 @@ def run(settings: AgentSettings) -> int:
 
 async def _run(settings: AgentSettings, access: Access) -> int:
     stop = Stop()
+    identity = open_identity(settings.state_dir, settings.coordinator_url, settings.agent_id)
     watcher = AddressWatcher(
         _options(settings),
         lambda *news: worker.on_addresses(*news),  # noqa: PLW0108 - the worker is made after the watcher
@@ -53,11 +55,11 @@ async def _run(settings: AgentSettings, access: Access) -> int:
         min_speed=settings.min_speed,
         min_speed_seconds=settings.min_speed_time,
     )
-    worker = Worker(executor)
+    worker = Worker(executor, settings.undelivered_bytes)
     worker.watcher = watcher
     connector = Connector(
         access,
-        settings.agent_id,
+        identity,
         worker,
         reconnect_max=settings.reconnect_max,
         on_located=guard.coordinator_at,
@@ -87,6 +89,7 @@ async def _run(settings: AgentSettings, access: Access) -> int:
             await connecting
         await watcher.stop()
         executor.close()
+        identity.close()
     return ExitStatus.DONE
 
 

@@ -1,17 +1,19 @@
 """Brings link, executor and addresses together: steps 5 to 7 of a request's way and the first of the way back.
 
-Runs on the agent's event loop. A result goes back on the link that its execution came on, because the coordinator
-takes it from no other; when that link is gone, the coordinator has ended the execution already.
+Runs on the agent's event loop. A result goes back in the session that its execution came in, on whatever link that
+session has by then; the coordinator takes it from no other. One that no link can take is kept until there is one.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from typing import TYPE_CHECKING
 
+from dispatcher.agent.undelivered import Undelivered
 from dispatcher.wire import limits
-from dispatcher.wire.messages import AddressesChanged, AddressState, Draining
+from dispatcher.wire.messages import AddressesChanged, AddressState, Draining, Holding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,9 +31,12 @@ _USABLE = (AddressState.PREFERRED, AddressState.DEPRECATED)
 class Worker:
     """What one agent does; the `LinkUser` of its links."""
 
-    def __init__(self, executor: Executor) -> None:
-        """Make requests with `executor`."""
+    def __init__(self, executor: Executor, undelivered_bytes: int) -> None:
+        """Make requests with `executor`; keep `undelivered_bytes` of results that the coordinator may not have."""
         self._executor = executor
+        self._undelivered = Undelivered(undelivered_bytes)
+        self._session = ""
+        self._wanted: set[str] = set()  # the executions under way whose results the coordinator waits for
         self.watcher: AddressWatcher | None = None
         self._link: Link | None = None
         self._running: set[asyncio.Task[None]] = set()
@@ -44,29 +49,36 @@ class Worker:
     # What the link calls
 
     def on_welcome(self, link: Link) -> None:
-        """Tell all addresses: a new link starts from none."""
+        """Tell what the session has under way and all addresses: a new link starts from none."""
         self._link = link
         self._link_lost.clear()
+        self._resume(link)
         if self._is_draining:
             link.send(Draining())
         elif self.watcher is not None:
             self._tell(self.watcher.snapshot(), ())
 
     def on_lost(self, link: Link) -> None:
-        """Nothing can be told until the next welcome; what runs goes on, and its answers find no one."""
+        """Nothing can be told until the next welcome; what runs goes on."""
         if link is self._link:
             self._link = None
             self._link_lost.set()
 
     def on_execute(self, link: Link, execute: Execute) -> None:
         """Make a request."""
-        task = asyncio.get_running_loop().create_task(self._execute(link, execute))
+        self._wanted.add(execute.id)
+        task = asyncio.get_running_loop().create_task(self._execute(execute))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
     def on_cancel(self, execution_id: str) -> None:
         """End an execution for which nobody waits."""
         self._executor.cancel(execution_id)
+        self._undelivered.discard((execution_id,))
+
+    def on_delivered(self, execution_ids: frozenset[str]) -> None:
+        """The coordinator has these results."""
+        self._undelivered.discard(execution_ids)
 
     def on_draining(self) -> None:
         """The coordinator gives this agent nothing more."""
@@ -97,7 +109,7 @@ class Worker:
     async def drain(self, seconds: float) -> None:
         """Take nothing new and let what is in flight finish, `seconds` at most.
 
-        Without a link there is nobody to finish it for: the coordinator has ended what it had given on the lost one.
+        Without a link there is nobody to finish it for: the coordinator waits only for an agent that comes back.
         """
         self._is_draining = True
         finishing = asyncio.create_task(self._finish())
@@ -120,8 +132,32 @@ class Worker:
         if self._link is not None:
             await self._link.flush()
 
-    async def _execute(self, link: Link, execute: Execute) -> None:
-        link.send(await self._executor.execute(execute))
+    def _resume(self, link: Link) -> None:
+        """Go on where the last link of this session ended; what belongs to another session finds nobody."""
+        if link.session != self._session or not link.can_resume:
+            self._session = link.session
+            self._wanted.clear()
+            if dropped := self._undelivered.clear():
+                logger.warning("dropped %d results: the coordinator does not wait for them any more", dropped)
+            return
+        held = self._wanted | self._undelivered.ids
+        link.send(Holding(frozenset(itertools.islice(held, limits.MAX_HELD))))
+        for result in self._undelivered:
+            link.send(result)
+
+    async def _execute(self, execute: Execute) -> None:
+        try:
+            result = await self._executor.execute(execute)
+        finally:
+            is_wanted = execute.id in self._wanted
+            self._wanted.discard(execute.id)
+        if not is_wanted:
+            logger.warning("dropped the result of %s: the coordinator does not wait for it any more", execute.id)
+            return
+        if self._undelivered.add(result):
+            logger.info("results that the coordinator may not have take more than --undelivered-bytes; dropped some")
+        if self._link is not None:
+            self._link.send(result)
 
     def _tell(self, changed: Sequence[AddressReport], gone: Sequence[str]) -> None:
         assert self._link is not None

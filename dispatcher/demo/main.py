@@ -59,7 +59,8 @@ async def _run(prepared: DemoNetwork, state_dir: str, processes: Processes, *, w
     url = await asyncio.to_thread(processes.start, coordinator, "coordinator ready on ")
     say(f"coordinator  {url}")
     for agent_id, addresses in prepared.agents.items():
-        arguments = ["agent", "--coordinator-url", url, "--agent-id", agent_id, "--allow-target", prepared.target]
+        arguments = ["agent", "--coordinator-url", url, "--agent-id", agent_id, "--state-dir", state_dir]
+        arguments += ["--allow-target", prepared.target]
         for address in addresses:
             arguments += ["--address", address]
         await asyncio.to_thread(processes.start, arguments, "connected to ")

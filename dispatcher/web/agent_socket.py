@@ -23,7 +23,7 @@ from dispatcher.wire import limits, messages, version
 from dispatcher.wire.channel import Channel
 from dispatcher.wire.codec import Invalid, encode
 from dispatcher.wire.fields import WireError
-from dispatcher.wire.heartbeat import Heartbeat
+from dispatcher.wire.heartbeat import CLOSE_SILENT, Heartbeat
 from dispatcher.wire.outbox import OutboxFullError
 from dispatcher.wire.pump import Pump
 
@@ -58,9 +58,10 @@ class AgentSocket(WebSocketHandler):
         self._channel = Channel(messages.FROM_AGENT, self._bounds.get)
         self._pump = Pump(self._channel, self._write)
         self._heartbeat = Heartbeat(self.ping, interval=services.ping_interval, timeout=services.ping_timeout)
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: list[asyncio.Task[Any]] = []
         self._is_closing = False
         self._is_orderly = False
+        self._is_silent = False
         self._ended = "the link was closed"
 
     # What Tornado calls
@@ -122,7 +123,9 @@ class AgentSocket(WebSocketHandler):
         if self._connection is not None:
             reason: str | None = self.close_reason
             unsent = self._channel.outbox.unsent()
-            tell_or_drop(self._connection, LinkClosed(self, reason or self._ended, unsent, self._is_orderly))
+            may_resume = self._is_silent or self.close_code == CLOSE_SILENT
+            closed = LinkClosed(self, reason or self._ended, unsent, self._is_orderly, may_resume)
+            tell_or_drop(self._connection, closed)
 
     # What the agent says
 
@@ -166,9 +169,26 @@ class AgentSocket(WebSocketHandler):
             logger.warning("the link of an agent is full: %s", error)
             return False
         if isinstance(message, messages.Execute):
-            self._bounds[message.id] = message.max_body_bytes
+            self.expect(message)
         self._pump.wake()
         return True
+
+    def expect(self, execution: messages.Execute) -> None:
+        """Take the result of an execution that was given on an earlier link of the same agent."""
+        self._bounds[execution.id] = execution.max_body_bytes
+
+    def prove_alive(self, seconds: float) -> asyncio.Future[bool]:
+        """Ask the agent for a sign of life; False where none came within `seconds`."""
+        proof = asyncio.get_running_loop().create_task(self._is_answered(seconds))
+        self._tasks.append(proof)
+        return proof
+
+    def abort(self, reason: str) -> None:
+        """End the link without a word: nobody is there to hear it."""
+        self._ended = reason
+        stream = self.ws_connection and self.ws_connection.stream
+        if stream is not None:
+            stream.close()
 
     def withdraw(self, execution_id: str) -> bool:
         """Take an execution back; False where some or all of it has left."""
@@ -213,7 +233,14 @@ class AgentSocket(WebSocketHandler):
     async def _abort_when_silent(self, stream: IOStream) -> None:
         with suppress(WebSocketClosedError):
             self._ended = await self._heartbeat.run()
+            self._is_silent = True
             stream.close()
+
+    async def _is_answered(self, seconds: float) -> bool:
+        try:
+            return await self._heartbeat.is_answered(seconds)
+        except WebSocketClosedError:
+            return False
 
     async def _write(self, frame: bytes) -> None:
         written: Awaitable[None] = self.write_message(frame, binary=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 import pykka
@@ -13,8 +14,11 @@ from dispatcher.actors.loop_actor import ask
 from dispatcher.actors.messages import (
     AgentStatus,
     DescribeAgent,
+    LinkStands,
     ListAgents,
+    ProveAlive,
     RegisterAgent,
+    Registered,
     RemoveAgent,
 )
 from dispatcher.record import dump
@@ -53,9 +57,11 @@ class RegisterHandler(BaseHandler):
         """Register an agent and tell it where its link opens."""
         client_certificate.check(self.request, self.services)
         asked = self.load(_REGISTER, self.json_body(if_empty={}))
+        key = asked.pop("key")
+        asked["key_hash"] = None if key is None else hashlib.sha256(key.encode()).hexdigest()
         asked["addresses"] = tuple(asked["addresses"])
         try:
-            registered = await ask(self.services.registry, RegisterAgent(**asked))
+            registered = await self._register(RegisterAgent(**asked))
         except IdInUseError as error:
             raise Problem(409, "id_in_use", str(error)) from error
         except RegistryFullError as error:
@@ -68,6 +74,26 @@ class RegisterHandler(BaseHandler):
             },
             201,
         )
+
+    async def _register(self, asked: RegisterAgent) -> Registered:
+        """Register; a link that stands in the way has to prove that it is alive.
+
+        Raises:
+            IdInUseError: it is, or the id belongs to another agent.
+        """
+        answer = await ask(self.services.registry, asked)
+        if isinstance(answer, LinkStands) and not await self._is_alive(answer):
+            answer = await ask(self.services.registry, asked)
+        if isinstance(answer, Registered):
+            return answer
+        whose = "another copy of this agent, which has the same key" if answer.is_same else "a connected agent"
+        raise IdInUseError(f"agent id {answer.agent_id} is in use by {whose}")
+
+    async def _is_alive(self, standing: LinkStands) -> bool:
+        try:
+            return await ask(standing.connection, ProveAlive(self.services.takeover_timeout), timeout=60.0)
+        except pykka.ActorDeadError:
+            return False
 
     def _websocket_url(self) -> str:
         scheme = "wss" if self.request.protocol == "https" else "ws"

@@ -18,7 +18,7 @@ from marshmallow import Schema, ValidationError, fields, validate, validates_sch
 
 from dispatcher import request as defaults
 from dispatcher.actors.messages import Outcome
-from dispatcher.checks import AGENT_ID, TOKEN, AddressField, WholeField, matching
+from dispatcher.checks import AGENT_ID, AGENT_KEY, TOKEN, AddressField, WholeField, matching
 from dispatcher.errors import FailureKind
 from dispatcher.web import cursors
 from dispatcher.wire import limits
@@ -211,6 +211,12 @@ class RegisterSchema(Schema):
     version = fields.String(load_default="", validate=[validate.Length(max=64), _encodable])
     addresses = fields.List(
         AddressField(), load_default=list, validate=validate.Length(max=limits.MAX_ADDRESSES_PER_MESSAGE)
+    )
+    key = fields.String(
+        load_default=None,
+        allow_none=True,
+        validate=matching(AGENT_KEY, "Must be 32 to 128 letters, digits, _ and -."),
+        metadata={"pattern": f"^{AGENT_KEY.pattern}$", "description": "proves that the id is this agent's own"},
     )
 
 

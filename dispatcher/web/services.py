@@ -71,6 +71,7 @@ class Services:
     max_request_bytes: int
     ping_interval: float
     ping_timeout: float
+    takeover_timeout: float
     needs_client_certificates: bool = False
     sockets: OpenSockets = field(default_factory=OpenSockets)
     openapi: dict[str, Any] = field(default_factory=dict)

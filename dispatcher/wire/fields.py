@@ -168,6 +168,18 @@ def strings(max_items: int, max_chars: int, *, default: Any = _ABSENT) -> Any:
     return _field(check, default)
 
 
+def identifiers(max_items: int, max_chars: int) -> Any:
+    """A list of ids, held as a set; none by default."""
+
+    def check(value: Any) -> frozenset[str]:
+        for item in _list(value, max_items):
+            if type(item) is not str or not 1 <= len(item) <= max_chars:
+                raise WireError(f"has an item that is not an id of 1 to {max_chars} characters")
+        return frozenset(value)
+
+    return _field(check, frozenset())
+
+
 def records(cls: type[Any], max_items: int, *, default: Any = _ABSENT) -> Any:
     """A list of dataclasses whose own fields are declared here too."""
 
@@ -221,7 +233,7 @@ def as_json(message: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
+    if isinstance(value, (tuple, frozenset)):
         return [_plain(item) for item in value]
     if dataclasses.is_dataclass(value):
         return as_json(value)

@@ -10,6 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+CLOSE_SILENT = 4000
+"""The WebSocket close code of a side that gives a silent link up, and would go on with another (RFC 6455, 7.4.2)."""
+
 
 class Heartbeat:
     """Pings with `ping`, `interval` seconds after a sign of life; `timeout` seconds without another are silence."""
@@ -24,6 +27,17 @@ class Heartbeat:
     def heard(self) -> None:
         """Something came from the peer."""
         self._heard.set()
+
+    async def is_answered(self, seconds: float) -> bool:
+        """Ping now; say whether something came from the peer within `seconds`."""
+        self._heard.clear()
+        self._ping(b"")
+        try:
+            async with asyncio.timeout(seconds):
+                await self._heard.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def run(self) -> str:
         """Ping until nothing came for `interval` and `timeout` seconds, and return a sentence that says so."""

@@ -35,6 +35,9 @@ MAX_ADDRESSES_PER_MESSAGE = 1000
 MAX_ADDRESSES = 16_384
 """Addresses of one agent. When it goes, its exits leave the pool in one step of the loop: 40 ms for so many."""
 
+MAX_HELD = 32_768
+"""Executions that an agent may take along to its next link; with ids of 64 characters 2.2 MB of a frame."""
+
 MAX_TEXT_CHARS = 1024
 """A name, a reason, a sentence."""
 

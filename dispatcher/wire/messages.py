@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from dispatcher.errors import Failure, FailureKind, Party
 from dispatcher.wire import fields, limits
-from dispatcher.wire.fields import choice, flag, headers, integer, number, optional, strings, text
+from dispatcher.wire.fields import choice, flag, headers, identifiers, integer, number, optional, strings, text
 
 PHASES = ("queued", "dns", "connect", "tls", "send", "wait", "receive", "total")
 """Members of a record's `timings`, in the order of time; milliseconds."""
@@ -87,6 +87,17 @@ class AddressesChanged(Message):
     tag: ClassVar[str] = "addresses_changed"
     changed: tuple[AddressReport, ...] = fields.records(AddressReport, limits.MAX_ADDRESSES_PER_MESSAGE, default=())
     gone: tuple[str, ...] = fields.addresses(limits.MAX_ADDRESSES_PER_MESSAGE, default=())
+
+
+@dataclass(frozen=True, slots=True)
+class Holding(Message):
+    """On a link of a session that had one before: the executions that the agent still has, or has results of.
+
+    Said before anything else. What it was given on the earlier link and is not here will have no result.
+    """
+
+    tag: ClassVar[str] = "holding"
+    ids: frozenset[str] = identifiers(limits.MAX_HELD, IDENTIFIER_CHARS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,5 +216,5 @@ class BodyTaken(Message):
     size: int = integer(1, limits.BULK_WINDOW_BYTES)
 
 
-FROM_AGENT: tuple[type[Message], ...] = (Hello, AddressesChanged, Result, Draining, BodyChunk, BodyTaken)
+FROM_AGENT: tuple[type[Message], ...] = (Hello, Holding, AddressesChanged, Result, Draining, BodyChunk, BodyTaken)
 FROM_COORDINATOR: tuple[type[Message], ...] = (Welcome, Refused, Execute, Cancel, Draining, BodyChunk, BodyTaken)

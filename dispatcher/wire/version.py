@@ -5,8 +5,10 @@ A revision adds fields or messages that an older peer may ignore; a version chan
 
 from __future__ import annotations
 
-WIRE = (1, 0)
-"""What this side speaks."""
+WIRE = (1, 1)
+"""What this side speaks. Revision 1 added `Holding`."""
+
+_RESUMING = (1, 1)
 
 ACCEPTED_VERSIONS = (1,)
 """The versions that this side takes from a peer."""
@@ -15,6 +17,11 @@ ACCEPTED_VERSIONS = (1,)
 def is_compatible(peer: tuple[int, int]) -> bool:
     """Say whether a peer that speaks `peer` can be talked to."""
     return peer[0] in ACCEPTED_VERSIONS
+
+
+def can_resume(peer: tuple[int, int]) -> bool:
+    """Say whether a peer goes on with its executions on the next link: it knows `Holding`."""
+    return peer >= _RESUMING
 
 
 def describe(wire: tuple[int, int]) -> str:

@@ -16,6 +16,7 @@ from tests.support.targets import Echo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 TIMEOUT = 60.0
@@ -204,11 +205,14 @@ def test_a_removed_agent_that_has_nothing_to_finish_ends_at_once_with_4(cluster:
     cluster.client.wait_for_exits(2)
 
 
-def test_a_second_agent_with_the_same_id_ends_with_4_and_the_first_goes_on(cluster: Cluster, target: Echo) -> None:
+def test_a_second_agent_with_the_same_id_ends_with_4_and_the_first_goes_on(
+    cluster: Cluster, target: Echo, tmp_path: Path
+) -> None:
     cluster.coordinator()
     cluster.agent("agent-01", SOURCES[:2])
     client = cluster.client
     client.wait_for_exits(2)
+    cluster.agent_state_dir = tmp_path / "other"
     second = cluster.begin_agent("agent-01", SOURCES[2:4])
     said = second.wait_for_line("agent id agent-01 is in use by a connected agent")
     second.expect(said)
@@ -232,7 +236,7 @@ def test_an_agent_of_another_wire_version_ends_with_4_and_both_versions_are_name
     newer = Process("agent-07", [sys.executable, "-c", _NEWER_AGENT, *arguments])
     said = newer.wait_for_line("wire version")
     assert 4 == newer.wait(AT_ONCE)
-    assert "the agent speaks wire version 7.3; this coordinator speaks 1.0 and accepts version 1" in said
+    assert "the agent speaks wire version 7.3; this coordinator speaks 1.1 and accepts version 1" in said
     assert 0 == cluster.client.available()
 
 

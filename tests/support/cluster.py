@@ -29,6 +29,7 @@ class Cluster:
 
     def __init__(self, folder: Path, command: Sequence[str] | None = None) -> None:
         self.state_dir = folder / "state"
+        self.agent_state_dir = folder / "agents"
         self.processes: list[Process] = []
         self.url = ""
         self._command = command or dispatcher_command()
@@ -84,7 +85,8 @@ class Cluster:
     ) -> Process:
         """Start an agent."""
         named = [word for address in addresses for word in ("--address", address)]
-        common = ("--coordinator-url", url or self.url, "--agent-id", agent_id, *_STALL_OPTION)
+        place = ("--coordinator-url", url or self.url, "--agent-id", agent_id)
+        common = (*place, "--state-dir", str(self.agent_state_dir), *_STALL_OPTION)
         allowed = [word for target in TEST_TARGETS for word in ("--allow-target", target)]
         return self.start(agent_id, "agent", *common, *named, *allowed, *options, machine=machine)
 

@@ -43,7 +43,7 @@ async def coordinator_running(state_dir: Path, **options: Any) -> AsyncIterator[
     chosen = settings.coordinator({"--port": "0", "--state-dir": str(state_dir)} | given, {})
     certificates = coordinator._certificates(chosen)
     sockets = coordinator._listen(chosen)
-    actors = coordinator._start_actors(chosen)
+    actors = await coordinator._start_actors(chosen)
     services = await coordinator._make_services(chosen, actors)
     server = Server(
         make_app(services),

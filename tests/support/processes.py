@@ -6,11 +6,15 @@ must have been expected by the test; stalls of the event loop are judged by `sta
 
 from __future__ import annotations
 
+import atexit
+import functools
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from typing import IO, TYPE_CHECKING
@@ -158,6 +162,15 @@ class Process:
 
 
 def _environment(extra: Mapping[str, str]) -> dict[str, str]:
-    """Ours without settings of this program and without proxies, which would be those of this machine."""
+    """Ours without settings of this program, and without the proxies and the state of this machine's user."""
     unwanted = ("DISPATCHER_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
-    return {name: value for name, value in os.environ.items() if not name.upper().startswith(unwanted)} | dict(extra)
+    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(unwanted)}
+    return kept | {"XDG_STATE_HOME": _state_home()} | dict(extra)
+
+
+@functools.cache
+def _state_home() -> str:
+    """Make a folder for the state of whoever is not given one; it goes with this process."""
+    folder = tempfile.mkdtemp(prefix="dispatcher-tests-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder

@@ -46,14 +46,19 @@ def test_the_unit_runs_the_file_with_the_given_options(installed: str, capsys: p
     assert {"Type=notify", "WatchdogSec=30", "DynamicUser=yes", "TimeoutStopSec=20", "CapabilityBoundingSet="} <= {
         *lines
     }
-    assert [] == [line for line in lines if line.startswith(("BindReadOnlyPaths", "StateDirectory"))]
+    assert [] == [line for line in lines if line.startswith("BindReadOnlyPaths")]
+    assert "RestartPreventExitStatus=2 4" in lines
 
 
-def test_a_coordinator_has_a_state_folder_of_its_own(installed: str, capsys: pytest.CaptureFixture[str]) -> None:
-    lines = unit("coordinator", capsys=capsys)
-    assert f"ExecStart={installed} coordinator" in lines
-    assert "StateDirectory=dispatcher-coordinator" in lines
-    assert "Environment=DISPATCHER_STATE_DIR=%S/dispatcher-coordinator" in lines
+@pytest.mark.parametrize(("role", "options"), [("coordinator", ()), ("agent", ("--coordinator-url", URL))])
+def test_each_has_a_state_folder_of_its_own(
+    role: str, options: tuple[str, ...], installed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = unit(role, *options, capsys=capsys)
+    assert " ".join((f"ExecStart={installed} {role}", *options)) in lines
+    assert f"StateDirectory=dispatcher-{role}" in lines
+    assert "StateDirectoryMode=0700" in lines
+    assert f"Environment=DISPATCHER_STATE_DIR=%S/dispatcher-{role}" in lines
 
 
 @pytest.mark.parametrize(("port", "expected"), [("443", "CAP_NET_BIND_SERVICE"), ("8000", ""), ("0", "")])
@@ -97,7 +102,8 @@ def test_a_word_stays_one_word_for_systemd(word: str, expected: str) -> None:
         ("agent", "--coordinator-url"),
         ("agent --coordinator-url nonsense", "--coordinator-url: Must be an http or https URL"),
         ("agent --coordinator-ulr x", "did you mean --coordinator-url?"),
-        ("coordinator --state-dir /x", "--state-dir: a unit has its own"),
+        ("coordinator --state-dir /x", "--state-dir: a unit has its own, /var/lib/dispatcher-coordinator"),
+        (f"agent --coordinator-url {URL} --state-dir /x", "--state-dir: a unit has its own, /var/lib/dispatcher-agent"),
     ],
 )
 def test_wrong_options_are_told_and_give_no_unit(line: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -30,8 +31,17 @@ class Link(Protocol):
     def send(self, message: wire.Message) -> bool:
         """Put a message among those that leave in this loop turn; False where too much waits already."""
 
+    def expect(self, execution: wire.Execute) -> None:
+        """Take the result of an execution that was given on an earlier link of the same agent."""
+
     def withdraw(self, execution_id: str) -> bool:
         """Take an execution back; False where some or all of it has left."""
+
+    def prove_alive(self, seconds: float) -> asyncio.Future[bool]:
+        """Ask the agent for a sign of life; False where none came within `seconds`."""
+
+    def abort(self, reason: str) -> None:
+        """End the link without a word: nobody is there to hear it."""
 
     def close_link(self, refusal: wire.Refused | None = None) -> None:
         """End the link, after telling the agent why if there is a reason."""
@@ -50,12 +60,14 @@ class LinkClosed(Message[None]):
     """The link is gone. `unsent` are the ids of executions that never left the coordinator.
 
     `is_orderly` where the coordinator itself ended it, to shut down.
+    `may_resume` says that it fell silent, or that the agent left it as such: whoever had it may still be running.
     """
 
     link: Link
     reason: str
     unsent: frozenset[str] = frozenset()
     is_orderly: bool = False
+    may_resume: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +137,22 @@ class DropAgent(Message[None]):
 
 
 @dataclass(frozen=True, slots=True)
+class ProveAlive(Message[bool]):
+    """Say whether the agent answers on its link within `seconds`; a link on which it does not is lost."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class LinkStands:
+    """An agent of this id has a link; `connection` can say whether it is alive. `is_same` says that the key is its."""
+
+    agent_id: str
+    connection: ActorRef[Any]
+    is_same: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Registered:
     """A registered agent and the session that opens its link."""
 
@@ -133,13 +161,17 @@ class Registered:
 
 
 @dataclass(frozen=True, slots=True)
-class RegisterAgent(Message[Registered]):
-    """Register an agent; without an id one is made up. Raises `IdInUseError` or `RegistryFullError`."""
+class RegisterAgent(Message[Registered | LinkStands]):
+    """Register an agent; without an id one is made up. Raises `IdInUseError` or `RegistryFullError`.
+
+    `key_hash` is the SHA-256, in hex, of the key that proves the id to be its own; None for an agent without a key.
+    """
 
     agent_id: str | None
     hostname: str
     version: str
     addresses: tuple[str, ...]
+    key_hash: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

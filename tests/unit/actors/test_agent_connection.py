@@ -29,17 +29,21 @@ from dispatcher.actors.messages import (
     LinkOpened,
     NotTaken,
     Outcome,
+    ProveAlive,
     ResultInvalid,
     RunExecution,
 )
 from dispatcher.errors import FailureKind
 from dispatcher.wire import limits
 from dispatcher.wire import messages as wire
+from dispatcher.wire.version import WIRE
 from tests.unit.loops import WAIT, on_loop, turns
 
 SOURCE = "2001:db8::a"
 NEVER = 1000.0
 HELLO = wire.Hello(wire=(1, 0), session="s", version="1.2.3", hostname="gateway")
+NEWER = wire.Hello(wire=(1, 1), session="s", version="1.2.3", hostname="gateway")
+OTHER_PROCESS = wire.Hello(wire=(1, 1), session="t", version="1.2.3", hostname="gateway")
 
 
 class Link:
@@ -50,6 +54,9 @@ class Link:
         self.withdrawn: list[str] = []
         self.refusals: list[wire.Refused | None] = []
         self.unsent: set[str] = set()
+        self.expected: list[str] = []
+        self.aborted: list[str] = []
+        self.proof: asyncio.Future[bool] | None = None
 
     def send(self, message: wire.Message) -> bool:
         self.sent.append(message)
@@ -58,6 +65,16 @@ class Link:
     def withdraw(self, execution_id: str) -> bool:
         self.withdrawn.append(execution_id)
         return execution_id in self.unsent
+
+    def expect(self, execution: wire.Execute) -> None:
+        self.expected.append(execution.id)
+
+    def prove_alive(self, seconds: float) -> asyncio.Future[bool]:
+        self.proof = asyncio.get_running_loop().create_future()
+        return self.proof
+
+    def abort(self, reason: str) -> None:
+        self.aborted.append(reason)
 
     def close_link(self, refusal: wire.Refused | None = None) -> None:
         self.refusals.append(refusal)
@@ -97,7 +114,7 @@ def answer(identifier: str = "x", body: bytes = b"", **fields: Any) -> wire.Resu
 class Agent:
     """A connection with a link, and the shorthand of its tests."""
 
-    def __init__(self, grace: float = 0.0, server_version: str = "9") -> None:
+    def __init__(self, grace: float = 0.0, server_version: str = "9", resume: float = NEVER) -> None:
         self.pool: list[Any] = []
         self.registry: list[Any] = []
         self.ref: pykka.ActorRef[AgentConnection] = AgentConnection.start(
@@ -108,17 +125,21 @@ class Agent:
             pool=Told.start(self.pool),
             registry=Told.start(self.registry),
             grace_seconds=grace,
+            resume_seconds=resume,
             server_version=server_version,
         )
         self.link: Link = Link()
 
-    def open(self, link: Link | None = None) -> Link:
+    def open(self, link: Link | None = None, hello: wire.Hello = HELLO) -> Link:
         self.link = link or Link()
-        self.ref.tell(LinkOpened(self.link, HELLO))
+        self.ref.tell(LinkOpened(self.link, hello))
         return self.link
 
     def close(self, link: Link | None = None, *unsent: str) -> None:
         self.ref.tell(LinkClosed(link or self.link, "it broke", frozenset(unsent)))
+
+    def fall_silent(self, *unsent: str) -> None:
+        self.ref.tell(LinkClosed(self.link, "nothing came", frozenset(unsent), may_resume=True))
 
     def say(self, message: wire.Message, link: Link | None = None) -> None:
         self.ref.tell(FromAgent(link or self.link, message))
@@ -176,7 +197,7 @@ def test_a_new_link_is_welcomed_and_starts_from_no_address() -> None:
             status.version,
             status.addresses,
         )
-        assert [wire.Welcome((1, 0), "agent-01", "9")] == agent.link.sent
+        assert [wire.Welcome(WIRE, "agent-01", "9")] == agent.link.sent
         assert [AgentStateChanged("agent-01", AgentState.CONNECTED)] == agent.registry
 
     on_agent(test)
@@ -482,6 +503,202 @@ def test_an_asker_that_went_away_does_not_end_the_execution() -> None:
     on_agent(test)
 
 
+# Links that fall silent, and agents that come back
+
+
+def on_newer_agent(test: Callable[[Agent], Any], **options: Any) -> None:
+    """Run a test with an agent that can go on with its executions on its next link."""
+
+    async def with_agent() -> None:
+        agent = Agent(**options)
+        agent.open(hello=NEWER)
+        await turns()
+        await test(agent)
+
+    on_loop(with_agent)
+
+
+def test_a_result_that_was_finished_while_the_link_was_silent_counts_on_the_next_one() -> None:
+    async def test(agent: Agent) -> None:
+        running = await agent.run()
+        agent.fall_silent()
+        assert (AgentState.LOST, 1) == ((status := await agent.describe()).state, status.in_flight)
+        assert AgentGone("agent-01") in agent.pool
+        link = agent.open(hello=NEWER)
+        agent.say(wire.Holding(frozenset("x")))
+        agent.say(answer(body=b"late"))
+        assert Ended(Outcome.COMPLETED, answer(body=b"late")) == await running
+        assert ["x"] == link.expected
+
+    on_newer_agent(test)
+
+
+def test_the_same_process_takes_its_old_link_over_and_what_it_has_goes_on() -> None:
+    async def test(agent: Agent) -> None:
+        old, running = agent.link, await agent.run()
+        agent.open(hello=NEWER)
+        await turns()
+        assert [wire.RefusalCode.REPLACED] == old.codes
+        assert AgentGone("agent-01") in agent.pool
+        agent.say(answer(), old)
+        assert 1 == (await agent.describe()).in_flight
+        agent.say(answer())
+        assert Outcome.COMPLETED == (await ended(running)).outcome
+
+    on_newer_agent(test)
+
+
+async def ended(running: asyncio.Task[Ended | NotTaken]) -> Ended:
+    found = await running
+    assert isinstance(found, Ended)
+    return found
+
+
+@pytest.mark.parametrize("is_silent", [False, True])
+def test_another_process_of_the_same_agent_has_nothing_of_what_the_first_was_given(is_silent: bool) -> None:
+    async def test(agent: Agent) -> None:
+        running = await agent.run()
+        if is_silent:
+            agent.fall_silent()
+        agent.open(hello=OTHER_PROCESS)
+        assert (Outcome.UNKNOWN, FailureKind.AGENT_LOST) == await failure(running)
+        agent.say(answer())
+        assert 0 == (await agent.describe()).completed
+
+    on_newer_agent(test)
+
+
+def test_an_agent_that_is_too_old_to_go_on_loses_what_it_had() -> None:
+    async def test(agent: Agent) -> None:
+        running = await agent.run()
+        agent.fall_silent()
+        agent.open()
+        assert (Outcome.UNKNOWN, FailureKind.AGENT_LOST) == await failure(running)
+
+    on_agent(test)
+
+
+def test_an_agent_that_does_not_come_back_in_time_ends_what_it_had() -> None:
+    async def test(agent: Agent) -> None:
+        left, stayed = await agent.run(execute("left")), await agent.run(execute("stayed"))
+        agent.fall_silent("stayed")
+        assert (Outcome.FAILED, FailureKind.AGENT_LOST) == await failure(stayed)
+        assert (Outcome.UNKNOWN, FailureKind.AGENT_LOST) == await failure(left)
+        agent.open(hello=NEWER)
+        agent.say(answer("left"))
+        assert 0 == (await agent.describe()).completed
+
+    on_newer_agent(test, resume=0.02)
+
+
+def test_a_coordinator_may_wait_for_nobody() -> None:
+    async def test(agent: Agent) -> None:
+        running = await agent.run()
+        agent.fall_silent()
+        assert (Outcome.UNKNOWN, FailureKind.AGENT_LOST) == await failure(running)
+
+    on_newer_agent(test, resume=0.0)
+
+
+def test_a_link_that_was_closed_is_waited_for_by_nobody() -> None:
+    async def test(agent: Agent) -> None:
+        running = await agent.run()
+        agent.close()
+        assert (Outcome.UNKNOWN, FailureKind.AGENT_LOST) == await failure(running)
+
+    on_newer_agent(test)
+
+
+def test_what_an_agent_comes_back_without_is_unknown_and_what_nobody_waits_for_is_cancelled() -> None:
+    async def test(agent: Agent) -> None:
+        kept, lost = await agent.run(execute("kept")), await agent.run(execute("lost"))
+        link = agent.open(hello=NEWER)
+        new = await agent.run(execute("new"))
+        agent.say(wire.Holding(frozenset({"kept", "stale"})))
+        assert (Outcome.UNKNOWN, FailureKind.AGENT_LOST) == await failure(lost)
+        assert [wire.Cancel("stale")] == [said for said in link.sent if isinstance(said, wire.Cancel)]
+        for identifier, running in (("kept", kept), ("new", new)):
+            agent.say(answer(identifier))
+            assert Outcome.COMPLETED == (await ended(running)).outcome
+
+    on_newer_agent(test)
+
+
+def test_what_had_not_left_by_a_link_that_is_taken_over_is_a_failure() -> None:
+    async def test(agent: Agent) -> None:
+        running = await agent.run()
+        agent.link.unsent.add("x")
+        agent.open(hello=NEWER)
+        assert (Outcome.FAILED, FailureKind.AGENT_LOST) == await failure(running)
+
+    on_newer_agent(test)
+
+
+def test_the_deadline_ends_what_waits_for_an_agent_to_come_back() -> None:
+    async def test(agent: Agent) -> None:
+        running = await agent.run(execute(timeout=0.02))
+        agent.fall_silent()
+        assert (Outcome.UNKNOWN, FailureKind.AGENT_TIMEOUT) == await failure(running)
+
+    on_newer_agent(test)
+
+
+def test_an_agent_that_is_removed_while_its_link_is_silent_ends_what_it_had() -> None:
+    async def test(agent: Agent) -> None:
+        running = await agent.run()
+        agent.fall_silent()
+        agent.ref.tell(DropAgent())
+        assert (Outcome.UNKNOWN, FailureKind.AGENT_LOST) == await failure(running)
+        await turns()
+        assert not agent.ref.is_alive()
+
+    on_newer_agent(test)
+
+
+def test_a_link_that_answers_is_alive_and_keeps_its_place() -> None:
+    async def test(agent: Agent) -> None:
+        asking = asyncio.create_task(ask(agent.ref, ProveAlive(1.0)))
+        await turns()
+        assert agent.link.proof is not None
+        agent.link.proof.set_result(True)
+        assert await asking
+        assert AgentState.CONNECTED == (await agent.describe()).state
+        assert [] == agent.link.aborted
+
+    on_newer_agent(test)
+
+
+def test_a_link_that_does_not_answer_is_lost_without_a_word() -> None:
+    async def test(agent: Agent) -> None:
+        running = await agent.run()
+        asking = asyncio.create_task(ask(agent.ref, ProveAlive(1.0)))
+        await turns()
+        assert agent.link.proof is not None
+        agent.link.proof.set_result(False)
+        assert not await asking
+        assert AgentState.LOST == (await agent.describe()).state
+        assert ([], ["it did not answer when an agent of this id came again"]) == (agent.link.codes, agent.link.aborted)
+        agent.open(hello=NEWER)
+        agent.say(answer())
+        assert Outcome.COMPLETED == (await ended(running)).outcome
+
+    on_newer_agent(test)
+
+
+def test_a_link_that_closes_while_it_is_asked_for_a_proof_is_not_alive() -> None:
+    async def test(agent: Agent) -> None:
+        asking = asyncio.create_task(ask(agent.ref, ProveAlive(1.0)))
+        await turns()
+        agent.close()
+        await turns()
+        assert agent.link.proof is not None
+        agent.link.proof.cancel()
+        assert not await asking
+        assert not await ask(agent.ref, ProveAlive(1.0))
+
+    on_newer_agent(test)
+
+
 # Draining, and being removed
 
 
@@ -623,13 +840,13 @@ def test_links_that_come_and_go_are_logged_by_agent(caplog: pytest.LogCaptureFix
 
     caplog.set_level(logging.INFO)
     on_agent(test)
-    differs = "; it runs '1.2.3' (wire 1.0), this coordinator '9' (wire 1.0)"
+    differs = "; it runs '1.2.3' (wire 1.0), this coordinator '9' (wire 1.1)"
     assert [f"agent agent-01 connected{differs}", "agent agent-01 gone: it broke"] == logged(caplog)
 
 
 def test_an_agent_of_the_coordinators_own_version_has_nothing_that_differs(caplog: pytest.LogCaptureFixture) -> None:
     async def test() -> None:
-        Agent(server_version=HELLO.version).open()
+        Agent(server_version=HELLO.version).open(hello=NEWER)
         await turns()
 
     caplog.set_level(logging.INFO)
@@ -678,10 +895,30 @@ class AnyOrder(RuleBasedStateMachine):
             self._in_loop(lambda: self.agent.ref.tell(message))
         self._settle()
 
-    @rule()
-    def open(self) -> None:
+    @rule(hello=st.sampled_from([HELLO, NEWER, NEWER, OTHER_PROCESS]))
+    def open(self, hello: wire.Hello) -> None:
         self.links.append(Link())
-        self._tell(LinkOpened(self.links[-1], HELLO))
+        self._tell(LinkOpened(self.links[-1], hello))
+
+    @precondition(lambda self: self.links)
+    @rule(data=st.data())
+    def hold(self, data: st.DataObject) -> None:
+        ids = data.draw(st.sets(st.sampled_from([f"x{number}" for number in range(self.number + 2)])))
+        self._tell(FromAgent(data.draw(st.sampled_from(self.links)), wire.Holding(frozenset(ids))))
+
+    @precondition(lambda self: self.links)
+    @rule(is_alive=st.booleans())
+    def prove(self, is_alive: bool) -> None:
+        if not self.agent.ref.is_alive():
+            return
+        ref = self.agent.ref
+        asking = self._in_loop(lambda: asyncio.ensure_future(ask(ref, ProveAlive(1.0), timeout=WAIT)))
+        for link in self.links:
+            if link.proof is not None and not link.proof.done():
+                self._in_loop(lambda proof=link.proof: proof.set_result(is_alive))
+        self._settle()
+        assert asking.done()
+        assert asking.exception() is not None or asking.result() in (is_alive, False)
 
     @rule(timeout=st.sampled_from([0.0, NEVER, NEVER, NEVER]))
     def run(self, timeout: float) -> None:
@@ -715,10 +952,11 @@ class AnyOrder(RuleBasedStateMachine):
         self._tell(FromAgent(data.draw(st.sampled_from(self.links)), message))
 
     @precondition(lambda self: self.links)
-    @rule(data=st.data())
-    def lose(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), is_silent=st.booleans())
+    def lose(self, data: st.DataObject, is_silent: bool) -> None:
         unsent = data.draw(st.sets(st.sampled_from(sorted(self.running) or ["x0"])))
-        self._tell(LinkClosed(data.draw(st.sampled_from(self.links)), "gone", frozenset(unsent)))
+        link = data.draw(st.sampled_from(self.links))
+        self._tell(LinkClosed(link, "gone", frozenset(unsent), may_resume=is_silent))
 
     @rule(really=st.integers(0, 9))
     def drop(self, really: int) -> None:
@@ -737,8 +975,8 @@ class AnyOrder(RuleBasedStateMachine):
             assert {} == self.running
 
     def teardown(self) -> None:
-        for link in self.links:
-            self._tell(LinkClosed(link, "the end"))
+        self.open(OTHER_PROCESS)
+        self._tell(LinkClosed(self.links[-1], "the end"))
         assert {} == self.running
         assert all(end.result.id == identifier for identifier, end in self.ends.items() if isinstance(end, Ended))
         for ref in pykka.ActorRegistry.get_all():

@@ -16,6 +16,7 @@ from dispatcher.access import Access
 from dispatcher.agent import connector as connector_module
 from dispatcher.agent.connector import FIRST_PAUSE_SECONDS, Backoff, Connector
 from dispatcher.agent.guard import Address
+from dispatcher.agent.identity import Identity
 from dispatcher.errors import RefusedError
 from dispatcher.wire.messages import Hello, RefusalCode, Refused
 from tests.support.scripted_coordinator import (
@@ -26,6 +27,8 @@ from tests.support.scripted_coordinator import (
     welcomes,
 )
 from tests.unit.loops import on_loop
+
+KEY = "k" * 32
 
 
 class Idle:
@@ -50,6 +53,9 @@ class Idle:
     def on_draining(self) -> None:
         raise AssertionError
 
+    def on_delivered(self, execution_ids: frozenset[str]) -> None:
+        raise AssertionError
+
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
@@ -61,7 +67,7 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture)
 async def connecting(
     coordinator: ScriptedCoordinator, agent_id: str | None = "agent-01", user: Idle | None = None
 ) -> AsyncIterator[asyncio.Task[None]]:
-    connector = Connector(Access(coordinator.url), agent_id, user or Idle(), reconnect_max=0.01)
+    connector = Connector(Access(coordinator.url), Identity(agent_id, KEY), user or Idle(), reconnect_max=0.01)
     running = asyncio.create_task(connector.run())
     yield running
     running.cancel()
@@ -82,8 +88,8 @@ def test_an_agent_says_its_id_its_host_and_its_version_and_opens_the_link_with_i
         async with connecting(coordinator):
             hello = await (await coordinator.next_link()).hear(Hello)
         assert "session-1" == hello.session
-        assert [("agent-01", __version__, hello.hostname)] == [
-            (said["agent_id"], said["version"], said["hostname"]) for said in coordinator.registrations
+        assert [("agent-01", __version__, hello.hostname, KEY)] == [
+            (said["agent_id"], said["version"], said["hostname"], said["key"]) for said in coordinator.registrations
         ]
 
     with_coordinator(test)
@@ -187,24 +193,16 @@ def test_an_id_that_is_in_use_is_refused_for_good_before_the_first_link() -> Non
     with_coordinator(test)
 
 
-def test_an_id_that_is_in_use_after_a_link_is_our_own_lost_one_and_is_tried_again() -> None:
+def test_an_id_that_a_living_copy_took_meanwhile_is_refused_for_good_too() -> None:
     async def test(coordinator: ScriptedCoordinator) -> None:
         async with connecting(coordinator) as running:
             link = await coordinator.next_link()
             await link.hear(Hello)
-            coordinator.on_hello = answers(Refused(RefusalCode.SESSION, "restarted"))
-            refused = asyncio.Queue[None]()
-
-            def in_use(_: Any) -> tuple[int, Any]:
-                refused.put_nowait(None)
-                return 409, {"detail": "in use"}
-
-            coordinator.register = in_use
+            coordinator.on_hello = answers(Refused(RefusalCode.SESSION, "another link"))
+            coordinator.register = lambda _: (409, {"detail": "in use by another copy of this agent"})
             link.hang_up()
-            await (await coordinator.next_link()).hear(Hello)
-            for _ in range(3):
-                await asyncio.wait_for(refused.get(), 10)
-            assert not running.done()
+            with pytest.raises(RefusedError, match="in use by another copy of this agent"):
+                await running
 
     with_coordinator(test)
 
@@ -271,7 +269,7 @@ def test_before_each_link_it_is_told_where_the_coordinator_is() -> None:
             located.append((list(names), set(addresses)))
 
         url = coordinator.url.replace("127.0.0.1", "localhost")
-        connector = Connector(url, "agent-01", Idle(), reconnect_max=0.01, on_located=note)
+        connector = Connector(Access(url), Identity("agent-01"), Idle(), reconnect_max=0.01, on_located=note)
         running = asyncio.create_task(connector.run())
         await (await coordinator.next_link()).hear(Hello)
         running.cancel()

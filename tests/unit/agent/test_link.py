@@ -46,6 +46,9 @@ class Heard:
     def on_draining(self) -> None:
         self._put("draining", None)
 
+    def on_delivered(self, execution_ids: frozenset[str]) -> None:
+        self._put("delivered", execution_ids)
+
     def _put(self, name: str, value: Any) -> None:
         self.events.put_nowait((name, value))
 

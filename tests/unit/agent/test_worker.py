@@ -1,18 +1,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from dispatcher.agent.worker import Worker
 from dispatcher.wire import limits
-from dispatcher.wire.messages import AddressesChanged, AddressReport, AddressState, Draining, Execute, Result
+from dispatcher.wire.messages import AddressesChanged, AddressReport, AddressState, Draining, Execute, Holding, Result
 from tests.unit.loops import on_loop, turns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+RESULT = Result(id="x1", status=200)
 EXECUTE = Execute(id="x1", source="::1", method="GET", url="http://[::1]/", timeout=5.0)
 
 
@@ -39,7 +42,11 @@ class HeldExecutor:
 class KeptLink:
     """A link that keeps what is sent; with `answers_drain` it answers like the coordinator."""
 
-    def __init__(self, worker: Worker, *, answers_drain: bool = True) -> None:
+    def __init__(
+        self, worker: Worker, *, answers_drain: bool = True, session: str = "s", can_resume: bool = True
+    ) -> None:
+        self.session = session
+        self.can_resume = can_resume
         self.sent: list[Any] = []
         self._worker = worker
         self._answers_drain = answers_drain
@@ -71,7 +78,7 @@ class Bench:
     def __init__(self, *reports: AddressReport, answers_drain: bool = True) -> None:
         executor: Any = HeldExecutor()
         self.executor: HeldExecutor = executor
-        self.worker = Worker(executor)
+        self.worker = Worker(executor, 10_000)
         watcher: Any = FixedWatcher(reports)
         self.worker.watcher = watcher
         link: Any = KeptLink(self.worker, answers_drain=answers_drain)
@@ -130,20 +137,101 @@ def test_addresses_are_followed_without_a_link_too() -> None:
     on_loop(test)
 
 
-def test_a_result_goes_back_on_the_link_that_its_execution_came_on() -> None:
+def test_a_result_goes_back_on_the_link_that_its_session_has() -> None:
     async def test() -> None:
         bench = Bench()
         bench.worker.on_execute(bench.link, EXECUTE)
         await turns()
+        bench.executor.held["x1"].set_result(None)
+        await turns()
+        assert [RESULT] == bench.link.sent
+
+    on_loop(test)
+
+
+def test_what_finishes_after_its_link_was_lost_is_told_on_the_next_one() -> None:
+    async def test() -> None:
+        bench = Bench(report("::1"))
+        for each in (EXECUTE, replace(EXECUTE, id="x2")):
+            bench.worker.on_execute(bench.link, each)
+        await turns()
+        bench.worker.on_lost(bench.link)
+        bench.executor.held["x1"].set_result(None)
+        await turns()
+        newer: Any = KeptLink(bench.worker)
+        bench.worker.on_welcome(newer)
+        assert [Holding(frozenset({"x1", "x2"})), RESULT] == newer.sent[:2]
+        assert isinstance(newer.sent[2], AddressesChanged)
+        bench.executor.held["x2"].set_result(None)
+        await turns()
+        assert [replace(RESULT, id="x2")] == newer.sent[3:]
+
+    on_loop(test)
+
+
+def test_a_result_is_told_again_until_the_coordinator_has_it() -> None:
+    async def test() -> None:
+        bench = Bench()
+        for each in (EXECUTE, replace(EXECUTE, id="x2"), replace(EXECUTE, id="x3")):
+            bench.worker.on_execute(bench.link, each)
+        await turns()
+        for held in bench.executor.held.values():
+            held.set_result(None)
+        await turns()
+        bench.worker.on_delivered(frozenset({"x2"}))
+        bench.worker.on_cancel("x3")
         newer: Any = KeptLink(bench.worker)
         bench.worker.on_lost(bench.link)
         bench.worker.on_welcome(newer)
+        assert [Holding(frozenset({"x1"})), RESULT] == newer.sent
+
+    on_loop(test)
+
+
+@pytest.mark.parametrize("newer_coordinator", [{"session": "t"}, {"can_resume": False}])
+def test_what_nobody_waits_for_any_more_is_dropped_with_a_line(
+    newer_coordinator: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test() -> None:
+        bench = Bench()
+        for each in (EXECUTE, replace(EXECUTE, id="x2")):
+            bench.worker.on_execute(bench.link, each)
+        await turns()
+        bench.worker.on_lost(bench.link)
         bench.executor.held["x1"].set_result(None)
         await turns()
-        assert [Result(id="x1", status=200)] == bench.link.sent
+        newer: Any = KeptLink(bench.worker, **newer_coordinator)
+        bench.worker.on_welcome(newer)
+        assert [] == newer.sent
+        bench.executor.held["x2"].set_result(None)
+        await turns()
         assert [] == newer.sent
 
     on_loop(test)
+    assert [
+        "dropped 1 results: the coordinator does not wait for them any more",
+        "dropped the result of x2: the coordinator does not wait for it any more",
+    ] == caplog.messages
+
+
+def test_the_oldest_results_go_when_there_are_too_many(caplog: pytest.LogCaptureFixture) -> None:
+    async def test() -> None:
+        bench = Bench()
+        many = [replace(EXECUTE, id=f"x{number}") for number in range(12)]
+        for each in many:
+            bench.worker.on_execute(bench.link, each)
+        await turns()
+        bench.worker.on_lost(bench.link)
+        for held in bench.executor.held.values():
+            held.set_result(None)
+        await turns()
+        newer: Any = KeptLink(bench.worker)
+        bench.worker.on_welcome(newer)
+        assert [each.id for each in many[3:]] == [result.id for result in newer.sent[1:]]
+
+    caplog.set_level(logging.INFO)
+    on_loop(test)
+    assert 3 == caplog.text.count("take more than --undelivered-bytes")
 
 
 def test_the_loss_of_an_older_link_does_not_end_the_newer_one() -> None:
@@ -153,7 +241,7 @@ def test_the_loss_of_an_older_link_does_not_end_the_newer_one() -> None:
         bench.worker.on_welcome(newer)
         bench.worker.on_lost(bench.link)
         bench.worker.on_addresses((report("::1"),), ())
-        assert [AddressesChanged(changed=(report("::1"),))] == newer.sent
+        assert [Holding(), AddressesChanged(changed=(report("::1"),))] == newer.sent
 
     on_loop(test)
 
@@ -251,7 +339,7 @@ def test_an_agent_that_drains_tells_no_addresses_but_that_it_drains_on_a_new_lin
         newer: Any = KeptLink(bench.worker, answers_drain=False)
         bench.worker.on_welcome(newer)
         bench.worker.on_addresses((report("::2"),), ())
-        assert [Draining()] == newer.sent
+        assert [Holding(), Draining()] == newer.sent
         draining.cancel()
 
     on_loop(test)

@@ -14,6 +14,7 @@ from dispatcher.wire.messages import PHASES, AddressReport, AddressState, HttpVe
 
 EXAMPLES: tuple[Message, ...] = (
     wire.Hello(wire=(1, 0), session="s3ss10n", version="1.2.3", hostname="gateway-1"),
+    wire.Holding(ids=frozenset({"0190-1"})),
     wire.AddressesChanged(
         changed=(
             AddressReport("2001:db8:1::5", AddressState.PREFERRED),
@@ -137,6 +138,7 @@ refusals = st.builds(
 )
 messages: st.SearchStrategy[Message] = st.one_of(
     hellos,
+    st.builds(wire.Holding, ids=st.frozensets(identifiers, max_size=5)),
     address_changes,
     results(),
     st.builds(wire.Welcome, wire=pairs, agent_id=identifiers, version=texts(64)),

@@ -1,0 +1,99 @@
+"""What one agent has been given to do, and the one end of each: step 8 of a request's way, on the event loop.
+
+A plain class that `AgentConnection` uses; it knows neither links' lives nor messages. An execution remembers the link
+that it was given on, because an agent that comes back on another one may never have got it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dispatcher.actors.messages import Ended, Outcome
+from dispatcher.errors import FailureKind
+from dispatcher.wire import messages as wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from dispatcher.actors.messages import Link
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """An execution at the agent: what it is and how it was given, where its answer goes, and what ends it if none
+    comes.
+    """
+
+    execute: wire.Execute
+    link: Link
+    ended: asyncio.Future[Ended]
+    deadline: asyncio.TimerHandle
+
+
+class InFlight:
+    """The executions of one agent. `counts` are how those that ended did."""
+
+    def __init__(self) -> None:
+        """Start with none."""
+        self._running: dict[str, Running] = {}
+        self.counts = dict.fromkeys(Outcome, 0)
+
+    def __len__(self) -> int:
+        """How many have not ended."""
+        return len(self._running)
+
+    def __iter__(self) -> Iterator[Running]:
+        """Those that have not ended; they may end meanwhile."""
+        return iter(list(self._running.values()))
+
+    def get(self, execution_id: str) -> Running | None:
+        """Return an execution that has not ended."""
+        return self._running.get(execution_id)
+
+    def begin(
+        self, execute: wire.Execute, link: Link, seconds: float, on_late: Callable[[Running], None]
+    ) -> asyncio.Future[Ended]:
+        """Take an execution that is given on `link`; `on_late` ends it where nothing else does within `seconds`."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.call_later(seconds, lambda: on_late(self._running[execute.id]))
+        ended: asyncio.Future[Ended] = loop.create_future()
+        self._running[execute.id] = Running(execute, link, ended, deadline)
+        return ended
+
+    def end(self, execution_id: str, outcome: Outcome, result: wire.Result) -> None:
+        """End an execution that has not ended."""
+        running = self._running.pop(execution_id)
+        running.deadline.cancel()
+        self.counts[outcome] += 1
+        if not running.ended.done():
+            running.ended.set_result(Ended(outcome, result))
+
+
+def judge(execute: wire.Execute, result: wire.Result) -> tuple[Outcome, wire.Result]:
+    """Return how a result of valid fields ends its execution: as it says, or as a failure where it cannot be so."""
+    if (detail := _contradiction(execute, result)) is not None:
+        return Outcome.FAILED, failed(execute.id, FailureKind.INVALID_RESULT, detail)
+    if result.error_kind is None and result.source_ip != execute.source:
+        detail = f"the request left from {result.source_ip}, not from {execute.source}"
+        return Outcome.FAILED, failed(execute.id, FailureKind.SOURCE_MISMATCH, detail)
+    return (Outcome.COMPLETED if result.error_kind is None else Outcome.FAILED), result
+
+
+def failed(execution_id: str, kind: FailureKind, detail: str) -> wire.Result:
+    """Make the result of an execution that got none from its agent."""
+    return wire.Result(id=execution_id, error_kind=kind, error_detail=detail)
+
+
+def _contradiction(execute: wire.Execute, result: wire.Result) -> str | None:
+    """Say what makes a result of valid fields impossible, or None."""
+    if (result.status is None) == (result.error_kind is None):
+        return "the result has neither a status nor an error, or both"
+    if len(result.body) > execute.max_body_bytes:
+        return f"the result has a body of {len(result.body)} bytes, more than the {execute.max_body_bytes} asked for"
+    if result.body_size < len(result.body):
+        return "the result says that fewer bytes were received than it has"
+    if result.body_size > len(result.body) and not result.truncated:
+        return "the result has fewer bytes than were received, and does not say so"
+    return None
