@@ -114,7 +114,7 @@ def _unit(  # noqa: PLR0913, PLR0917 (what differs between the two units)
         role=role,
         version=__version__,
         command=" ".join(quote(word) for word in command),
-        more=more + _group(files.get("--tls-key") or files.get("--tls-cert")),
+        more=_state(role) + more + _group(files.get("--tls-key") or files.get("--tls-cert")),
         stop_seconds=int(drain_seconds) + _STOP_MARGIN_SECONDS,
         capabilities=capabilities,
         binds="".join(f"BindReadOnlyPaths={quote(path)}\n" for path in hidden([*_needed(bootstrap.ARCHIVE), *folders])),
