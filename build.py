@@ -124,6 +124,13 @@ def bench(arguments: list[str]) -> int:
     return max([_status([str(PYTHON), "-m", f"tests.bench.bench_{one}", *rest]) for one in chosen], default=0)
 
 
+def soak(arguments: list[str]) -> int:
+    """Commit random faults at a running pool (`--minutes N`, `--seed S`) and check its history at the end."""
+    with _alone():
+        ENVIRONMENT.have(DEV_LOCK)
+    _replace([str(PYTHON), "-m", "tests.faults.soak", *arguments])
+
+
 def lock(arguments: list[str]) -> int:
     """Write the lock files from pyproject.toml; `--upgrade` takes newer versions than the locked ones."""
     with _alone():
@@ -150,6 +157,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "check": check,
     "demo": demo,
     "bench": bench,
+    "soak": soak,
     "lock": lock,
     "clean": clean,
 }

@@ -130,8 +130,10 @@ class FaultProxy:
         self._tasks.add(task)
         self._writers.add(writer)
         try:
-            if self._fault.passes:
-                await self._join(reader, writer)
+            # Cancelled by the end of the proxy alone, and then nobody waits to hear of it.
+            with contextlib.suppress(asyncio.CancelledError):
+                if self._fault.passes:
+                    await self._join(reader, writer)
         finally:
             writer.transport.abort()
             self._writers.discard(writer)
