@@ -43,7 +43,7 @@ REFUSING = ["POST /api/agents/register", "POST /api/config/request", "POST /api/
 """Those that can be asked for something that the document forbids: a string in a path may be anything."""
 
 ELSEWHERE = {"GET /api/openapi.json", "GET /dispatcher.pyz", "GET /ws/monitor"}
-"""What takes nothing and answers with no JSON of the API; `tests/unit/web` asks for each."""
+"""What takes nothing and answers with no JSON of the API; `tests/unit/web` asks for each, and for every HEAD."""
 
 
 class Agent(threading.Thread):
@@ -89,6 +89,8 @@ def sensible(case: Case) -> Case:
     """Take out of a valid request what JSON Schema cannot say: 1.0 is no whole number, a pair begins with a name,
     and some fields go with certain others only.
     """
+    case.headers.pop("Idempotency-Key", None)  # a key counts for one request, and the next may not be the same
+    case.query.pop("cursor", None)  # only a page of history makes one
     if isinstance(case.body, dict):
         case.body = {name: whole(value) for name, value in case.body.items()}
         if case.body.get("retries"):
@@ -130,7 +132,7 @@ class Api:
 
 def test_every_operation_of_the_document_is_asked(api: Api) -> None:
     described = {result.ok().label for result in api.schema.get_all_operations()}
-    assert described == {*OPERATIONS, *ELSEWHERE}
+    assert {*OPERATIONS, *ELSEWHERE} == {label for label in described if not label.startswith("HEAD ")}
 
 
 @pytest.mark.parametrize(
