@@ -21,6 +21,7 @@ class Slots:
         self.max_waiting = max_waiting
         self.taken = 0
         self._waiting: dict[asyncio.Future[None], None] = {}
+        self._free: asyncio.Future[None] | None = None
 
     @property
     def waiting(self) -> int:
@@ -29,20 +30,22 @@ class Slots:
 
     def take(self) -> asyncio.Future[None]:
         """Return a future that is done when a slot is the caller's. Raises `FullError`."""
-        slot: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self.taken < self.size:
             self.taken += 1
-            slot.set_result(None)
-        elif len(self._waiting) < self.max_waiting:
-            self._waiting[slot] = None
-        else:
+            return self._free or self._make_free()
+        if len(self._waiting) >= self.max_waiting:
             raise FullError
+        slot: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[slot] = None
         return slot
 
     def give_back(self, slot: asyncio.Future[None]) -> None:
         """End the use of a slot, or the wait for it. To be called once for each `take`."""
         if slot in self._waiting:
             del self._waiting[slot]
+            return
+        if not self._waiting:
+            self.taken -= 1
             return
         # One whose wait has ended already is still to give back, and passed over.
         following = next((other for other in self._waiting if not other.done()), None)
@@ -51,3 +54,9 @@ class Slots:
         else:
             del self._waiting[following]
             following.set_result(None)
+
+    def _make_free(self) -> asyncio.Future[None]:
+        """Make the one future of all who need not wait; it never says anything else."""
+        self._free = asyncio.get_running_loop().create_future()
+        self._free.set_result(None)
+        return self._free

@@ -197,9 +197,13 @@ class SourceBoundClient(CurlAsyncHTTPClient):
             transfer.fds.clear()
             return int(pycurl.PREREQFUNC_ABORT)
         ends = (local_ip, local_port, remote_ip, remote_port)
-        is_new = bool(transfer.fds) and self._sockets.connected(transfer.fds, ends)
-        is_dead = not is_new and self._sockets.is_dead(ends)
-        return transfer.before_request(local_ip, kept_is_dead=is_dead)
+        if transfer.fds and self._sockets.connected(transfer.fds, ends):
+            return transfer.before_request(local_ip, kept_is_dead=False)
+        fd = self._sockets.find(ends)
+        if fd is None:
+            return transfer.before_request(local_ip, kept_is_dead=False)
+        self._driver.kept(fd)
+        return transfer.before_request(local_ip, kept_is_dead=self._sockets.is_dead(fd))
 
     def _ended(self, handle: pycurl.Curl, errno: int, message: str) -> None:
         """Take in what the driver says of a transfer."""

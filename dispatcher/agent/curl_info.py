@@ -1,7 +1,8 @@
 """What libcurl knows of a transfer at its end, read before its handle is used again: step 7 of a request's way, back.
 
 libcurl's times are moments since the start of the transfer; a phase is the time between two of them. What is left after
-the last moment that was reached belongs to the phase in which the transfer ended.
+the last moment that was reached belongs to the phase in which the transfer ended. A kept connection had nothing to look
+up and nobody to connect to, so what libcurl says of that is left out.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ _RECEIVE = len(HOP_PHASES) - 1
 def read(handle: Any, transfer: Transfer, errno: int | None, message: str) -> Ending:
     """Read the ending of `transfer`; `errno` as in `Ending`."""
     getinfo = handle.getinfo
-    marks = _marks(getinfo)
+    is_kept = errno == 0 and not transfer.fds
+    marks = _marks_of_kept(getinfo) if is_kept else _marks(getinfo)
     phase = _RECEIVE if errno == 0 else _phase(transfer, marks)
     return Ending(
         errno,
@@ -66,6 +68,10 @@ def _marks(getinfo: Any) -> tuple[int, ...]:
     )
 
 
+def _marks_of_kept(getinfo: Any) -> tuple[int, ...]:
+    return 0, 0, 0, getinfo(pycurl.POSTTRANSFER_TIME_T), getinfo(pycurl.STARTTRANSFER_TIME_T)
+
+
 def _phase(transfer: Transfer, marks: tuple[int, ...]) -> int:
     """In which phase, by its place in `HOP_PHASES`, a transfer ended that failed."""
     dns, connect, _, send, _ = marks
@@ -80,10 +86,11 @@ def _phase(transfer: Transfer, marks: tuple[int, ...]) -> int:
 
 
 def _phases(marks: tuple[int, ...], phase: int, total: int) -> tuple[int, ...]:
-    phases = [0] * len(HOP_PHASES)
+    phases = [0, 0, 0, 0, 0, 0]
     reached = 0
     # Where a transfer fails, libcurl marks later moments too.
-    for place, mark in enumerate(marks[:phase]):
+    for place in range(phase):
+        mark = marks[place]
         if mark > reached:
             phases[place] = mark - reached
             reached = mark

@@ -16,7 +16,7 @@ import collections
 import os
 import selectors
 import stat
-from contextlib import suppress
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 SLICE_SECONDS = 0.01
 """How long libcurl and those who wait for its transfers may hold the loop at a time."""
 
-_MOST_ENDED = 64
+_MOST_EVENTS = 16
+"""Sockets told of in a turn: so their targets are at work on the next requests while we are at the next answers."""
+
+_MOST_ENDED = 16
 """Ended transfers taken from libcurl at a time; the clock is looked at in between."""
 
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
@@ -64,7 +67,7 @@ class Driver:
         self._next_turn: asyncio.Handle | None = None
         multi.setopt(pycurl.M_TIMERFUNCTION, self._want_time)
         multi.setopt(pycurl.M_SOCKETFUNCTION, self._want_socket)
-        self._loop.add_reader(self._selector, self._turn)
+        self._loop.add_reader(self._selector, self._look)
 
     def close(self) -> None:
         """Stop; to be called before the handles and `multi` are closed, which then tell nobody."""
@@ -80,6 +83,12 @@ class Driver:
         """Take note that `fd` is a new socket of libcurl, whatever was known by this number."""
         if fd in self._watched:
             self._forget(fd)
+
+    def kept(self, fd: int) -> None:
+        """Take note that libcurl is about to use the connection of `fd` again, so it is still the same."""
+        known = self._watched.get(fd)
+        if known is not None:
+            known.is_wanted = True
 
     # What libcurl asks for
 
@@ -117,7 +126,7 @@ class Driver:
                 self._unwant(fd, known)
             return
         events = _EVENTS.get(event, 0)
-        if known is not None and not known.is_wanted and _inode(fd) != known.inode:
+        if known is not None and not known.is_wanted and os.fstat(fd).st_ino != known.inode:
             self._forget(fd)
             known = None
         if known is None:
@@ -154,16 +163,20 @@ class Driver:
         if self._next_turn is None:
             self._next_turn = self._loop.call_soon(self._turn)
 
+    def _look(self) -> None:
+        """Some sockets are ready."""
+        if not self._ready:
+            self._ready.extend([(key.fd, events) for key, events in self._selector.select(0)])
+        self._turn()
+
     def _turn(self) -> None:
         """Tell libcurl what is due, for `SLICE_SECONDS` at most."""
         if self._next_turn is not None:
             self._next_turn.cancel()
             self._next_turn = None
-        now = self._loop.time()
+        now = time.monotonic()
         if self._due is not None and self._due <= now:
             self._time_is_due()
-        if not self._ready:
-            self._ready.extend([(key.fd, events) for key, events in self._selector.select(0)])
         if not self._act(now + SLICE_SECONDS):
             self._turn_soon()
 
@@ -178,8 +191,8 @@ class Driver:
 
     def _act(self, until: float) -> bool:
         """Go through what is ready, then through what has ended; say whether all was done in time."""
-        ready, watched, act = self._ready, self._watched, self._multi.socket_action
-        while ready:
+        ready, watched, act, clock = self._ready, self._watched, self._multi.socket_action, time.monotonic
+        for _ in range(min(_MOST_EVENTS, len(ready))):
             fd, events = ready.popleft()
             known = watched.get(fd)
             if known is None:
@@ -188,7 +201,7 @@ class Driver:
                 self._forget(fd)
                 continue
             act(fd, _ACTIONS[events])
-            if self._loop.time() > until:
+            if clock() > until:
                 break
         return self._take_ended(until) and not ready
 
@@ -201,16 +214,14 @@ class Driver:
                 self._ended(handle, number, message)
             if not waiting:
                 return True
-            if self._loop.time() > until:
+            if time.monotonic() > until:
                 return False
 
 
 def _inode(fd: int) -> int:
     """What tells a socket from another of the same number; 0 for what is no socket, whose inodes may be shared."""
-    with suppress(OSError):
-        found = os.fstat(fd)
-        return found.st_ino if stat.S_ISSOCK(found.st_mode) else 0
-    return 0
+    found = os.fstat(fd)
+    return found.st_ino if stat.S_ISSOCK(found.st_mode) else 0
 
 
 def _ignore(*_: Any) -> None:

@@ -232,7 +232,7 @@ def _conclude(transfer: Transfer, ending: Ending) -> Response:
     """Return the response of a transfer that has one. Raises `ExecutionError`."""
     hop, source = transfer.hop, transfer.source
     for local_ip in (transfer.seen_source, ending.local_ip if ending.errno == 0 or transfer.cut else None):
-        if local_ip is not None and not same_address(local_ip, source):
+        if local_ip not in (None, source) and not same_address(local_ip, source):
             raise ExecutionError(curl_errors.mismatch(local_ip, transfer))
     if ending.errno != 0 and not transfer.cut:
         raise ExecutionError(curl_errors.failure_of(ending, transfer))

@@ -71,7 +71,9 @@ def first_hop(execute: Execute) -> Hop:
             (`target_has_no_ipv6`).
     """
     body = execute.body if execute.has_body or execute.body else None
-    size = sum(len(name) + len(value) for name, value in execute.headers) + len(body or b"")
+    size = len(body or b"")
+    for name, value in execute.headers:
+        size += len(name) + len(value)
     make = _shared_hop if size <= MAX_SHARED_CHARS else _checked_hop
     return make(
         execute.method,
@@ -128,8 +130,10 @@ def next_hop(hop: Hop, response: Response) -> Hop | None:
     Raises:
         ExecutionError: the place is none that can be asked.
     """
+    if not hop.follow_redirects or response.status not in REDIRECTS:
+        return None
     location = response.header("location")
-    if not hop.follow_redirects or response.status not in REDIRECTS or not location:
+    if not location:
         return None
     target = _redirect_target(hop, location)
     headers: Headers = hop.headers

@@ -48,24 +48,21 @@ class Lanes:
 
     def take(self, hop: Hop) -> Lane:
         """Return a lane that is set up for `hop`, or one that is set up for nothing."""
-        if hop in self._idle:
-            return self._pop(hop)
-        if None in self._idle:
-            return self._pop(None)
-        if self._idle:
-            lane = self._pop(next(iter(self._idle)))
-            lane.clear()
-            return lane
-        lane = Lane()
-        self._all.append(lane)
-        return lane
+        same = self._idle.get(hop)
+        return same.pop() if same else self._other()
 
     def give(self, lane: Lane) -> None:
         """Take a lane back; it stays set up only for a hop that others may ask for."""
         lane.transfer = None
-        if lane.hop is not None and (lane.is_spoiled or not lane.hop.is_shared):
+        hop = lane.hop
+        if hop is not None and (lane.is_spoiled or not hop.is_shared):
             lane.clear()
-        self._idle.setdefault(lane.hop, []).append(lane)
+            hop = None
+        same = self._idle.get(hop)
+        if same is None:
+            self._idle[hop] = [lane]
+        else:
+            same.append(lane)
 
     def clear(self) -> None:
         """Forget what the unused lanes were set up for."""
@@ -81,9 +78,14 @@ class Lanes:
         self._all.clear()
         self._idle.clear()
 
-    def _pop(self, hop: Hop | None) -> Lane:
-        lanes = self._idle[hop]
-        lane = lanes.pop()
-        if not lanes:
-            del self._idle[hop]
+    def _other(self) -> Lane:
+        # Hops without a lane go here, and not in `take`: the next execution most likely asks for the same.
+        self._idle = {hop: lanes for hop, lanes in self._idle.items() if lanes}
+        if not self._idle:
+            lane = Lane()
+            self._all.append(lane)
+            return lane
+        lane = self._idle[None if None in self._idle else next(iter(self._idle))].pop()
+        if lane.hop is not None:
+            lane.clear()
         return lane

@@ -6,12 +6,20 @@ final one, and of trailers after; only the final response's own headers are kept
 
 from __future__ import annotations
 
+import functools
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 
 from dispatcher.wire import limits
 
 _STATUS_LINE = re.compile(r"HTTP/\d(?:\.\d)? +(\d{3})(?: (.*))?")
+_FOLDS = (b" ", b"\t")
+_FIRST_OF_NAMES = b"!"
+"""No header begins with anything smaller."""
+
+_MOST_REMEMBERED = 256
+"""Bytes of a line whose reading is remembered: a target's answers are alike in most of theirs."""
 
 
 class MalformedResponseError(Exception):
@@ -54,7 +62,12 @@ def parse_response(lines: list[bytes]) -> Response:
 def _status_line(lines: list[bytes], start: int) -> tuple[int, str]:
     if start >= len(lines):
         raise UnfinishedResponseError("it has no status line")
-    text = lines[start].decode("latin-1").rstrip("\r\n")
+    line = lines[start]
+    return _known_status(line) if len(line) <= _MOST_REMEMBERED else _status(line)
+
+
+def _status(line: bytes) -> tuple[int, str]:
+    text = line.decode("latin-1").rstrip("\r\n")
     match = _STATUS_LINE.fullmatch(text)
     if match is None or int(match[1]) < 100:
         raise MalformedResponseError(f"its status line is {text[:64]!r}")
@@ -62,6 +75,9 @@ def _status_line(lines: list[bytes], start: int) -> tuple[int, str]:
 
 
 def _end_of_head(lines: list[bytes], start: int) -> int:
+    with suppress(ValueError):
+        if b"\n" not in lines:
+            return lines.index(b"\r\n", start)
     for index in range(start, len(lines)):
         if not lines[index].rstrip(b"\r\n"):
             return index
@@ -71,13 +87,27 @@ def _end_of_head(lines: list[bytes], start: int) -> int:
 def _headers(lines: list[bytes]) -> tuple[tuple[str, str], ...]:
     if len(lines) > limits.MAX_HEADERS:
         raise MalformedResponseError(f"it has {len(lines)} headers, more than {limits.MAX_HEADERS}")
-    headers: list[tuple[str, str]] = []
+    if lines and min(lines) < _FIRST_OF_NAMES:
+        lines = _unfolded(lines)
+    known = _known_header
+    return tuple([known(line) if len(line) <= _MOST_REMEMBERED else _header(line) for line in lines])
+
+
+def _unfolded(lines: list[bytes]) -> list[bytes]:
+    """Put lines that begin with a space behind the ones before them."""
+    unfolded: list[bytes] = []
     for line in lines:
-        text = line.decode("latin-1").rstrip("\r\n")
-        if text[:1] in (" ", "\t") and headers:
-            name, value = headers.pop()
-            headers.append((name, f"{value} {text.strip()}"))
-            continue
-        name, _, value = text.partition(":")
-        headers.append((name.strip(), value.strip(" \t")))
-    return tuple(headers)
+        if line[:1] in _FOLDS and unfolded:
+            unfolded[-1] = b"%b %b" % (unfolded[-1].rstrip(b"\r\n \t"), line.strip())
+        else:
+            unfolded.append(line)
+    return unfolded
+
+
+def _header(line: bytes) -> tuple[str, str]:
+    name, _, value = line.decode("latin-1").rstrip("\r\n").partition(":")
+    return name.strip(), value.strip(" \t")
+
+
+_known_status = functools.lru_cache(64)(_status)
+_known_header = functools.lru_cache(2048)(_header)

@@ -6,7 +6,7 @@ import functools
 import ipaddress
 from typing import TYPE_CHECKING
 
-from dispatcher.wire.messages import PHASES, Result
+from dispatcher.wire.messages import Result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,8 +49,18 @@ def failed(execute: Execute, failure: Failure, phases: Sequence[int], total: int
 
 
 def timings(phases: Sequence[int], total: int) -> dict[str, float]:
-    """Return milliseconds by `PHASES`, from microseconds of each but the last, and of the last."""
-    return dict(zip(PHASES, [us / 1000 for us in (*phases, total)], strict=True))
+    """Return milliseconds by the names of `PHASES`, from microseconds of each but the last, and of the last."""
+    queued, dns, connect, tls, send, wait, receive = phases
+    return {
+        "queued": queued / 1000,
+        "dns": dns / 1000,
+        "connect": connect / 1000,
+        "tls": tls / 1000,
+        "send": send / 1000,
+        "wait": wait / 1000,
+        "receive": receive / 1000,
+        "total": total / 1000,
+    }
 
 
 @functools.lru_cache(maxsize=4096)

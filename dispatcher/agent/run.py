@@ -41,7 +41,8 @@ class InterruptedRunError(Exception):
 class Run:
     """An execution under way. `source` is canonical text; times are the loop's, in seconds."""
 
-    __slots__ = ("_loop", "_waiting", "_why", "deadline", "execute", "phases", "source", "started")
+    _why: Interruption | None = None
+    _waiting: asyncio.Future[object] | None = None
 
     def __init__(self, execute: Execute, source: str, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -51,8 +52,6 @@ class Run:
         self.deadline = self.started + execute.timeout
         self.phases = [0] * (len(PHASES) - 1)
         """Microseconds of each of `PHASES` but the total."""
-        self._why: Interruption | None = None
-        self._waiting: asyncio.Future[object] | None = None
 
     @property
     def elapsed(self) -> int:

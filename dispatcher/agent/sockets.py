@@ -61,15 +61,16 @@ class SourceSockets:
                 return True
         return False
 
-    def is_dead(self, ends: Ends) -> bool:
-        """Whether the idle connection with these ends, which libcurl is about to use, is no good for another request.
+    def find(self, ends: Ends) -> int | None:
+        """Return the descriptor of the connection with these ends; None where it is not known."""
+        return self._by_ends.get(ends)
+
+    def is_dead(self, fd: int) -> bool:
+        """Whether the connection of `fd`, which `find` has just found, is no good for another request.
 
         It was closed, by its peer or by us, or its peer has said something that nobody has asked for: a farewell as
         often as not, and in HTTP/1 a text that would be taken for the next answer.
         """
-        fd = self._by_ends.get(ends)
-        if fd is None:
-            return False
         known = self._known[fd]
         # Of a UDP socket (HTTP/3) that was shut its listener would not tell.
         return known.was_shut or known.listener is None or bool(known.listener.poll(0))

@@ -29,7 +29,7 @@ REDIRECT_BODY_BYTES = 64 * 1024
 kept."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which would cost as much as reading it all
 class Ending:
     """What libcurl said at the end of a transfer.
 
@@ -50,50 +50,28 @@ class Ending:
 class Transfer:
     """The callbacks of one hop and what they collect. `done` gets the `Ending`."""
 
-    __slots__ = (
-        "_bounded",
-        "_keep",
-        "_pieces",
-        "_read",
-        "blocked",
-        "cut",
-        "done",
-        "ending",
-        "fds",
-        "header_lines",
-        "hop",
-        "lane",
-        "open_errno",
-        "pace",
-        "resent",
-        "seen_source",
-        "size",
-        "source",
-        "stale",
-        "started",
-        "too_slow",
-    )
+    # Where a transfer begins with the same in all of them it is the class's, which costs a transfer nothing.
+    lane: Lane | None = None
+    ending: Ending | None = None
+    size = 0
+    cut = False
+    blocked: str | None = None
+    open_errno = 0
+    pace: tuple[float, int] | None = None
+    too_slow = False
+    resent = False
+    stale = False
+    seen_source: str | None = None
+    _bounded = False
 
     def __init__(self, hop: Hop, source: str, done: asyncio.Future[Ending]) -> None:
         self.hop = hop
         self.source = source
         self.done = done
-        self.lane: Lane | None = None
-        self.ending: Ending | None = None
         self.started = time.monotonic()
         self.header_lines: list[bytes] = []
-        self.size = 0
-        self.cut = False
-        self.blocked: str | None = None
-        self.open_errno = 0
-        self.pace: tuple[float, int] | None = None
-        self.too_slow = False
-        self.resent = False
-        self.stale = False
-        self.seen_source: str | None = None
         self.fds: list[int] = []
         self._pieces: list[bytes] = []
-        self._bounded = False
         self._keep = self._read = hop.max_body_bytes
 
     @property
@@ -122,7 +100,7 @@ class Transfer:
             self.stale = True
         else:
             self.seen_source = local_ip
-            if not self.has_wrong_source:
+            if local_ip == self.source or not self.has_wrong_source:
                 return _GO
         return _STOP
 

@@ -120,6 +120,19 @@ def test_a_number_that_has_become_another_socket_is_watched_anew() -> None:
     run(test())
 
 
+def test_a_kept_connection_of_which_we_know_is_not_looked_up() -> None:
+    async def test() -> None:
+        with fetching("http://[::1]/") as made, contextlib.ExitStack() as stack:
+            near, _ = (stack.enter_context(each) for each in socket.socketpair())
+            made.driver._want_socket(pycurl.POLL_IN, near.fileno(), None, None)
+            made.driver._want_socket(pycurl.POLL_REMOVE, near.fileno(), None, None)
+            made.driver.kept(near.fileno())
+            made.driver.kept(near.fileno() + 1000)
+            assert [True] == [each.is_wanted for each in made.driver._watched.values()]
+
+    run(test())
+
+
 def test_an_idle_socket_that_its_peer_closes_is_watched_no_more() -> None:
     async def test() -> None:
         with fetching("http://[::1]/") as made:
@@ -128,7 +141,7 @@ def test_an_idle_socket_that_its_peer_closes_is_watched_no_more() -> None:
                 made.driver._want_socket(pycurl.POLL_IN, near.fileno(), None, None)
                 made.driver._want_socket(pycurl.POLL_REMOVE, near.fileno(), None, None)
                 far.close()
-                made.driver._turn()
+                made.driver._look()
                 assert {} == made.driver._watched
 
     run(test())

@@ -40,6 +40,19 @@ def test_a_folded_header_is_one_header() -> None:
     assert (("A", "1 2"),) == parse_response(lines("HTTP/1.1 200 OK\nA: 1\n\t2\n")).headers
 
 
+def test_the_same_line_folded_or_not_and_short_or_long_is_read_alike() -> None:
+    for length in (10, 200, 300):
+        value = "v" * length
+        head = lines(f"HTTP/1.1 200 OK\nA: {value}\n \t{value}\nB: {value}\n")
+        for _ in range(2):
+            assert (("A", f"{value} {value}"), ("B", value)) == parse_response(head).headers
+
+
+def test_lines_may_end_without_a_carriage_return() -> None:
+    head = [b"HTTP/1.1 100 Continue\n", b"\n", b"HTTP/1.1 200 OK\n", b"A: 1\n", b"\n", b"Trailer: t\r\n", b"\r\n"]
+    assert (200, (("A", "1"),)) == (parse_response(head).status, parse_response(head).headers)
+
+
 @pytest.mark.parametrize(
     "text",
     ["HTTP/1.1 200 OK", "HTTP/1.1 200 OK\nA: b", "HTTP/1.1 100 Continue\n", "HTTP/1.1 100 Continue\n\nHTTP/1.1 200"],
