@@ -5,6 +5,7 @@ What would surprise: the cursor is drawn as a reversed cell and not the terminal
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 from dispatcher.monitor import numbers
@@ -23,32 +24,39 @@ HINTS = {
 }
 _LABEL = 13
 
+ROOMY = 14
+"""Rows from which on there is room for more than the fields."""
+
 
 def lines(form: Form, width: int, height: int, glyphs: Glyphs) -> list[Line]:
     """Draw the form in `width` columns and at most `height` rows; what of a field is not in sight is counted."""
-    rooms = _rooms(form, height)
-    drawn: list[Line] = [_note(form), EMPTY]
+    note = _note(form, width, height)
+    room = height - len(note)
+    rooms = _rooms(form, width, room)
+    drawn: list[Line] = []
     focused = 0
     for name in FIELDS:
         if name == form.name:
             focused = len(drawn)
         drawn += _field(form, name, width, rooms.get(name, 1), glyphs)
-    return _in_sight(drawn, focused, height)
+    return [*note, *_in_sight(drawn, focused, room)]
 
 
-def notes(form: Form, height: int) -> str:
+def notes(form: Form, width: int, height: int) -> str:
     """Return which field has the focus, where not all of them are in sight."""
-    return "" if _fixed(form) + len(MANY_LINES) <= height else f"field {form.focus + 1} of {len(FIELDS)}"
+    needed = len(_note(form, width, height)) + _fixed(form, width) + len(MANY_LINES)
+    return "" if needed <= height else f"field {form.focus + 1} of {len(FIELDS)}"
 
 
-def _fixed(form: Form) -> int:
+def _fixed(form: Form, width: int) -> int:
     """Count the rows of all but the fields with many lines."""
-    return 2 + len(FIELDS) - len(MANY_LINES) + len(form.errors)
+    errors = sum(len(_error(text, width)) for text in form.errors.values())
+    return len(FIELDS) - len(MANY_LINES) + errors
 
 
-def _rooms(form: Form, height: int) -> dict[str, int]:
+def _rooms(form: Form, width: int, height: int) -> dict[str, int]:
     """Share the rows that are left among the fields with many lines: first the one in focus, then the others."""
-    left = max(height - _fixed(form), len(MANY_LINES))
+    left = max(height - _fixed(form, width), len(MANY_LINES))
     rooms = {}
     for number, name in enumerate(sorted(MANY_LINES, key=lambda name: name != form.name), start=1):
         wanted = form.value(name).count("\n") + 1
@@ -56,7 +64,7 @@ def _rooms(form: Form, height: int) -> dict[str, int]:
         rooms[name] = min(wanted, max(1, left - others))
         left -= rooms[name]
     if form.name in MANY_LINES:
-        rooms[form.name] = min(form.value(form.name).count("\n") + 1, max(rooms[form.name], min(3, height - 2)))
+        rooms[form.name] = min(form.value(form.name).count("\n") + 1, max(rooms[form.name], min(3, height - 1)))
     return rooms
 
 
@@ -66,10 +74,18 @@ def _in_sight(drawn: list[Line], focused: int, height: int) -> list[Line]:
     return drawn[start : start + height]
 
 
-def _note(form: Form) -> Line:
+def _note(form: Form, width: int, height: int) -> list[Line]:
+    """Draw what is to be said of the whole form, which stays in sight; the hint only where there is room for it."""
+    is_roomy = height >= ROOMY
     if not form.note:
-        return line(span(HINTS["form"], "dim"))
-    return line(span(form.note, "bad" if form.errors or "not " in form.note else "title"))
+        return [line(span(HINTS["form"], "dim")), EMPTY] if is_roomy else []
+    style = "bad" if form.errors or "not " in form.note else "title"
+    rows = [line(Span(row, style)) for row in textwrap.wrap(safe_text(form.note), width)][: max(1, height // 2)]
+    return [*rows, EMPTY] if is_roomy else rows
+
+
+def _error(text: str, width: int) -> list[str]:
+    return textwrap.wrap(safe_text(text), max(10, width - _LABEL - 2)) or [""]
 
 
 def _field(form: Form, name: str, width: int, room: int, glyphs: Glyphs) -> list[Line]:
@@ -87,7 +103,9 @@ def _field(form: Form, name: str, width: int, room: int, glyphs: Glyphs) -> list
         if not form.value(name) and not has_focus and name in HINTS:
             drawn = [line(label, span(HINTS[name], "dim"))]
     if name in form.errors:
-        drawn.append(line(" " * _LABEL, span(f"{glyphs.bad} {form.errors[name]}", "bad")))
+        first, *rest = _error(form.errors[name], width)
+        drawn.append(line(" " * _LABEL, span(f"{glyphs.bad} {first}", "bad")))
+        drawn += [line(" " * (_LABEL + 2), Span(more, "bad")) for more in rest]
     return drawn
 
 

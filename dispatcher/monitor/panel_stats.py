@@ -98,9 +98,7 @@ def _graph(state: State, width: int, height: int) -> list[Line]:
     for row in range(height - 1, -1, -1):
         filled = (counts_to_level(number, highest, row, height, len(levels) - 1) for number in counts)
         rows.append(line(span("".join(levels[level] for level in filled).rjust(width), "good")))
-    return [line(span(f"executions a second, last {numbers.age(len(counts))}, highest {highest}", "dim")), *rows][
-        :height
-    ]
+    return [line(span(f"per second, last {numbers.age(len(counts))}, highest {highest}", "dim")), *rows][:height]
 
 
 def counts_to_level(number: int, highest: int, row: int, height: int, steps: int) -> int:

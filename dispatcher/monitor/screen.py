@@ -93,7 +93,7 @@ def _middle(state: State) -> Sequence[Line]:
     match state.overlay:
         case Form():
             content = form_view.lines(state.overlay, size[0] - 2, size[1] - 2, state.glyphs)
-            notes = form_view.notes(state.overlay, size[1] - 2)
+            notes = form_view.notes(state.overlay, size[0] - 2, size[1] - 2)
             return frame.framed("Configure the request", notes, content, size, state.glyphs, has_focus=True)
         case Detail():
             return _scrolled(

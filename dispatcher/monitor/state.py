@@ -24,7 +24,7 @@ MESSAGE_SECONDS = 8.0
 
 
 REFRESHING = "refreshing"
-"""Said until a snapshot comes, or there is nobody to give one."""
+"""Said until a snapshot comes, or it is known that nobody gives one."""
 
 
 class Panel(StrEnum):

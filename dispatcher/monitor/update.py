@@ -23,7 +23,7 @@ from dispatcher.monitor.events import (
     Told,
 )
 from dispatcher.monitor.model import Json
-from dispatcher.monitor.state import REFRESHING, Detail, Link, State, order
+from dispatcher.monitor.state import REFRESHING, Detail, Link, State, order, say
 
 
 def update(state: State, event: Event) -> State:
@@ -57,14 +57,13 @@ def _pass_time(state: State, now: float) -> State:
 
 
 def _take_in(state: State, message: Json) -> State:
-    if message.get("type") == "snapshot":
-        state = _refreshed(state)
+    if message.get("type") == "snapshot" and _is_refreshing(state):
+        state = say(state, "refreshed")
     return replace(state, model=take_in(state.model, message), link=replace(state.link, heard=state.now))
 
 
-def _refreshed(state: State) -> State:
-    is_said = state.message is not None and state.message.text == REFRESHING
-    return replace(state, message=None) if is_said else state
+def _is_refreshing(state: State) -> bool:
+    return state.message is not None and state.message.text == REFRESHING
 
 
 def _gain_link(state: State) -> State:
@@ -77,6 +76,6 @@ def _gain_link(state: State) -> State:
 
 
 def _lose_link(state: State, reason: str) -> State:
-    state = _refreshed(state)
+    message = None if _is_refreshing(state) else state.message
     since = state.now if state.link.is_up or not state.link.since else state.link.since
-    return replace(state, link=Link(is_up=False, since=since, heard=state.link.heard, reason=reason))
+    return replace(state, link=Link(is_up=False, since=since, heard=state.link.heard, reason=reason), message=message)

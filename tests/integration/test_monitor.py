@@ -155,7 +155,7 @@ def test_every_key_of_the_panels_does_what_the_help_says(steered: Cluster) -> No
         terminal.keys("z")
         terminal.wait_for("1 Agents")
         terminal.keys("r")
-        terminal.wait_for("refreshing")
+        terminal.wait_for("refreshed")
         terminal.keys("j", "Enter")
         terminal.wait_for("Execution", "Timings")
         terminal.keys("Left")

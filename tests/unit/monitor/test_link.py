@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from dispatcher.access import Access
+from dispatcher.actors.messages import HistoryFilter
 from dispatcher.monitor.events import (
     Answered,
     Command,
@@ -28,6 +29,7 @@ from dispatcher.monitor.events import (
     Told,
 )
 from dispatcher.monitor.link import MESSAGES_AHEAD, Link
+from dispatcher.web import cursors
 from tests.support.coordinator import Running, coordinator_running
 from tests.support.scripted_agent import scripted_agent
 
@@ -116,7 +118,7 @@ def test_every_command_is_answered_with_status_and_content(tmp_path: Path) -> No
             record = (await watched.do(Execute())).content
             assert "completed" == record["outcome"]
             assert record == (await watched.do(ReadRecord(record["id"]))).content
-            assert [record] == (await watched.do(ReadOlder("zz"))).content["items"]
+            assert [record] == (await watched.do(ReadOlder(cursors.encode(1000, HistoryFilter())))).content["items"]
             assert 204 == (await watched.do(RemoveAgent("a1"))).status
             assert 404 == (await watched.do(RemoveAgent("a/../1"))).status
 

@@ -11,7 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dispatcher.monitor import help  # noqa: A004 (the module of the help)
-from dispatcher.monitor.events import Answered, Execute, LinkDown, ReadRecord, ReadRequest, TextPasted, TimePassed, Told
+from dispatcher.monitor.events import (
+    Answered,
+    Execute,
+    LinkDown,
+    ReadRecord,
+    ReadRequest,
+    StoreRequest,
+    TextPasted,
+    TimePassed,
+    Told,
+)
 from dispatcher.monitor.glyphs import ASCII
 from dispatcher.monitor.lines import plain, width_of
 from dispatcher.monitor.screen import compose
@@ -321,6 +331,22 @@ def test_a_long_line_of_the_form_says_with_an_ellipsis_where_it_goes_on() -> Non
     assert "URL         …aaa" in url()
     assert "URL         …aaa" in url(*["left"] * 40)
     assert url(*["left"] * 40).rstrip().endswith("a…")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (60, 20), (40, 10)])
+def test_all_of_what_is_said_of_the_form_stays_in_sight(size: tuple[int, int]) -> None:
+    unknown = ("--proxy", "--cert", "--interface", "--resolve", "--netrc")
+    state = after(large_form(), TextPasted(f"curl {' x '.join(unknown)} http://x.test"))
+    drawn = text(state, size)
+    assert all(option in drawn for option in (*unknown, "nothing was taken over"[:7])), drawn
+    assert "URL " in drawn
+
+
+def test_an_error_beside_a_field_is_shown_to_its_end() -> None:
+    problem = {"errors": [{"pointer": "/url", "detail": "Must start with http:// or https://, and this is its end."}]}
+    drawn = text(after(pressed(large_form(), "ctrl-s"), Answered(StoreRequest({}), 422, problem)), (40, 20))
+    assert "✖ Must start with" in drawn
+    assert "end." in drawn
 
 
 def test_a_window_too_low_for_the_form_says_which_field_has_the_focus() -> None:
