@@ -45,8 +45,8 @@ def small(disk: Path) -> Iterator[Cluster]:
 
 
 def begin(cluster: Cluster, target: Echo) -> Process:
-    """Start a coordinator and an agent, and configure a request."""
-    coordinator = cluster.coordinator()
+    """Start a coordinator (again: where it was) and an agent, and configure a request."""
+    coordinator = cluster.coordinator(port=cluster.port if cluster.url else 0)
     cluster.agent("agent-01", SOURCES[:2])
     cluster.client.wait_for_exits(2)
     cluster.client.configure(target.url("/begin"))
