@@ -87,9 +87,10 @@ async def _execute(client: Client, target: Target) -> int:
         seen = target.seen[-1] if len(target.seen) == number else "nothing"
         is_right = seen == record["source_ip"]
         wrong += not is_right
+        took = f"{record['timings']['total']:.1f} ms"
         say(
             f"{number:>2}  {record['agent_id']:<10}{record['source_ip']:<18}{record['response']['status']:<8}"
-            f"{record['timings']['total']:<4.1f}ms    {'the same' if is_right else seen}"
+            f"{took:<10}{'the same' if is_right else seen}"
         )
     return wrong
 

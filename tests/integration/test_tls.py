@@ -46,11 +46,11 @@ class Deployment:
         self.url = process.wait_for_line("coordinator ready on https://").rpartition(" ")[2]
         return process
 
-    def agent(self, *options: str, url: str = "", authority: Authority | None = None) -> Process:
+    def agent(self, *options: str, agent_id: str = "a1", url: str = "", authority: Authority | None = None) -> Process:
         """Start an agent."""
         trusted = ("--ca-file", str((authority or self.authority).file))
         self._cluster.url = url or self.url
-        return self._cluster.begin_agent("a1", [SOURCE], "--reconnect-max", "0.2", *trusted, *options)
+        return self._cluster.begin_agent(agent_id, [SOURCE], "--reconnect-max", "0.2", *trusted, *options)
 
     def call(self, method: str, path: str, content: Any = None, *, authority: Authority | None = None) -> Any:
         """Call an endpoint with Python's own client, and return the JSON."""
@@ -213,9 +213,10 @@ def test_agents_have_to_show_a_certificate_where_the_coordinator_wants_one(deplo
     deployment.coordinator("--tls-client-ca", str(clients.file))
     without = deployment.agent()
     without.wait_for_line("an agent has to show a client certificate to this coordinator")
-    wrong = deployment.agent("--tls-cert", str(stranger.cert), "--tls-key", str(stranger.key))
+    shown = ("--tls-cert", str(stranger.cert), "--tls-key", str(stranger.key))
+    wrong = deployment.agent(*shown, agent_id="a2")
     wrong.wait_for_line("the coordinator refused the TLS certificate of this end (unknown ca); see --tls-cert")
-    right = deployment.agent("--tls-cert", str(ours.cert), "--tls-key", str(ours.key))
+    right = deployment.agent("--tls-cert", str(ours.cert), "--tls-key", str(ours.key), agent_id="a3")
     right.wait_for_line("connected to https://")
     # The authority of the agents vouches for nobody else, and nobody else needs it to.
     assert 1 == deployment.call("GET", "/api/pool/status")["size"]
