@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import socket
 import time
@@ -21,6 +22,7 @@ from dispatcher.actors.messages import ReadOwners, ReadRequest
 from dispatcher.actors.ownership import Ownership, OwnershipRules
 from dispatcher.actors.pool import IpPool
 from dispatcher.actors.registry import AgentRegistry
+from dispatcher.actors.setbacks import pause
 from dispatcher.errors import DispatcherError, ExitStatus
 from dispatcher.executions import Executions, Limits
 from dispatcher.idempotency import IdempotencyKeys
@@ -123,7 +125,7 @@ async def _start_actors(settings: CoordinatorSettings) -> _Actors:
     )
     keys = AgentKeys.start(settings.state_dir)
     rules = OwnershipRules(settings.forget_agents_after, settings.max_agents)
-    pool = IpPool.start()
+    pool = IpPool.start(functools.partial(pause, longest=settings.exit_pause_max))
     return _Actors(
         history=history,
         history_reader=HistoryReader.start(settings.state_dir, max_age=max_age),

@@ -139,6 +139,15 @@ COORDINATOR = Command(
             "grace", "SECONDS", "how long after an execution's timeout its agent may answer", Kind.NUMBER, 10.0, 0, 600
         ),
         Option(
+            "exit-pause-max",
+            "SECONDS",
+            "the longest that an exit which cannot be bound or has no route is set aside",
+            Kind.NUMBER,
+            300.0,
+            0.01,
+            86_400,
+        ),
+        Option(
             "registration-timeout",
             "SECONDS",
             "how long a registered agent may take to connect",

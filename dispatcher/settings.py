@@ -46,6 +46,7 @@ class CoordinatorSettings:
     max_request_bytes: int
     max_agents: int
     grace: float
+    exit_pause_max: float
     registration_timeout: float
     forget_agents_after: float
     takeover_timeout: float
