@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def run(settings: AgentSettings) -> int:
-    """Run an agent until a signal or the coordinator ends it; return the exit status.
+def run(settings: AgentSettings, token: str = "") -> int:
+    """Run an agent that shows `token` until a signal or the coordinator ends it; return the exit status.
 
     Raises:
         RefusedError: the coordinator does not take this agent.
@@ -34,7 +34,11 @@ def run(settings: AgentSettings) -> int:
     """
     logs.set_up(settings.log_level)
     access = Access(
-        settings.coordinator_url, ca_file=settings.ca_file, tls_cert=settings.tls_cert, tls_key=settings.tls_key
+        settings.coordinator_url,
+        token=token,
+        ca_file=settings.ca_file,
+        tls_cert=settings.tls_cert,
+        tls_key=settings.tls_key,
     )
     return asyncio.run(_run(settings, access))
 

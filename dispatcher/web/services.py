@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from pykka import ActorRef
 
+    from dispatcher.auth.gate import Gate
     from dispatcher.executions import Executions
     from dispatcher.idempotency import IdempotencyKeys
+    from dispatcher.redaction import Redactor
     from dispatcher.web.configured import Configured
     from dispatcher.web.monitor_feed import MonitorFeed
+    from dispatcher.web.origins import Origins
     from dispatcher.web.stats import RateMeter
 
 
@@ -72,6 +75,9 @@ class Services:
     ping_interval: float
     ping_timeout: float
     takeover_timeout: float
+    gate: Gate
+    origins: Origins
+    redactor: Redactor
     needs_client_certificates: bool = False
     sockets: OpenSockets = field(default_factory=OpenSockets)
     openapi: dict[str, Any] = field(default_factory=dict)
