@@ -51,6 +51,8 @@ async def _run(settings: AgentSettings, access: Access) -> int:
         lambda *news: worker.on_addresses(*news),  # noqa: PLW0108 - the worker is made after the watcher
     )
     guard = TargetGuard(settings.allow_target, settings.deny_target)
+    if settings.allow_target:
+        logger.info("targets allowed beside public ones: %s", ", ".join(settings.allow_target))
     executor = Executor(
         max_concurrency=settings.max_concurrency,
         max_queue=settings.max_queue,
