@@ -124,6 +124,13 @@ def bench(arguments: list[str]) -> int:
     return _status([str(PYTHON), "-m", f"tests.bench.bench_{name}", *rest])
 
 
+def soak(arguments: list[str]) -> int:
+    """Commit random faults at a running pool (`--minutes N`, `--seed S`) and check its history at the end."""
+    with _alone():
+        ENVIRONMENT.have(DEV_LOCK)
+    _replace([str(PYTHON), "-m", "tests.faults.soak", *arguments])
+
+
 def lock(arguments: list[str]) -> int:
     """Write the lock files from pyproject.toml; `--upgrade` takes newer versions than the locked ones."""
     with _alone():
