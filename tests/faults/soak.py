@@ -49,6 +49,8 @@ CHANGED = (
     "dispatcher.actors.database:BUSY_TIMEOUT_SECONDS=1",
 )
 SETTLE_SECONDS = 60.0
+LONGEST_SECONDS = 40.0
+"""Of a stop, in a run that is ten times as long."""
 
 PATHS = ("/{}", "/{}", "/bytes/2000?{}", "/fault/reset?{}", "/fault/hang?{}", "/fault/close-early?{}")
 
@@ -103,8 +105,9 @@ def digest(record: dict[str, Any]) -> str:
 class Soak:
     """The pool under test, and what is done to it. Every fault is over when its method returns."""
 
-    def __init__(self, cluster: Cluster, draw: random.Random) -> None:
+    def __init__(self, cluster: Cluster, draw: random.Random, longest: float) -> None:
         self.cluster = cluster
+        self.longest = longest
         self.draw = draw
         self.proxies: dict[str, FaultProxy] = {}
         self.faults: Counter[str] = Counter()
@@ -162,7 +165,7 @@ class Soak:
     def stop_a_process(self) -> None:
         process = self._running(self.draw.choice(["coordinator", *AGENTS]))
         process.signal(signal.SIGSTOP)
-        self.pause(0.1, 4.0)
+        self.pause(0.1, self.draw.choice((1.0, 4.0, self.longest)))
         process.signal(signal.SIGCONT)
 
     def break_a_link(self) -> None:
@@ -219,7 +222,7 @@ def run(seconds: float, seed: int, folder: Path, *, most_faults: int | None = No
     """Run for so long or for so many faults, and raise `AssertionError` where something did not hold."""
     per_second = min(MOST_PER_SECOND, MOST_EXECUTIONS / seconds)
     with serving(Echo(TARGET)) as target, running_cluster(folder, altered.command(*CHANGED)) as cluster:
-        soak = Soak(cluster, random.Random(seed))
+        soak = Soak(cluster, random.Random(seed), min(LONGEST_SECONDS, seconds / 10))
         try:
             soak.start()
             cluster.client.configure(target.url("/"))

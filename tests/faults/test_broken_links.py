@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.support.processes import Process
     from tests.support.targets import Echo
 
-FAST_PINGS = ("--ping-interval", "1", "--ping-timeout", "1")
+FAST_PINGS = ("--ping-interval", "1", "--ping-timeout", "1", "--resume-timeout", "1")
 NOTICED_SECONDS = 10.0
 """Within which a silent link is noticed: 2 s, and what a busy machine adds."""
 
@@ -111,7 +111,7 @@ def test_a_half_open_link_is_noticed_by_both_ends_and_ends_what_it_carried(fleet
     assert 4 + len(EXITS) == len(fleet.target.requests)
 
 
-@pytest.mark.parametrize("after", [1, 30_000, 600_000])
+@pytest.mark.parametrize("after", [1, 600_000])
 def test_a_link_that_is_cut_in_the_middle_of_a_frame_gives_no_half_of_an_answer(fleet: Fleet, after: int) -> None:
     fleet.proxy.commit(Fault(cut_after=after))
     (begun,) = fleet.begin("/bytes/1000000?cut")
@@ -125,13 +125,13 @@ def test_a_link_that_is_cut_in_the_middle_of_a_frame_gives_no_half_of_an_answer(
 
 
 def test_an_agent_that_is_cut_off_while_it_registers_or_says_hello_tries_again(fleet: Fleet) -> None:
-    for number, after in enumerate((1, 200, 700, 1000)):
+    for number, after in enumerate((1, 700)):
         fleet.proxy.commit(Fault(cut_after=after))
         fleet.proxy.reset()
         fleet.agent.wait_for_line("connecting again in", times=number + 1)
     fleet.proxy.commit(Fault(passes=False))
     fleet.proxy.reset()
-    fleet.agent.wait_for_line("connecting again in", times=6)
+    fleet.agent.wait_for_line("connecting again in", times=4)
     fleet.proxy.heal()
     fleet.wait_for_return()
 
@@ -160,11 +160,12 @@ def test_an_agent_that_does_not_read_is_lost_and_what_waited_for_it_never_left(f
     assert len(EXITS) == len(fleet.target.requests)
 
 
-@pytest.mark.parametrize("fault", [Fault(piece=1), Fault(delay=0.03), Fault(piece=7, delay=0.0005)])
-def test_a_link_that_is_slow_changes_nothing_but_the_time(fleet: Fleet, fault: Fault) -> None:
-    fleet.proxy.commit(fault)
-    answers = [each.result() for each in fleet.begin(*(f"/{number}" for number in range(12)))]
-    assert [200] * 12 == [answer.status for answer in answers]
+def test_a_link_that_is_slow_changes_nothing_but_the_time(fleet: Fleet) -> None:
+    answers = []
+    for name, fault in {"b": Fault(piece=1), "d": Fault(delay=0.03), "p": Fault(piece=7, delay=0.0005)}.items():
+        fleet.proxy.commit(fault)
+        answers += [each.result() for each in fleet.begin(*(f"/{name}{number}" for number in range(8)))]
+    assert [200] * 24 == [answer.status for answer in answers]
     fleet.check(answers)
     invariants.check_rotation(fleet.client.history(), EXITS)
 

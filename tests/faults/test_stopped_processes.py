@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 TIMEOUT = 60.0
 AT_ONCE = 15.0
-FAST_PINGS = ("--ping-interval", "1", "--ping-timeout", "1")
+FAST_PINGS = ("--ping-interval", "1", "--ping-timeout", "1", "--resume-timeout", "1")
 EXITS = SOURCES[:4]
 
 

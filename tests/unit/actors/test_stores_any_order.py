@@ -218,6 +218,6 @@ class ConfigInAnyOrder(Stored):
 
 
 TestHistoryInAnyOrder = HistoryInAnyOrder.TestCase
-TestHistoryInAnyOrder.settings = settings(deadline=None, max_examples=25, stateful_step_count=30)
+TestHistoryInAnyOrder.settings = settings(deadline=None, max_examples=15, stateful_step_count=30)
 TestConfigInAnyOrder = ConfigInAnyOrder.TestCase
-TestConfigInAnyOrder.settings = settings(deadline=None, max_examples=20, stateful_step_count=20)
+TestConfigInAnyOrder.settings = settings(deadline=None, max_examples=10, stateful_step_count=20)

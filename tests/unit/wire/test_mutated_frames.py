@@ -52,7 +52,7 @@ def mutated(draw: st.DrawFn) -> bytes:
 
 
 @given(frame=mutated())
-@settings(deadline=None, max_examples=250)
+@settings(deadline=None, max_examples=150)
 def test_a_mutated_frame_is_read_or_raises_a_wire_error(frame: bytes) -> None:
     try:
         found = codec.decode(frame, ALL_MESSAGES)
@@ -67,7 +67,7 @@ def test_a_mutated_frame_is_read_or_raises_a_wire_error(frame: bytes) -> None:
 
 
 @given(frames=st.lists(mutated(), max_size=8), allowed=st.none() | st.integers(0, 300))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 def test_a_side_that_is_sent_mutated_frames_keeps_no_more_than_it_allows(
     frames: list[bytes], allowed: int | None
 ) -> None:
