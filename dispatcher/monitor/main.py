@@ -52,8 +52,10 @@ def _lack_of_terminal() -> str:
     name = os.environ.get("TERM", "")
     if is_dumb(os.environ):
         return f"a terminal of the kind {name or 'nobody named (TERM)'} cannot place text"
-    import curses  # noqa: PLC0415 (see the module's first line)
-
+    try:
+        import curses  # noqa: PLC0415 (see the module's first line)
+    except ImportError as error:  # a Python may be built without it
+        return f"this Python has no curses ({error})"
     try:
         curses.setupterm(name, sys.stdout.fileno())
     except curses.error:
