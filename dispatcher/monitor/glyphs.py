@@ -44,7 +44,6 @@ _WORDS = {
     "lost": "bad",
     "dadfailed": "bad",
     "unbindable": "bad",
-    "aside": "waiting",
     "excluded": "off",
     "failed": "bad",
 }

@@ -67,7 +67,6 @@ class Client:
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self.url = url
-        self.headers: dict[str, str] = {}
         self._place = parts.hostname or "", parts.port or 80
         self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="client")
 
@@ -79,8 +78,7 @@ class Client:
         """Call an endpoint."""
         begun_at = time.monotonic()
         connection = http.client.HTTPConnection(*self._place, timeout=CALL_SECONDS)
-        own = {} if content is None else {"Content-Type": "application/json"}
-        lines = self.headers | own | dict(headers or {})
+        lines = ({} if content is None else {"Content-Type": "application/json"}) | dict(headers or {})
         try:
             connection.request(method, path, None if content is None else json.dumps(content), lines)
             response = connection.getresponse()

@@ -38,7 +38,6 @@ from dispatcher.actors.messages.exits import (
     Lease,
     LeaseEnded,
     LeaseExit,
-    PauseOver,
     PoolStatus,
 )
 from dispatcher.actors.messages.owners import AgentOwner, ForgetOwner, KeepOwner, ReadOwners
@@ -96,7 +95,6 @@ __all__ = [
     "Message",
     "NotTaken",
     "Outcome",
-    "PauseOver",
     "PoolStatus",
     "ProveAlive",
     "ReadHistory",
