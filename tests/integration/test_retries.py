@@ -49,7 +49,7 @@ def test_a_key_whose_coordinator_was_killed_is_refused_after_the_restart_and_one
     cluster: Cluster, target: Echo
 ) -> None:
     coordinator = cluster.coordinator()
-    cluster.agent("agent-01", SOURCES[:2]).expect("the coordinator closed the link")
+    cluster.agent("agent-01", SOURCES[:2]).expect("WARNING dispatcher.agent.connector")
     client = cluster.client
     client.wait_for_exits(2)
     client.configure(target.url())
