@@ -112,16 +112,16 @@ def demo(arguments: list[str]) -> int:
 
 
 def bench(arguments: list[str]) -> int:
-    """Run the measurements: all of tests/bench, or the one named first with the arguments behind its name."""
+    """Print the table of measurements, `--quick` a smaller one, or run the one that is named with its arguments."""
     names = sorted(path.stem.removeprefix("bench_") for path in (ROOT / "tests" / "bench").glob("bench_*.py"))
-    name, *rest = arguments or [""]
-    if name and name not in names:
+    is_named = bool(arguments) and not arguments[0].startswith("-")
+    name, *rest = arguments if is_named else ["table", *arguments]
+    if name not in names:
         raise SettingsError(f"no measurement {name!r}; there are: {', '.join(names)}")
     with _alone():
         ENVIRONMENT.have(DEV_LOCK)
         _have_file()
-    chosen = [name] if name else names
-    return max([_status([str(PYTHON), "-m", f"tests.bench.bench_{one}", *rest]) for one in chosen], default=0)
+    return _status([str(PYTHON), "-m", f"tests.bench.bench_{name}", *rest])
 
 
 def soak(arguments: list[str]) -> int:

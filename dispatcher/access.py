@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tornado.httpclient import HTTPClientError
 
+from dispatcher.auth import credentials
 from dispatcher.tls import reload
 from dispatcher.tls.contexts import ClientFiles
 
@@ -23,14 +24,21 @@ class Access:
     """One coordinator as a command sees it. `url` has no slash at its end."""
 
     def __init__(
-        self, url: str, *, ca_file: Path | None = None, tls_cert: Path | None = None, tls_key: Path | None = None
+        self,
+        url: str,
+        *,
+        token: str = "",
+        ca_file: Path | None = None,
+        tls_cert: Path | None = None,
+        tls_key: Path | None = None,
     ) -> None:
-        """Read the files, where the URL is https.
+        """Show `token` if there is one; read the files, where the URL is https.
 
         Raises:
             SettingsError: a line for each file that is wrong.
         """
         self.url = url
+        self._token = token
         self._certificates: reload.Certificates | None = None
         if self.is_secure:
             self._certificates = reload.Certificates(ClientFiles(ca_file, tls_cert, tls_key))
@@ -41,7 +49,12 @@ class Access:
         return self.url.startswith("https:")
 
     async def prepare(self, request: HTTPRequest) -> HTTPRequest:
-        """Give a request what the coordinator asks of this end. Files that changed are read again."""
+        """Give a request what the coordinator asks of this end. Files that changed are read again.
+
+        Nobody is followed to another place: the token is meant for this one.
+        """
+        request.follow_redirects = False
+        request.headers.update(credentials.headers(self._token))
         if self._certificates is not None:
             await reload.refresh(self._certificates)
             request.ssl_options = self._certificates.context

@@ -16,6 +16,7 @@ import pykka
 
 from dispatcher.actors.loop_actor import ask, tell_or_drop
 from dispatcher.actors.messages import Ended, Lease, LeaseEnded, LeaseExit, NotTaken, Outcome, RunExecution
+from dispatcher.actors.setbacks import Finding
 from dispatcher.errors import FailureKind, Party
 from dispatcher.record import Attempt
 from dispatcher.wire.messages import Result
@@ -97,7 +98,7 @@ class Attempts:
         for _ in range(LEASES_AT_MOST):
             lease = await ask(self._pool, LeaseExit(tried))
             if lease is None:
-                detail = "no exit is available: no connected agent has a usable address"
+                detail = "no exit is available: no connected agent has a usable address that is not set aside"
                 return None, failed(identifier, FailureKind.NO_EXIT, detail)
             ended = await self._run_at(lease, request, identifier, deadline)
             if isinstance(ended, Ended):
@@ -118,9 +119,29 @@ class Attempts:
             logger.exception("execution %s failed inside the coordinator", identifier)
             detail = "the coordinator failed over it; its log says more"
             ended = Ended(Outcome.UNKNOWN, failed(identifier, FailureKind.INTERNAL, detail).result)
-        outcome = ended.outcome if isinstance(ended, Ended) else Outcome.FAILED
-        tell_or_drop(self._pool, LeaseEnded(lease.agent_id, lease.address, lease.stay, outcome))
+        tell_or_drop(self._pool, _lease_ended(lease, ended))
         return ended
+
+
+def judge(result: Result) -> Finding:
+    """Say what a result tells of its exit. What a target did, a refusal or silence too, shows that packets leave."""
+    failure = result.failure
+    if failure is None:
+        return Finding.WORKS
+    is_ours = failure.kind is FailureKind.CONNECT and failure.attributed_to is Party.AGENT
+    if is_ours or failure.kind is FailureKind.SOURCE_ADDRESS:
+        return Finding.FAILS
+    has_left = failure.attributed_to is Party.TARGET and failure.kind is not FailureKind.TARGET_HAS_NO_IPV6
+    return Finding.WORKS if has_left else Finding.NOTHING
+
+
+def _lease_ended(lease: Lease, ended: Ended | NotTaken) -> LeaseEnded:
+    if isinstance(ended, NotTaken):
+        return LeaseEnded(lease.agent_id, lease.address, lease.stay, Outcome.FAILED)
+    finding = judge(ended.result)
+    # Not the failure's own words: they name the target, and the record has them.
+    why = f"{ended.result.error_kind} in execution {ended.result.id}" if finding is Finding.FAILS else ""
+    return LeaseEnded(lease.agent_id, lease.address, lease.stay, ended.outcome, finding, why)
 
 
 def _may_help(request: RequestSpec, attempt: Attempt) -> bool:

@@ -15,7 +15,16 @@ from docopt import DocoptExit, docopt
 
 from dispatcher import __version__
 from dispatcher.errors import DispatcherError, ExitStatus, SettingsError
-from dispatcher.options import COMMANDS, MODES, PROGRAM, SYSTEMD_USAGE, Command, Option, overview, usage
+from dispatcher.option import PROGRAM, Command, Option
+from dispatcher.options import (
+    COMMANDS,
+    MODES,
+    SYSTEMD_USAGE,
+    TOKEN_COMMANDS,
+    TOKEN_USAGE,
+    overview,
+    usage,
+)
 
 Given = Mapping[str, Any]
 
@@ -49,9 +58,11 @@ def _run(arguments: list[str]) -> int:
         raise SettingsError(f"the command comes first, before {name}; {PROGRAM} --help lists the commands")
     if name == "systemd":
         return _print(_systemd(rest))
+    if name == "token":
+        return _token(rest)
     command = COMMANDS.get(name)
     if command is None:
-        near = _suggest(name, [*COMMANDS, "systemd"])
+        near = _suggest(name, [*COMMANDS, "token", "systemd"])
         raise SettingsError(f"there is no command {name!r}{near}; {PROGRAM} --help lists them")
     if any(argument in ("-h", "--help") for argument in rest):
         return _print(usage(command))
@@ -82,6 +93,23 @@ def _systemd(arguments: list[str]) -> str:
     if role == "agent":
         return systemd.agent(rest, settings.agent(given, {}))
     return systemd.coordinator(rest, settings.coordinator(given, {}))
+
+
+def _token(arguments: list[str]) -> int:
+    """Run `token create|list|revoke`; what `revoke` takes away may stand without its flag."""
+    verb, *rest = arguments or [""]
+    if verb in ("-h", "--help"):
+        return _print(TOKEN_USAGE)
+    command = TOKEN_COMMANDS.get(f"token {verb}")
+    if command is None:
+        raise SettingsError(f"token: needs create, list or revoke first, not {verb!r}")
+    if any(argument in ("-h", "--help") for argument in rest):
+        return _print(usage(command))
+    if verb == "revoke" and rest and not rest[0].startswith("-"):
+        rest = ["--token-id", *rest]
+    from dispatcher.auth.command import RUNNERS  # noqa: PLC0415 (see the module's first lines)
+
+    return RUNNERS[command.name](_parse(command, rest), os.environ)
 
 
 def _print(text: str) -> int:
@@ -118,7 +146,7 @@ def _mode(value: str, source: str) -> str:
 def _parse(command: Command, arguments: list[str]) -> Given:
     _check(command, arguments)
     try:
-        given: Given = docopt(usage(command), [command.name, *arguments], default_help=False)
+        given: Given = docopt(usage(command), [*command.name.split(), *arguments], default_help=False)
     except DocoptExit:
         raise SettingsError(f"the options cannot be read; {PROGRAM} {command.name} --help shows them") from None
     return given
@@ -181,19 +209,23 @@ def _coordinator(given: Given, environment: Mapping[str, str]) -> int:
 
 def _agent(given: Given, environment: Mapping[str, str]) -> int:
     from dispatcher import native, settings  # noqa: PLC0415 (see the module's first lines)
+    from dispatcher.auth.credentials import read_token  # noqa: PLC0415 (see the module's first lines)
 
     wanted = settings.agent(given, environment)
+    token = read_token(wanted.token_file, environment)
     native.need_pycurl()
     from dispatcher.agent import main as agent  # noqa: PLC0415 (see the module's first lines)
 
-    return agent.run(wanted)
+    return agent.run(wanted, token)
 
 
 def _monitor(given: Given, environment: Mapping[str, str]) -> int:
     from dispatcher import settings  # noqa: PLC0415 (see the module's first lines)
+    from dispatcher.auth.credentials import read_token  # noqa: PLC0415 (see the module's first lines)
     from dispatcher.monitor import main as monitor  # noqa: PLC0415 (see the module's first lines)
 
-    return monitor.run(settings.monitor(given, environment))
+    wanted = settings.monitor(given, environment)
+    return monitor.run(wanted, read_token(wanted.token_file, environment))
 
 
 def _demo(given: Given, environment: Mapping[str, str]) -> int:

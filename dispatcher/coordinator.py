@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import socket
 import time
@@ -21,10 +22,13 @@ from dispatcher.actors.messages import ReadOwners, ReadRequest
 from dispatcher.actors.ownership import Ownership, OwnershipRules
 from dispatcher.actors.pool import IpPool
 from dispatcher.actors.registry import AgentRegistry
+from dispatcher.actors.setbacks import pause
+from dispatcher.auth.opening import listens_on_loopback_only, open_gate
+from dispatcher.descriptors import make_room
 from dispatcher.errors import DispatcherError, ExitStatus
 from dispatcher.executions import Executions, Limits
 from dispatcher.idempotency import IdempotencyKeys
-from dispatcher.lifecycle import Stop, allow_many_files, settle_memory, watch_loop
+from dispatcher.lifecycle import Stop, settle_memory, watch_loop
 from dispatcher.redaction import Redactor
 from dispatcher.tls import reload
 from dispatcher.tls.contexts import ServerFiles
@@ -32,6 +36,7 @@ from dispatcher.web.app import make_app
 from dispatcher.web.base import DISCARDED_BYTES
 from dispatcher.web.configured import Configured
 from dispatcher.web.monitor_feed import MonitorFeed
+from dispatcher.web.origins import Origins
 from dispatcher.web.server import Server
 from dispatcher.web.services import Services
 from dispatcher.web.stats import RateMeter
@@ -39,12 +44,15 @@ from dispatcher.web.stats import RateMeter
 if TYPE_CHECKING:
     from pykka import ActorRef
 
+    from dispatcher.auth.gate import Gate
     from dispatcher.record import Record
     from dispatcher.settings import CoordinatorSettings
 
 logger = logging.getLogger(__name__)
 
-_HEADER_BYTES = 64 * 1024
+HEADER_BYTES = 64 * 1024
+"""The head of a request; a longer one ends its connection."""
+
 _BACKLOG = 1024  # a fleet of agents that comes back at once must not be turned away
 _CLOSING_SECONDS = 3.0
 """How long links and the last replies may take to end once nothing is in flight."""
@@ -53,7 +61,6 @@ _CLOSING_SECONDS = 3.0
 def run(settings: CoordinatorSettings) -> int:
     """Run a coordinator until a signal ends it; return the exit status."""
     logs.set_up(settings.log_level)
-    allow_many_files()
     return asyncio.run(_run(settings))
 
 
@@ -62,21 +69,18 @@ async def _run(settings: CoordinatorSettings) -> int:
     certificates = _certificates(settings)
     sockets = _listen(settings)
     try:
+        gate = open_gate(settings, is_local=listens_on_loopback_only(sockets))
         actors = await _start_actors(settings)
     except DispatcherError:
         for listening in sockets:
             listening.close()
         raise
-    services = await _make_services(settings, actors)
-    server = Server(
-        make_app(services),
-        max_body_size=settings.max_request_bytes + DISCARDED_BYTES,
-        max_header_size=_HEADER_BYTES,
-        certificates=certificates,
-    )
+    services = await _make_services(settings, actors, gate, _origins(settings, sockets))
+    server = _make_server(settings, services, certificates)
     server.add_sockets(sockets)
     helpers = [
         asyncio.create_task(services.feed.run(services)),
+        asyncio.create_task(gate.watch()),
         asyncio.create_task(watch_loop(settings.stall_warning)),
         asyncio.create_task(sd_notify.feed_watchdog()),
     ]
@@ -124,7 +128,7 @@ async def _start_actors(settings: CoordinatorSettings) -> _Actors:
     )
     keys = AgentKeys.start(settings.state_dir)
     rules = OwnershipRules(settings.forget_agents_after, settings.max_agents)
-    pool = IpPool.start()
+    pool = IpPool.start(functools.partial(pause, longest=settings.exit_pause_max))
     return _Actors(
         history=history,
         history_reader=HistoryReader.start(settings.state_dir, max_age=max_age),
@@ -144,9 +148,27 @@ async def _start_actors(settings: CoordinatorSettings) -> _Actors:
     )
 
 
-async def _make_services(settings: CoordinatorSettings, actors: _Actors) -> Services:
+def _origins(settings: CoordinatorSettings, sockets: list[socket.socket]) -> Origins:
+    """Say for which pages and under which names browsers may use this; any name where others reach it anyway."""
+    hosts = frozenset(("localhost", settings.host.lower(), *(name.lower() for name in settings.allow_host)))
+    return Origins(frozenset(settings.allow_origin), hosts if listens_on_loopback_only(sockets) else None)
+
+
+def _make_server(settings: CoordinatorSettings, services: Services, certificates: reload.Certificates | None) -> Server:
+    return Server(
+        make_app(services),
+        max_body_size=settings.max_request_bytes + DISCARDED_BYTES,
+        max_header_size=HEADER_BYTES,
+        idle_connection_timeout=settings.idle_timeout,
+        body_timeout=settings.body_timeout,
+        max_connections=make_room(settings.max_connections),
+        certificates=certificates,
+    )
+
+
+async def _make_services(settings: CoordinatorSettings, actors: _Actors, gate: Gate, origins: Origins) -> Services:
     redactor = Redactor(settings.redact_header)
-    feed, rate = MonitorFeed(redactor), RateMeter()
+    feed, rate = MonitorFeed(redactor, shows_body=not gate.is_token_required), RateMeter()
 
     def on_finished(record: Record) -> None:
         rate.add()
@@ -177,6 +199,9 @@ async def _make_services(settings: CoordinatorSettings, actors: _Actors) -> Serv
         ping_timeout=settings.ping_timeout,
         takeover_timeout=settings.takeover_timeout,
         needs_client_certificates=settings.tls_client_ca is not None,
+        gate=gate,
+        origins=origins,
+        redactor=redactor,
     )
 
 

@@ -6,20 +6,15 @@ import asyncio
 import gc
 import logging
 import os
-import resource
 import signal
 import sys
 import time
-from contextlib import suppress
 
 from dispatcher.errors import ExitStatus
 
 logger = logging.getLogger(__name__)
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
-FILES = 65_536
-"""Open files that a coordinator or an agent takes where it may: as systemd's unit says."""
-
 _TICKS = 5
 """Looks within the time that is warned of: enough to notice it, and no load on an idle machine."""
 
@@ -50,15 +45,6 @@ class Stop:
             # The actors' threads would hold up an ordinary exit; what they committed is safe.
             os._exit(ExitStatus.DONE)
         self._event.set()
-
-
-def allow_many_files() -> None:
-    """Take as many open files as this process may have: what a shell gives, 1,024, is too few for as many links."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        with suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def settle_memory() -> None:

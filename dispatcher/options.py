@@ -4,70 +4,7 @@ are made of. Standard library only, so that `--help` needs nothing unpacked.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any
-
-ENVIRONMENT_PREFIX = "DISPATCHER_"
-PROGRAM = "dispatcher.pyz"
-
-
-class Kind(StrEnum):
-    """What an option's value is."""
-
-    TEXT = "text"
-    WHOLE = "whole"
-    NUMBER = "number"
-    FLAG = "flag"
-    LOG_LEVEL = "log_level"
-    HOST = "host"
-    URL = "url"
-    ADDRESS = "address"
-    AGENT_ID = "agent_id"
-    PATH = "path"
-    FILE = "file"
-    HEADER = "header"
-    TARGET = "target"
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One option: `low` and `high` bound its value, `repeats` lets it be given more than once."""
-
-    name: str
-    metavar: str
-    help: str
-    kind: Kind = Kind.TEXT
-    default: Any = None
-    low: float | None = None
-    high: float | None = None
-    repeats: bool = False
-    is_required: bool = False
-
-    @property
-    def flag(self) -> str:
-        """The option as it is typed."""
-        return f"--{self.name}"
-
-    @property
-    def variable(self) -> str:
-        """The environment variable of the option."""
-        return ENVIRONMENT_PREFIX + self.name.replace("-", "_").upper()
-
-    @property
-    def key(self) -> str:
-        """The option as a Python name."""
-        return self.name.replace("-", "_")
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """One command of the program."""
-
-    name: str
-    summary: str
-    options: tuple[Option, ...]
-
+from dispatcher.option import ENVIRONMENT_PREFIX, PROGRAM, Command, Kind, Option
 
 _MIB = 1024 * 1024
 _LOG_LEVEL = Option("log-level", "LEVEL", "DEBUG, INFO, WARNING or ERROR", Kind.LOG_LEVEL, default="INFO")
@@ -101,11 +38,17 @@ _TLS_CERT = Option(
 )
 _TLS_KEY = Option("tls-key", "FILE", "its private key, PEM (default: in the --tls-cert file)", Kind.FILE)
 _CA_FILE = Option("ca-file", "FILE", "trust these authorities for https, PEM (default: this machine's)", Kind.FILE)
+TOKEN_FILE = Option(
+    "token-file",
+    "FILE",
+    "file with the token for the coordinator (default: DISPATCHER_TOKEN holds the token itself)",
+    Kind.FILE,
+)
 
 _STATE_DIR = Option(
     "state-dir",
     "DIR",
-    "where history, configuration, or an agent's key are kept (default: the user's state folder)",
+    "where history, requests, tokens and keys are kept (default: the user's state folder)",
     Kind.PATH,
 )
 
@@ -123,6 +66,39 @@ COORDINATOR = Command(
         _TLS_KEY,
         Option("tls-client-ca", "FILE", "agents must show a certificate of these authorities, PEM", Kind.FILE),
         _STATE_DIR,
+        Option("require-token", "", "ask for a token on a loopback address too", Kind.FLAG, default=False),
+        Option(
+            "insecure-no-auth",
+            "",
+            "ask nobody for a token, on whatever address: do not",
+            Kind.FLAG,
+            default=False,
+        ),
+        Option(
+            "allow-origin",
+            "ORIGIN",
+            "let browsers use this for pages of an origin, such as https://ops.example",
+            Kind.ORIGIN,
+            repeats=True,
+        ),
+        Option(
+            "allow-host",
+            "NAME",
+            "another name under which a coordinator on a loopback address may be asked",
+            Kind.HOST,
+            repeats=True,
+        ),
+        Option("max-connections", "N", "connections at once, links included", Kind.WHOLE, 16_384, 16, 1_000_000),
+        Option(
+            "idle-timeout",
+            "SECONDS",
+            "how long a connection may stay unused, or take for the head of a request",
+            Kind.NUMBER,
+            75.0,
+            0.1,
+            3600,
+        ),
+        Option("body-timeout", "SECONDS", "how long a client may take to send a body", Kind.NUMBER, 120.0, 0.1, 3600),
         Option("history-max-records", "N", "records kept", Kind.WHOLE, 100_000, 1, 1_000_000_000),
         Option("history-max-age", "SECONDS", "how long a record is kept; 0 keeps it", Kind.NUMBER, 0.0, 0, 1e10),
         Option("history-max-bytes", "BYTES", "records kept, in bytes", Kind.WHOLE, 4096 * _MIB, _MIB, 2**50),
@@ -137,6 +113,15 @@ COORDINATOR = Command(
         Option("max-agents", "N", "agents known at once, lost ones included", Kind.WHOLE, 10_000, 1, 1_000_000),
         Option(
             "grace", "SECONDS", "how long after an execution's timeout its agent may answer", Kind.NUMBER, 10.0, 0, 600
+        ),
+        Option(
+            "exit-pause-max",
+            "SECONDS",
+            "the longest that an exit which cannot be bound or has no route is set aside",
+            Kind.NUMBER,
+            300.0,
+            0.01,
+            86_400,
         ),
         Option(
             "registration-timeout",
@@ -175,6 +160,7 @@ AGENT = Command(
         _CA_FILE,
         _TLS_CERT,
         _TLS_KEY,
+        TOKEN_FILE,
         Option("agent-id", "ID", "this agent's name (default: the one it had, or one made up)", Kind.AGENT_ID),
         _STATE_DIR,
         Option(
@@ -230,6 +216,7 @@ MONITOR = Command(
     (
         _COORDINATOR_URL,
         _CA_FILE,
+        TOKEN_FILE,
         Option("json", "", "a JSON line a change instead of a screen", Kind.FLAG, default=False),
         Option("once", "", "print one snapshot and end", Kind.FLAG, default=False),
         _LOG_LEVEL,
@@ -246,6 +233,23 @@ DEMO = Command(
 )
 
 SELF_TEST = Command("self-test", "prove that this installation works: a line for each part", (_STATE_DIR,))
+
+TOKEN_CREATE = Command(
+    "token create",
+    "make a token for a coordinator; it is written to stdout once, and kept hashed",
+    (
+        Option("role", "ROLE", "admin, operator, reader or agent", Kind.ROLE, is_required=True),
+        Option("name", "NAME", "what the list shows beside it"),
+        _STATE_DIR,
+    ),
+)
+TOKEN_LIST = Command("token list", "list the tokens of a coordinator", (_STATE_DIR,))
+TOKEN_REVOKE = Command(
+    "token revoke",
+    "take a token away; what is open with it is closed within a second",
+    (Option("token-id", "ID", "the token, as the list shows it", is_required=True), _STATE_DIR),
+)
+TOKEN_COMMANDS = {command.name: command for command in (TOKEN_CREATE, TOKEN_LIST, TOKEN_REVOKE)}
 
 COMMANDS = {command.name: command for command in (COORDINATOR, AGENT, MONITOR, DEMO, SELF_TEST)}
 
@@ -278,7 +282,7 @@ def _explain(option: Option) -> str:
 def markdown_table() -> str:
     """Write all options as the table of the README: one row an option, with the commands that take it."""
     takers: dict[Option, list[str]] = {}
-    for command in COMMANDS.values():
+    for command in (*COMMANDS.values(), *TOKEN_COMMANDS.values()):
         for option in command.options:
             takers.setdefault(option, []).append(command.name)
     rows = [
@@ -298,6 +302,11 @@ def _shown_default(option: Option) -> str:
     return "" if option.default is None else f"`{option.default}`"
 
 
+TOKENS = "make, list and revoke the tokens of a coordinator"
+TOKEN_USAGE = f"{TOKENS[0].upper()}{TOKENS[1:]}.\n\n" + "".join(
+    f"  {PROGRAM} {command.name:<16}{command.summary}\n" for command in TOKEN_COMMANDS.values()
+)
+
 SYSTEMD = "print a hardened systemd unit that runs `agent` or `coordinator`"
 SYSTEMD_USAGE = (
     f"{SYSTEMD[0].upper()}{SYSTEMD[1:]}.\n\n"
@@ -309,7 +318,8 @@ SYSTEMD_USAGE = (
 
 def overview() -> str:
     """Write the usage text of the program."""
-    rows = [(command.name, command.summary) for command in COMMANDS.values()] + [("systemd", SYSTEMD)]
+    rows = [(command.name, command.summary) for command in COMMANDS.values()]
+    rows += [("token", TOKENS), ("systemd", SYSTEMD)]
     commands = "\n".join(f"  {name:<14}{summary}" for name, summary in rows)
     return (
         "HTTP Dispatcher sends one configured HTTP request through a pool of IPv6 addresses.\n\n"

@@ -10,7 +10,7 @@ import base64
 import codecs
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dispatcher.actors.messages import Outcome, RecordRow
@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     from dispatcher.wire.messages import Result
 
 JsonObject = dict[str, Any]
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+"""`json.dumps` would make one for each call."""
+
+_MOST_REMEMBERED = 64 * 1024
+"""Bytes of a body up to which a record's JSON is written once for its caller and its history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,7 @@ class Record:
     finished_at: float
     attempts: tuple[JsonObject, ...] = ()
     idempotency_key: str | None = None
+    _written: list[bytes] = field(default_factory=list, init=False, compare=False, repr=False)
 
     @property
     def body(self) -> bytes:
@@ -101,6 +108,15 @@ class Record:
 
     def to_json_bytes(self, max_body_bytes: int | None = None) -> bytes:
         """Write the record as JSON with at most `max_body_bytes` of its body (None: all of it)."""
+        if max_body_bytes is not None and len(self.body) > max_body_bytes:
+            return self._write(max_body_bytes)
+        if len(self.body) > _MOST_REMEMBERED:
+            return self._write(None)
+        if not self._written:
+            self._written.append(self._write(None))
+        return self._written[0]
+
+    def _write(self, max_body_bytes: int | None) -> bytes:
         body = None
         if self.result is not None and self.failure is None:
             kept = self.body if max_body_bytes is None else self.body[:max_body_bytes]
@@ -206,4 +222,4 @@ def body_json(body: bytes, *, size: int, is_cut: bool) -> JsonObject:
 
 def dump(content: Any) -> bytes:
     """Write JSON as all of the product does: UTF-8, no spaces."""
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
+    return _ENCODER.encode(content).encode("utf-8", "backslashreplace")

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from dispatcher.errors import Failure
 
@@ -47,6 +47,16 @@ class Redactor:
         if key in self._secret:
             return REDACTED
         return self.url(value) if key in URL_HEADERS else value
+
+    def configuration(self, stored: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the configured request as it is shown to who is no admin; its body may be a secret as a whole."""
+        shown = dict(stored)
+        shown["url"] = self.url(stored["url"])
+        shown["headers"] = self.headers(tuple((name, value) for name, value in stored["headers"]))
+        # What is redacted is no base64, so it stands as text whatever the body is.
+        shown["body"] = REDACTED if stored["body"] or stored["body_base64"] else stored["body"]
+        shown["body_base64"] = None
+        return shown
 
     @staticmethod
     def url(url: str) -> str:

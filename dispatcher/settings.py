@@ -5,26 +5,20 @@ Command line beats environment beats default. The table of options is `options.p
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import platformdirs
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
-from dispatcher.checks import AGENT_ID, TOKEN, AddressField, WholeField
 from dispatcher.errors import SettingsError
-from dispatcher.options import AGENT, COORDINATOR, DEMO, MONITOR, SELF_TEST, Command, Kind, Option
+from dispatcher.option import Command, Kind, Option
+from dispatcher.options import AGENT, COORDINATOR, DEMO, MONITOR, SELF_TEST
+from dispatcher.setting_fields import FIELDS
 
 S = TypeVar("S")
-
-_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
-_NOT_IN_NAME = re.compile(r"[\x00-\x20\x7f\\/@]")
-_NOT_IN_URL = re.compile(r"[\x00-\x20\x7f\\]")
-_LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +31,13 @@ class CoordinatorSettings:
     tls_key: Path | None
     tls_client_ca: Path | None
     state_dir: Path
+    require_token: bool
+    insecure_no_auth: bool
+    allow_origin: tuple[str, ...]
+    allow_host: tuple[str, ...]
+    max_connections: int
+    idle_timeout: float
+    body_timeout: float
     history_max_records: int
     history_max_age: float
     history_max_bytes: int
@@ -46,6 +47,7 @@ class CoordinatorSettings:
     max_request_bytes: int
     max_agents: int
     grace: float
+    exit_pause_max: float
     registration_timeout: float
     forget_agents_after: float
     takeover_timeout: float
@@ -66,6 +68,7 @@ class AgentSettings:
     ca_file: Path | None
     tls_cert: Path | None
     tls_key: Path | None
+    token_file: Path | None
     agent_id: str | None
     state_dir: Path
     address: tuple[str, ...]
@@ -92,6 +95,7 @@ class MonitorSettings:
 
     coordinator_url: str
     ca_file: Path | None
+    token_file: Path | None
     json: bool
     once: bool
     log_level: str
@@ -118,31 +122,34 @@ def coordinator(given: Mapping[str, Any], environment: Mapping[str, str]) -> Coo
     Raises:
         SettingsError: a line for each setting that is wrong.
     """
-    return _load(COORDINATOR, CoordinatorSettings, given, environment, _coordinator_faults)
+    return load(COORDINATOR, CoordinatorSettings, given, environment, _coordinator_faults)
 
 
 def agent(given: Mapping[str, Any], environment: Mapping[str, str]) -> AgentSettings:
     """Make the agent's settings; see `coordinator`."""
-    return _load(AGENT, AgentSettings, given, environment, _client_faults)
+    return load(AGENT, AgentSettings, given, environment, _client_faults)
 
 
 def monitor(given: Mapping[str, Any], environment: Mapping[str, str]) -> MonitorSettings:
     """Make the monitor's settings; see `coordinator`."""
-    return _load(MONITOR, MonitorSettings, given, environment, _client_faults)
+    return load(MONITOR, MonitorSettings, given, environment, _client_faults)
 
 
 def demo(given: Mapping[str, Any], environment: Mapping[str, str]) -> DemoSettings:
     """Make the demo's settings; see `coordinator`."""
-    return _load(DEMO, DemoSettings, given, environment)
+    return load(DEMO, DemoSettings, given, environment)
 
 
 def self_test(given: Mapping[str, Any], environment: Mapping[str, str]) -> SelfTestSettings:
     """Make the self-test's settings; see `coordinator`."""
-    return _load(SELF_TEST, SelfTestSettings, given, environment)
+    return load(SELF_TEST, SelfTestSettings, given, environment)
 
 
 def _coordinator_faults(loaded: Mapping[str, Any]) -> dict[str, Any]:
-    return _ping_faults(loaded) | _without_certificate(loaded, "tls_key", "tls_client_ca")
+    faults = _ping_faults(loaded) | _without_certificate(loaded, "tls_key", "tls_client_ca")
+    if loaded.get("insecure_no_auth") and loaded.get("require_token"):
+        faults["insecure_no_auth"] = ["Says the opposite of --require-token."]
+    return faults
 
 
 def _client_faults(loaded: Mapping[str, Any]) -> dict[str, Any]:
@@ -167,13 +174,14 @@ def _ping_faults(loaded: Mapping[str, Any]) -> dict[str, Any]:
     return {"ping_timeout": ["Must be at most --ping-interval."]}
 
 
-def _load(
+def load(
     command: Command,
     make: Callable[..., S],
     given: Mapping[str, Any],
     environment: Mapping[str, str],
     check_together: Callable[[Mapping[str, Any]], dict[str, Any]] = lambda _: {},
 ) -> S:
+    """Make a command's settings with `make`, which takes them by name; see `coordinator`."""
     raw = {option.key: value for option in command.options if (value := _raw(option, given, environment)) is not None}
     schema = Schema.from_dict({option.key: _field(option) for option in command.options}, name=command.name)
     faults: dict[str, Any] = {}
@@ -214,7 +222,7 @@ def _texts(messages: Any, value: Any) -> list[str]:
 
 
 def _field(option: Option) -> fields.Field[Any]:
-    single = _FIELDS[option.kind]
+    single = FIELDS[option.kind]
     if option.repeats:
         return fields.List(single(), load_default=list)
     arguments: dict[str, Any] = {"required": True} if option.is_required else {"load_default": _default(option)}
@@ -229,119 +237,3 @@ def _default(option: Option) -> Any:
     if option.kind is Kind.PATH:
         return lambda: Path(platformdirs.user_state_dir("dispatcher", appauthor=False))
     return option.default
-
-
-class _Text(fields.String):
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
-        text = str(super()._deserialize(value, attr, data, **kwargs))
-        if not text.strip():
-            raise ValidationError("Must not be empty.")
-        return text
-
-
-class _Number(fields.Float):
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        if not _NUMBER.fullmatch(str(value)):
-            raise self.make_error("invalid", input=value)
-        return super()._deserialize(value, attr, data, **kwargs)
-
-
-class _Host(fields.String):
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
-        text = str(value)
-        if ":" in text or "[" in text:
-            return str(AddressField().deserialize(text))
-        try:
-            # What cannot be written for the resolver would end the start with a trace.
-            is_name = bool(text.encode("idna")) and not _NOT_IN_NAME.search(text)
-        except UnicodeError:
-            is_name = False
-        if not is_name:
-            raise ValidationError("Must be a name or an address.")
-        return text
-
-
-class _ExitAddress(fields.String):
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
-        from dispatcher.agent.address_rules import parse_explicit  # noqa: PLC0415 - only an agent needs it
-
-        try:
-            return parse_explicit(str(value))
-        except ValueError as error:
-            raise ValidationError(str(error)) from error
-
-
-class _Target(fields.String):
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
-        from dispatcher.agent.target_rules import parse_rule  # noqa: PLC0415 - only an agent needs it
-
-        try:
-            return parse_rule(str(value))
-        except ValueError as error:
-            raise ValidationError(str(error)) from error
-
-
-class _BaseUrl(fields.String):
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
-        url = str(super()._deserialize(value, attr, data, **kwargs))
-        if _NOT_IN_URL.search(url):
-            raise ValidationError("Must not hold spaces, control characters or backslashes.")
-        try:
-            parts = urlsplit(url)
-            host, port = parts.hostname, parts.port
-        except ValueError as error:
-            raise ValidationError(f"Not a URL: {error}.") from error
-        if parts.scheme not in ("http", "https") or not host or port == 0:
-            raise ValidationError("Must be an http or https URL with a host, such as http://localhost:8000.")
-        if parts.query or parts.fragment:
-            raise ValidationError("Must not have a query or a fragment.")
-        return url.rstrip("/")
-
-
-class _Path(fields.Field[Path]):
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Path:
-        if not str(value).strip():
-            raise ValidationError("Must not be empty.")
-        try:
-            return Path(str(value)).expanduser()
-        except RuntimeError as error:
-            raise ValidationError("Names the home of a user who is not known here.") from error
-
-
-class _LogLevel(fields.String):
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
-        level = str(value).upper()
-        if level not in _LOG_LEVELS:
-            raise ValidationError(f"Must be one of {', '.join(_LOG_LEVELS)}.")
-        return level
-
-
-class _AgentId(fields.String):
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
-        if not AGENT_ID.fullmatch(str(value)):
-            raise ValidationError("Must be letters, digits and ._-, 64 at most, and start with a letter or digit.")
-        return str(value)
-
-
-class _HeaderName(fields.String):
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
-        if not TOKEN.fullmatch(str(value)):
-            raise ValidationError("Not a header's name.")
-        return str(value)
-
-
-_FIELDS: dict[Kind, type[fields.Field[Any]]] = {
-    Kind.TEXT: _Text,
-    Kind.WHOLE: WholeField,
-    Kind.NUMBER: _Number,
-    Kind.FLAG: fields.Boolean,
-    Kind.LOG_LEVEL: _LogLevel,
-    Kind.HOST: _Host,
-    Kind.URL: _BaseUrl,
-    Kind.ADDRESS: _ExitAddress,
-    Kind.AGENT_ID: _AgentId,
-    Kind.PATH: _Path,
-    Kind.FILE: _Path,
-    Kind.HEADER: _HeaderName,
-    Kind.TARGET: _Target,
-}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from dispatcher import __version__, bootstrap
 from dispatcher.errors import DispatcherError, SettingsError
+from dispatcher.options import TOKEN_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -83,7 +84,14 @@ WantedBy=multi-user.target
 def agent(arguments: Sequence[str], settings: AgentSettings) -> str:
     """Return the unit of an agent with these options, which are `settings`. Its id and key are the unit's own."""
     files = {"--ca-file": settings.ca_file, "--tls-cert": settings.tls_cert, "--tls-key": settings.tls_key}
-    return _unit("agent", arguments, settings.drain_timeout, files)
+    more = ""
+    if settings.token_file is not None:
+        # The unit's user cannot read a token that only root can, so systemd hands it over.
+        _folders({TOKEN_FILE.flag: settings.token_file})
+        arguments = _without(TOKEN_FILE.flag, arguments)
+        handed = quote(f"token:{settings.token_file}")
+        more = f"LoadCredential={handed}\nEnvironment={TOKEN_FILE.variable}=%d/token\n"
+    return _unit("agent", arguments, settings.drain_timeout, files, more)
 
 
 def coordinator(arguments: Sequence[str], settings: CoordinatorSettings) -> str:
@@ -149,6 +157,15 @@ def _state(role: str) -> str:
         f"StateDirectory=dispatcher-{role}\n"
         "StateDirectoryMode=0700\n"
     )
+
+
+def _without(flag: str, arguments: Sequence[str]) -> list[str]:
+    """Return the arguments without an option that takes a value and stands there once at most."""
+    kept = list(arguments)
+    for place, argument in enumerate(arguments):
+        if argument.partition("=")[0] == flag:
+            del kept[place : place + (1 if "=" in argument else 2)]
+    return kept
 
 
 def _needed(archive: str) -> list[str]:

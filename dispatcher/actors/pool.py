@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from dispatcher.actors.loop_actor import LoopActor
+from dispatcher.actors.loop_actor import LoopActor, tell_or_drop
 from dispatcher.actors.messages import (
     AgentGone,
     DescribePool,
@@ -22,13 +22,15 @@ from dispatcher.actors.messages import (
     LeaseEnded,
     LeaseExit,
     Outcome,
+    PauseOver,
     PoolStatus,
 )
 from dispatcher.actors.rotation import Rotation, Tier
+from dispatcher.actors.setbacks import Setbacks, pause
 from dispatcher.wire.messages import AddressState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pykka import ActorRef
 
@@ -51,15 +53,24 @@ class _Exit:
     in_flight: int = 0
     leased: int = 0
     last_used_at: float | None = None
+    setbacks: Setbacks = field(default_factory=Setbacks)
+    pause: asyncio.TimerHandle | None = None
     ended: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
+
+    def forgive(self) -> None:
+        """Forget what went wrong, and wait for nothing."""
+        self.setbacks = Setbacks()
+        if self.pause is not None:
+            self.pause.cancel()
 
 
 class IpPool(LoopActor):
     """The pool. Its messages stand in `actors/messages.py`."""
 
-    def __init__(self) -> None:
-        """Start empty."""
+    def __init__(self, pause: Callable[[int], float] = pause) -> None:
+        """Start empty; after so many failures in a row an exit is put aside for `pause` of them in seconds."""
         super().__init__()
+        self._pause = pause
         self._rotation: Rotation[Key] = Rotation()
         self._exits: dict[Key, _Exit] = {}
         self._of_agent: dict[str, set[str]] = {}
@@ -72,6 +83,8 @@ class IpPool(LoopActor):
                 return self._lease(message.passing_over)
             case LeaseEnded():
                 self._end_lease(message)
+            case PauseOver():
+                self._end_pause(message)
             case ExitsChanged():
                 self._change_exits(message)
             case AgentGone():
@@ -91,6 +104,8 @@ class IpPool(LoopActor):
         leased.leased += 1
         leased.in_flight += 1
         leased.last_used_at = time.time()
+        leased.setbacks.leased()
+        self._place(key, leased)
         return Lease(*key, leased.connection, leased.stay)
 
     def _end_lease(self, ended: LeaseEnded) -> None:
@@ -99,6 +114,25 @@ class IpPool(LoopActor):
         if used is not None and used.stay == ended.stay:
             used.in_flight -= 1
             used.ended[ended.outcome] += 1
+            self._learn((ended.agent_id, ended.address), used, ended)
+
+    def _learn(self, key: Key, used: _Exit, ended: LeaseEnded) -> None:
+        if used.setbacks.ended(ended.finding, ended.why):
+            seconds = self._pause(used.setbacks.failures)
+            over = PauseOver(*key, used.stay)
+            used.pause = asyncio.get_running_loop().call_later(seconds, tell_or_drop, self.actor_ref, over)
+        self._place(key, used)
+
+    def _end_pause(self, over: PauseOver) -> None:
+        key = (over.agent_id, over.address)
+        paused = self._exits.get(key)
+        if paused is not None and paused.stay == over.stay:
+            paused.setbacks.pause_over()
+            self._place(key, paused)
+
+    def _place(self, key: Key, placed: _Exit) -> None:
+        tier = Tier.NEVER if placed.setbacks.is_aside else _TIERS.get(placed.state, Tier.NEVER)
+        self._rotation.put(key, tier)
 
     def _change_exits(self, change: ExitsChanged) -> None:
         for address in change.gone:
@@ -115,13 +149,17 @@ class IpPool(LoopActor):
         if known is None:
             known = self._exits[key] = reported
             known.stay = next(self._stays)
+        elif known.state not in _TIERS and reported.state in _TIERS:
+            known.forgive()  # the agent has tried the address itself
         known.connection, known.state, known.reason = reported.connection, reported.state, reported.reason
         self._of_agent.setdefault(key[0], set()).add(key[1])
-        self._rotation.put(key, _TIERS.get(known.state, Tier.NEVER))
+        self._place(key, known)
 
     def _remove(self, key: Key) -> None:
-        if self._exits.pop(key, None) is None:
+        removed = self._exits.pop(key, None)
+        if removed is None:
             return
+        removed.forgive()
         self._rotation.remove(key)
         addresses = self._of_agent[key[0]]
         addresses.discard(key[1])
@@ -149,11 +187,12 @@ class IpPool(LoopActor):
 
     def _status(self, key: Key) -> ExitStatus:
         known = self._exits[key]
+        is_aside = known.state in _TIERS and known.setbacks.is_aside
         return ExitStatus(
             agent_id=key[0],
             address=key[1],
-            state=known.state,
-            reason=known.reason,
+            state=ExitState.ASIDE if is_aside else known.state,
+            reason=known.setbacks.reason if is_aside else known.reason,
             in_flight=known.in_flight,
             leased=known.leased,
             completed=known.ended[Outcome.COMPLETED],

@@ -14,6 +14,9 @@ import heapq
 import os
 import socket
 
+_DISCARD_PORT = 9
+"""Nothing is sent to it."""
+
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
 
@@ -37,6 +40,23 @@ def bind_error(address: str, is_routed: bool = False) -> str | None:
         number = error.errno or 0
         return f"cannot be bound: {errno.errorcode.get(number, 'error')} ({os.strerror(number)})"
     return None
+
+
+def lacks_route(source: str, target: str, is_routed: bool = False) -> bool:
+    """Whether this machine itself would send nothing from `source` to `target`, both addresses.
+
+    A router far away that says so gives a connection the same error; the kernel's own tables are asked here, by a UDP
+    socket that is connected and sends nothing.
+    """
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            if is_routed:
+                bind_freely(probe)
+            probe.bind((source, 0))
+            probe.connect((target, _DISCARD_PORT))
+    except OSError:
+        return True
+    return False
 
 
 def bind_freely(connection: socket.socket) -> None:

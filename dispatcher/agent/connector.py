@@ -23,6 +23,7 @@ from tornado.simple_httpclient import SimpleAsyncHTTPClient
 from dispatcher import __version__, logs, sd_notify
 from dispatcher.access import problem_detail
 from dispatcher.agent.link import CONNECT_SECONDS, Link, LinkLostError, LinkRefusedError, LinkUser
+from dispatcher.auth import credentials
 from dispatcher.errors import RefusedError
 from dispatcher.tls import words
 from dispatcher.wire.messages import RefusalCode
@@ -170,6 +171,8 @@ class Connector:
     def _refusal(self, error: HTTPClientError) -> Exception:
         """Tell a refusal from a failure that may pass."""
         detail = problem_detail(error) or str(error)
+        if error.code in credentials.REFUSED:
+            return RefusedError(f"the coordinator refused this agent: {credentials.refusal(error.code, detail)}")
         if error.code == 409:
             return RefusedError(f"the coordinator refused this agent: {detail}")
         if error.code == 422:

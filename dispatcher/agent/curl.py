@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pycurl
 from tornado.curl_httpclient import CurlAsyncHTTPClient
 
-from dispatcher.agent import curl_info, curl_options
+from dispatcher.agent import curl_errors, curl_info, curl_options
+from dispatcher.agent.binding import lacks_route
 from dispatcher.agent.driver import Driver
 from dispatcher.agent.guard import TargetGuard
 from dispatcher.agent.lanes import Lane, Lanes
@@ -168,6 +169,7 @@ class SourceBoundClient(CurlAsyncHTTPClient):
     def _open_socket(self, lane: Lane, _purpose: int, address: Any) -> OpenedSocket | int:
         """OPENSOCKETFUNCTION: libcurl is about to connect to this address, of which a host may have several."""
         transfer = _transfer_of(lane)
+        transfer.asked = address.addr[0]
         refusal = self._guard.refusal(transfer.hop.target.host, address.addr[0])
         if refusal is not None:
             transfer.blocked = transfer.blocked or refusal
@@ -182,7 +184,7 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         transfer = _transfer_of(lane)
         self._driver.opened(fd)
         self._sockets.opened(fd, transfer.source)
-        if self._is_routed is not None and self._is_routed(transfer.source):
+        if self._is_free(transfer.source):
             free_to_bind(fd)
         os.set_inheritable(fd, False)  # the copy that was made of ours has lost that
         transfer.fds.append(fd)
@@ -213,8 +215,13 @@ class SourceBoundClient(CurlAsyncHTTPClient):
             self._begin_anew(lane, transfer)
             return
         ending = self._end(lane, transfer, errno, message)
+        if ending.os_errno in curl_errors.ROUTE_ERRORS and transfer.asked:
+            transfer.has_no_route = lacks_route(transfer.source, transfer.asked, self._is_free(transfer.source))
         if not transfer.done.done():
             transfer.done.set_result(ending)
+
+    def _is_free(self, source: str) -> bool:
+        return self._is_routed is not None and self._is_routed(source)
 
     def _transfers(self) -> list[Transfer]:
         return [_transfer_of(lane) for lane in self._active.values()]

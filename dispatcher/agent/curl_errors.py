@@ -49,7 +49,10 @@ _KINDS: dict[int, FailureKind] = {
 }
 _AGENTS_FAULT = frozenset({pycurl.E_SSL_CACERT_BADFILE})
 _NO_LOCAL_END = frozenset({errno.EADDRNOTAVAIL, errno.EADDRINUSE})
-_NOT_FROM_HERE = frozenset({errno.ENETUNREACH, errno.ENETDOWN, errno.EACCES, errno.EPERM, errno.EMFILE, errno.ENFILE})
+_NOT_FROM_HERE = frozenset({errno.ENETDOWN, errno.EPERM, errno.EMFILE, errno.ENFILE})
+ROUTE_ERRORS = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES})
+"""What a machine without a route says, and what it passes on when a router on the way or the target's says so."""
+
 _MESSAGE_CHARS = 300
 _SLOW = {"queued": Party.AGENT, "dns": Party.RESOLVER}
 _DOING = {
@@ -76,7 +79,7 @@ def failure_of(ending: Ending, transfer: Transfer) -> Failure:
         return Failure.of(FailureKind.RESET, detail)
     kind = FailureKind.HTTP_PROTOCOL if _lacks_http_2(ending, transfer.hop) else _kind(ending)
     describe = _DETAILS.get(kind, _internal)
-    return Failure.of(kind, describe(ending, transfer), _party(kind, ending))
+    return Failure.of(kind, describe(ending, transfer), _party(kind, ending, transfer))
 
 
 def mismatch(local_ip: str, transfer: Transfer) -> Failure:
@@ -123,8 +126,9 @@ def _kind_of_broken(ending: Ending) -> FailureKind:
     return FailureKind.RESET if is_reset else FailureKind.HTTP_PROTOCOL
 
 
-def _party(kind: FailureKind, ending: Ending) -> Party | None:
-    if ending.errno in _AGENTS_FAULT or (kind is FailureKind.CONNECT and ending.os_errno in _NOT_FROM_HERE):
+def _party(kind: FailureKind, ending: Ending, transfer: Transfer) -> Party | None:
+    is_from_here = transfer.has_no_route or ending.os_errno in _NOT_FROM_HERE
+    if ending.errno in _AGENTS_FAULT or (kind is FailureKind.CONNECT and is_from_here):
         return Party.AGENT
     if kind is FailureKind.TIMEOUT:
         return _SLOW.get(ending.phase)

@@ -27,16 +27,22 @@ Address = IPv4Address | IPv6Address
 
 METADATA: dict[Address, str] = {
     **dict.fromkeys(map(IPv6Address, ("fd00:ec2::254", "fd00:ec2::253", "fd00:ec2::123", "fd00:ec2::23")), "of AWS"),
+    IPv6Address("fd00:100::100:200"): "of Alibaba Cloud",
+    IPv6Address("fd00:a9fe:a9fe::1"): "of Linode",
     IPv6Address("fd20:ce::254"): "of Google Cloud",
     IPv6Address("fd00:c1::a9fe:a9fe"): "of Oracle Cloud",
     IPv6Address("fd00:42::42"): "of Scaleway",
     IPv6Address("fe80::a9fe:a9fe"): "of OpenStack",
     IPv4Address("169.254.169.254"): "of most clouds",
     IPv4Address("169.254.170.2"): "of AWS",
+    IPv4Address("169.254.170.23"): "of AWS",
+    IPv4Address("169.254.42.42"): "of Scaleway",
+    IPv4Address("169.254.0.23"): "of Tencent Cloud",
+    IPv4Address("192.0.0.192"): "of Oracle Cloud",
     IPv4Address("100.100.100.200"): "of Alibaba Cloud",
     IPv4Address("168.63.129.16"): "of Azure",
 }
-"""Where machines in clouds ask for their credentials and settings, as the clouds' own documentation has it."""
+"""Where machines in clouds ask for their credentials and settings, as their documentation and SDKs have it."""
 
 MAX_COORDINATOR_ADDRESSES = 256
 """How many addresses of the coordinator are known at once; one that has more is forgotten and learned anew."""

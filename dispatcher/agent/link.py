@@ -11,12 +11,13 @@ import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
-from tornado.httpclient import HTTPRequest
+from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, websocket_connect
 
 from dispatcher import __version__
 from dispatcher.access import problem_detail
-from dispatcher.errors import FailureKind, Party
+from dispatcher.auth import credentials
+from dispatcher.errors import FailureKind, Party, RefusedError
 from dispatcher.tls import words
 from dispatcher.wire import limits, messages, version
 from dispatcher.wire.channel import Channel
@@ -149,6 +150,7 @@ class Link:
 
         Raises:
             LinkRefusedError: the coordinator does not want this link.
+            RefusedError: it lets nobody in with this token.
             LinkLostError: it could not be opened, or was lost.
         """
         self.session = session
@@ -184,6 +186,9 @@ class Link:
             await self._access.prepare(request)
             connection = await websocket_connect(request, max_message_size=limits.MAX_FRAME_BYTES)
         except Exception as error:
+            if isinstance(error, HTTPClientError) and error.code in credentials.REFUSED:
+                said = credentials.refusal(error.code, problem_detail(error) or str(error))
+                raise RefusedError(f"the coordinator refused this agent: {said}") from error
             # Tornado raises what its resolver, its TLS and its HTTP client raise; all mean that there is no link.
             why = words.of_coordinator(error) or problem_detail(error) or error or type(error).__name__
             raise LinkLostError(f"cannot connect to {url}: {why}") from error

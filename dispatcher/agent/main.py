@@ -17,7 +17,7 @@ from dispatcher.agent.guard import TargetGuard
 from dispatcher.agent.identity import open_identity
 from dispatcher.agent.worker import Worker
 from dispatcher.errors import ExitStatus
-from dispatcher.lifecycle import Stop, allow_many_files, settle_memory, watch_loop
+from dispatcher.lifecycle import Stop, settle_memory, watch_loop
 
 if TYPE_CHECKING:
     from dispatcher.settings import AgentSettings
@@ -25,17 +25,20 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def run(settings: AgentSettings) -> int:
-    """Run an agent until a signal or the coordinator ends it; return the exit status.
+def run(settings: AgentSettings, token: str = "") -> int:
+    """Run an agent that shows `token` until a signal or the coordinator ends it; return the exit status.
 
     Raises:
         RefusedError: the coordinator does not take this agent.
         SettingsError: a file for TLS is wrong.
     """
     logs.set_up(settings.log_level)
-    allow_many_files()
     access = Access(
-        settings.coordinator_url, ca_file=settings.ca_file, tls_cert=settings.tls_cert, tls_key=settings.tls_key
+        settings.coordinator_url,
+        token=token,
+        ca_file=settings.ca_file,
+        tls_cert=settings.tls_cert,
+        tls_key=settings.tls_key,
     )
     return asyncio.run(_run(settings, access))
 
@@ -48,6 +51,8 @@ async def _run(settings: AgentSettings, access: Access) -> int:
         lambda *news: worker.on_addresses(*news),  # noqa: PLW0108 - the worker is made after the watcher
     )
     guard = TargetGuard(settings.allow_target, settings.deny_target)
+    if settings.allow_target:
+        logger.info("targets allowed beside public ones: %s", ", ".join(settings.allow_target))
     executor = Executor(
         max_concurrency=settings.max_concurrency,
         max_queue=settings.max_queue,

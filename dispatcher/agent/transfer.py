@@ -57,6 +57,8 @@ class Transfer:
     cut = False
     blocked: str | None = None
     open_errno = 0
+    asked = ""
+    has_no_route = False
     pace: tuple[float, int] | None = None
     too_slow = False
     resent = False

@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING
 
 from dispatcher.bootstrap import self_command
 from dispatcher.errors import DispatcherError
-from dispatcher.options import ENVIRONMENT_PREFIX
+from dispatcher.option import ENVIRONMENT_PREFIX
 
 if TYPE_CHECKING:
     from types import TracebackType

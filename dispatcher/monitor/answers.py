@@ -50,11 +50,12 @@ def _executed(state: State, answered: Answered) -> State:
 
 
 def _read_request(state: State, answered: Answered) -> State:
+    if state.held is None and not isinstance(state.overlay, Form):
+        return state  # It was given up.
+    state = replace(state, held=None)
     if answered.status in (200, 404):
         stored = answered.content if answered.status == 200 else model.NOTHING
         shown = state.model.request if answered.status == 200 else None
-        if state.overlay is not None and not isinstance(state.overlay, Form):
-            return say(state, "the request has come; c opens its form")
         return replace(state, overlay=form.opened(stored, shown), message=None)
     return say(state, f"the request cannot be read: {_why(answered)}", "error")
 

@@ -118,7 +118,7 @@ def _configure(state: State) -> State:
     if state.draft is not None:
         note = "what you typed before; ctrl-r takes what is stored"
         return replace(state, overlay=replace(state.draft, note=state.draft.note or note), draft=None)
-    return order(say(state, "reading the request"), ReadRequest())
+    return order(replace(say(state, "reading the request (Esc gives up)"), held=()), ReadRequest())
 
 
 def _filter(state: State) -> State:

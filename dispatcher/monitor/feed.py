@@ -17,6 +17,7 @@ from tornado.simple_httpclient import HTTPStreamClosedError, HTTPTimeoutError
 from tornado.websocket import WebSocketClientConnection, WebSocketError, websocket_connect
 
 from dispatcher.access import Access, problem_detail
+from dispatcher.auth import credentials
 from dispatcher.errors import DispatcherError, ExitStatus, RefusedError
 from dispatcher.tls import words
 
@@ -26,8 +27,6 @@ SILENCE_SECONDS = 20.0
 
 MESSAGE_BYTES = 64 * 1024 * 1024
 """The largest message taken; a snapshot of 100,000 exits has about 25 MB."""
-
-_REFUSED = (401, 403)
 
 
 class UnreachableError(DispatcherError):
@@ -54,8 +53,9 @@ async def opened(access: Access) -> AsyncIterator[WebSocketClientConnection]:
     try:
         socket = await websocket_connect(await access.prepare(request), max_message_size=MESSAGE_BYTES)
     except HTTPClientError as error:
-        if error.code in _REFUSED:
-            raise RefusedError(f"{coordinator_url} does not let this monitor in: {reason(error)}") from error
+        if error.code in credentials.REFUSED:
+            said = credentials.refusal(error.code, reason(error))
+            raise RefusedError(f"{coordinator_url} does not let this monitor in: {said}") from error
         raise UnreachableError(f"{coordinator_url} does not answer as a coordinator: {reason(error)}") from error
     except (OSError, StreamClosedError, WebSocketError) as error:
         raise UnreachableError(f"{coordinator_url} does not answer: {reason(error)}") from error

@@ -44,6 +44,7 @@ _WORDS = {
     "lost": "bad",
     "dadfailed": "bad",
     "unbindable": "bad",
+    "aside": "waiting",
     "excluded": "off",
     "failed": "bad",
 }

@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from dispatcher.settings import MonitorSettings
 
 
-def run(settings: MonitorSettings) -> int:
-    """Run the monitor; return the exit status.
+def run(settings: MonitorSettings, token: str = "") -> int:
+    """Run the monitor, which shows `token`; return the exit status.
 
     Raises:
         UnreachableError: `--once`, and no coordinator answers.
         RefusedError: the coordinator does not let this monitor in.
         SettingsError: a file for TLS is wrong.
     """
-    access = Access(settings.coordinator_url, ca_file=settings.ca_file)
+    access = Access(settings.coordinator_url, token=token, ca_file=settings.ca_file)
     if settings.once or settings.json or not _has_screen():
         from dispatcher.monitor import plain  # noqa: PLC0415 (see the module's first line)
 

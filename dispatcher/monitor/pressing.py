@@ -11,9 +11,12 @@ from dispatcher.monitor import (
     help,  # noqa: A004 (the module of the help)
     record_view,
 )
-from dispatcher.monitor.events import ReadRequest, RemoveAgent, StoreRequest
+from dispatcher.monitor.events import KeyPressed, ReadRequest, RemoveAgent, StoreRequest, TextPasted
 from dispatcher.monitor.form import Form
 from dispatcher.monitor.state import Confirm, Detail, FilterPrompt, Help, State, look, order, say
+
+HELD_KEYS = 1000
+"""Keys and pastes that are kept for a form which is about to open."""
 
 _SCROLLS = {"up": -1, "k": -1, "down": 1, "j": 1}
 
@@ -22,6 +25,8 @@ def press(state: State, key: str) -> State:
     """Return the state after a key."""
     if key == "ctrl-c":
         return replace(state, has_ended=True)
+    if state.held is not None:
+        return _hold(state, KeyPressed(key))
     if state.message is not None and state.message.until is None:
         state = replace(state, message=None)
     match state.overlay:
@@ -40,12 +45,22 @@ def press(state: State, key: str) -> State:
 
 def paste(state: State, text: str) -> State:
     """Return the state after a paste; where nothing is typed it is only named, never taken for keys."""
+    if state.held is not None:
+        return _hold(state, TextPasted(text))
     match state.overlay:
         case Form():
             return replace(state, overlay=form.paste(state.overlay, text))
         case FilterPrompt():
             return look(state, filter=state.looks.filter + " ".join(text.split()), cursor=None)
     return say(state, "a paste goes into the form (c) or the filter (/)")
+
+
+def _hold(state: State, typed: KeyPressed | TextPasted) -> State:
+    """Keep what is meant for the form until it opens; in the panels it would do who knows what."""
+    held = state.held or ()
+    if typed == KeyPressed("esc"):
+        return say(replace(state, held=None), "the form is not opened")
+    return replace(state, held=(*held, typed)) if len(held) < HELD_KEYS else state
 
 
 def _confirm(state: State, asked: Confirm, key: str) -> State:

@@ -16,7 +16,7 @@ from dispatcher.monitor.model import Json, Model, Record
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from dispatcher.monitor.events import Command
+    from dispatcher.monitor.events import Command, KeyPressed, TextPasted
     from dispatcher.monitor.form import Form
 
 MESSAGE_SECONDS = 8.0
@@ -102,7 +102,10 @@ Overlay = "Detail | Help | Confirm | FilterPrompt | Form"
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """All of it. `commands` is what is to be done now; whoever does it empties it."""
+    """All of it. `commands` is what is to be done now; whoever does it empties it.
+
+    `held` is what was typed for the form while its request is on the way; None while no form is to open.
+    """
 
     url: str = ""
     glyphs: Glyphs = UNICODE
@@ -117,6 +120,7 @@ class State:
     is_zoomed: bool = False
     overlay: Any = None
     draft: Form | None = None
+    held: tuple[KeyPressed | TextPasted, ...] | None = None
     message: Message | None = None
     executing: int = 0
     last: Detail | None = None

@@ -17,11 +17,13 @@ from dispatcher.monitor.events import (
     LinkDown,
     LinkUp,
     ReadRecord,
+    ReadRequest,
     Resized,
     TextPasted,
     TimePassed,
     Told,
 )
+from dispatcher.monitor.form import Form
 from dispatcher.monitor.model import Json
 from dispatcher.monitor.state import REFRESHING, Detail, Link, State, order, say
 
@@ -40,7 +42,7 @@ def update(state: State, event: Event) -> State:
         case Resized():
             return replace(state, width=event.width, height=event.height)
         case Answered():
-            return answers.answer(state, event)
+            return _answer(state, event)
         case LinkUp():
             return _gain_link(state)
         case LinkDown():
@@ -54,6 +56,14 @@ def _pass_time(state: State, now: float) -> State:
     if message is not None and message.until is not None and message.until <= now:
         message = None
     return replace(state, now=now, message=message)
+
+
+def _answer(state: State, answered: Answered) -> State:
+    held = state.held if isinstance(answered.command, ReadRequest) else None
+    state = answers.answer(state, answered)
+    for typed in held or ():
+        state = update(state, typed) if isinstance(state.overlay, Form) else state
+    return state
 
 
 def _take_in(state: State, message: Json) -> State:

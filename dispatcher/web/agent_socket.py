@@ -16,9 +16,9 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from dispatcher.actors.loop_actor import ask, tell_or_drop
 from dispatcher.actors.messages import FindSession, FromAgent, LinkClosed, LinkOpened, ResultInvalid
-from dispatcher.record import dump
-from dispatcher.web import client_certificate, problems
-from dispatcher.web.problems import Problem
+from dispatcher.auth.roles import Permission
+from dispatcher.web import client_certificate
+from dispatcher.web.guarded import GuardedHandler
 from dispatcher.wire import limits, messages, version
 from dispatcher.wire.channel import Channel
 from dispatcher.wire.codec import Invalid, encode
@@ -47,12 +47,12 @@ _CLOSE_GOING_AWAY = 1001
 _CLOSE_POLICY = 1008
 
 
-class AgentSocket(WebSocketHandler):
+class AgentSocket(GuardedHandler, WebSocketHandler):
     """One link. It is the `Link` that the agent's connection sends with."""
 
     def initialize(self, services: Services) -> None:
         """Take what the coordinator made; Tornado calls this for each link."""
-        self._services = services
+        self.services = services
         self._connection: ActorRef[Any] | None = None
         self._bounds: dict[str, int] = {}
         self._channel = Channel(messages.FROM_AGENT, self._bounds.get)
@@ -66,19 +66,19 @@ class AgentSocket(WebSocketHandler):
 
     # What Tornado calls
 
-    def prepare(self) -> None:
-        """Let only an agent in that shows what it has to."""
-        try:
-            client_certificate.check(self.request, self._services)
-        except Problem as problem:
-            self.set_status(problem.status)
-            self.set_header("Content-Type", problems.CONTENT_TYPE)
-            self.finish(dump(problem.content))
-
     @property
     def ping_interval(self) -> None:
         """Tornado does not ping here; see `Heartbeat`."""
         return
+
+    def needs(self) -> Permission:
+        """Say what opening a link needs."""
+        return Permission.CONNECT
+
+    def prepare(self) -> None:
+        """Let in who may open a link and shows what it has to."""
+        if self.admit():
+            client_certificate.check(self.request, self.services)
 
     def open(self, *_args: str, **_kwargs: str) -> None:
         """Begin to send, and wait for the hello."""
@@ -87,7 +87,7 @@ class AgentSocket(WebSocketHandler):
         assert stream is not None
         stream.max_write_buffer_size = WRITE_BUFFER_BYTES
         self.set_nodelay(True)
-        self._services.sockets.add(self)
+        self.services.sockets.add(self)
         loop = asyncio.get_running_loop()
         self._tasks.append(loop.create_task(self._send_until_closed()))
         self._tasks.append(loop.create_task(self._abort_when_silent(stream)))
@@ -100,8 +100,6 @@ class AgentSocket(WebSocketHandler):
     async def on_message(self, message: str | bytes) -> None:
         """Take a frame."""
         self._heartbeat.heard()
-        if self._connection is None:
-            await self._services.greetings.pass_through()
         if self._is_closing:
             return
         try:
@@ -118,7 +116,8 @@ class AgentSocket(WebSocketHandler):
 
     def on_close(self) -> None:
         """Tell the connection that this link is gone, and what never left."""
-        self._services.sockets.discard(self)
+        self.leave()
+        self.services.sockets.discard(self)
         self._hello_timer.cancel()
         for task in self._tasks:
             task.cancel()
@@ -140,7 +139,7 @@ class AgentSocket(WebSocketHandler):
             detail = version.mismatch(first.wire)
             self.close_link(messages.Refused(messages.RefusalCode.VERSION, detail, accepted))
             return
-        connection = await ask(self._services.registry, FindSession(first.session))
+        connection = await ask(self.services.registry, FindSession(first.session))
         if connection is None:
             detail = "the session is not known here; register again"
             self.close_link(messages.Refused(messages.RefusalCode.SESSION, detail))
@@ -203,6 +202,10 @@ class AgentSocket(WebSocketHandler):
         if not self._is_closing:
             self._is_closing = True
             self._tasks.append(asyncio.get_running_loop().create_task(self._say_goodbye(refusal)))
+
+    def end_access(self) -> None:
+        """End the link for good: its token was revoked."""
+        self.close_link(messages.Refused(messages.RefusalCode.REMOVED, "the token of this agent was revoked"))
 
     # How it leaves
 

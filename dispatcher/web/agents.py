@@ -21,6 +21,7 @@ from dispatcher.actors.messages import (
     Registered,
     RemoveAgent,
 )
+from dispatcher.auth.roles import Permission
 from dispatcher.record import dump
 from dispatcher.timestamps import optional_rfc3339
 from dispatcher.web import client_certificate
@@ -50,6 +51,7 @@ class RegisterHandler(BaseHandler):
             body=RegisterSchema,
             body_is_required=False,
             problems=(400, 403, 409, 413, 415, 422, 503),
+            needs=Permission.CONNECT,
         )
     }
 
@@ -103,7 +105,7 @@ class RegisterHandler(BaseHandler):
 class AgentsHandler(BaseHandler):
     """`GET /api/agents`."""
 
-    operations = {"GET": Operation("List the agents", {200: AgentsSchema})}
+    operations = {"GET": Operation("List the agents", {200: AgentsSchema}, needs=Permission.READ)}
 
     async def get(self) -> None:
         """List the agents."""
@@ -137,7 +139,11 @@ class AgentHandler(BaseHandler):
 
     operations = {
         "DELETE": Operation(
-            "Remove an agent", {204: None}, problems=(403, 404), path_parameters={"agent_id": "the agent's id"}
+            "Remove an agent",
+            {204: None},
+            problems=(403, 404),
+            path_parameters={"agent_id": "the agent's id"},
+            needs=Permission.MANAGE,
         )
     }
 

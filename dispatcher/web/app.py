@@ -46,13 +46,15 @@ SOCKET_ROUTES = ((SOCKET_PATH, AgentSocket), (MONITOR_PATH, MonitorSocket))
 
 def make_app(services: Services) -> Application:
     """Make the application that serves `services`."""
-    services.openapi = openapi.describe(REST_ROUTES, services.version)
+    services.openapi = openapi.describe(
+        REST_ROUTES, services.version, is_token_required=services.gate.is_token_required
+    )
     arguments = {"services": services}
     return Application(
         [URLSpec(pattern, handler, arguments) for pattern, handler in (*REST_ROUTES, *SOCKET_ROUTES)],
         default_handler_class=NotFoundHandler,
         default_handler_args=arguments,
-        cross_origin_protection=True,
+        trusted_origins=services.origins.allowed,
         log_function=_log_nothing,
         websocket_ping_interval=services.ping_interval,
         websocket_ping_timeout=services.ping_timeout,

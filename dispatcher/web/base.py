@@ -4,32 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from email.message import Message
 from http.client import responses
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import marshmallow
 from tornado.http1connection import HTTP1Connection
-from tornado.iostream import StreamClosedError
-from tornado.web import HTTPError, RequestHandler, stream_request_body
+from tornado.web import HTTPError, stream_request_body
 
 from dispatcher.record import dump
 from dispatcher.web import problems, too_large
+from dispatcher.web.guarded import GuardedHandler
 from dispatcher.web.json_weight import MAX_VALUES, JsonWeight
 from dispatcher.web.operations import with_head
 from dispatcher.web.problems import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from types import TracebackType
 
+    from dispatcher.auth.roles import Permission
     from dispatcher.web.operations import Operation
     from dispatcher.web.services import Services
 
 T = TypeVar("T")
-
-logger = logging.getLogger(__name__)
 
 DISCARDED_BYTES = 64 * 1024 * 1024
 """How far a body over the limit is read to its end before it is answered; a longer one is answered at once."""
@@ -41,7 +38,7 @@ _VERBS = ("GET", "HEAD", "POST", "DELETE")
 
 
 @stream_request_body
-class BaseHandler(RequestHandler):
+class BaseHandler(GuardedHandler):
     """A resource of the REST API. `operations` describes its verbs for the OpenAPI document."""
 
     operations: ClassVar[dict[str, Operation]] = {}
@@ -52,11 +49,6 @@ class BaseHandler(RequestHandler):
         self._body = bytearray()
         self._received = 0
         self._weight = JsonWeight()
-
-    def set_default_headers(self) -> None:
-        """Say what holds for every answer: it is of this moment."""
-        self.set_header("Cache-Control", "no-store")
-        self.set_header("Server", "http-dispatcher")
 
     def decode_argument(self, value: bytes, name: str | None = None) -> str:
         """Read a part of the path; what is not UTF-8 names nothing. Tornado calls this."""
@@ -76,15 +68,42 @@ class BaseHandler(RequestHandler):
         if answering is not None:
             await answering
 
+    def needs(self) -> Permission | None:
+        """Say what the verb needs; a verb that is not there is told to anybody."""
+        operation = with_head(self.operations).get(str(self.request.method))
+        return None if operation is None else operation.needs
+
+    def verbs(self) -> str:
+        """The verbs of this path."""
+        return ", ".join(verb for verb in _VERBS if verb in with_head(self.operations))
+
     async def prepare(self) -> None:
-        """Turn down a body so large that it is not even worth reading to its end."""
+        """Let in who may do this, and turn down a body so large that it is not even worth reading to its end."""
+        if not await self._let_in():
+            return
         connection = self.request.connection
         assert isinstance(connection, HTTP1Connection)
         connection.set_max_body_size(too_large.NO_LIMIT)
         declared = self.request.headers.get("Content-Length", "0")
         limit = self.services.max_request_bytes
         if declared.isascii() and declared.isdigit() and _is_over(declared, limit + DISCARDED_BYTES):
-            await too_large.answer_at_once(connection, limit)
+            await too_large.answer_at_once(connection, too_large.problem(limit))
+
+    async def _let_in(self) -> bool:
+        """Let the request in, or answer it; False where it has been answered.
+
+        Tornado closes a connection that is answered before its request was read, so the answer says that too.
+        """
+        try:
+            return self.admit()
+        except Problem as problem:
+            problem.headers["Connection"] = "close"
+            if not {"Content-Length", "Transfer-Encoding"} & set(self.request.headers):
+                raise
+            problem.headers.update(self.services.origins.answer_headers(self.request))
+            assert isinstance(self.request.connection, HTTP1Connection)
+            await too_large.answer_at_once(self.request.connection, problem)
+            return False
 
     async def data_received(self, chunk: bytes) -> None:
         """Collect the body up to the limit; what is over it is read and dropped."""
@@ -96,7 +115,7 @@ class BaseHandler(RequestHandler):
         self._body.clear()
         if self._received > self.services.max_request_bytes + DISCARDED_BYTES:
             assert isinstance(self.request.connection, HTTP1Connection)
-            await too_large.answer_at_once(self.request.connection, self.services.max_request_bytes)
+            await too_large.answer_at_once(self.request.connection, too_large.problem(self.services.max_request_bytes))
 
     async def apart(self, work: Callable[[], T], *, stored: int = 0) -> T:
         """Do what takes long with large bodies in a thread, and with small ones at once.
@@ -169,46 +188,17 @@ class BaseHandler(RequestHandler):
         """Answer with a problem, whatever was raised. Tornado calls this."""
         error = kwargs.get("exc_info", (None, None, None))[1]
         if isinstance(error, Problem):
-            self._write_problem(error)
+            self.write_problem(error)
         elif status_code == 405:
-            allowed = ", ".join(verb for verb in _VERBS if verb in with_head(self.operations))
+            allowed = self.verbs()
             detail = f"this path takes {allowed or 'nothing'}, not {self.request.method}"
-            self._write_problem(Problem(405, "method_not_allowed", detail, headers={"Allow": allowed}))
+            self.write_problem(Problem(405, "method_not_allowed", detail, headers={"Allow": allowed}))
         elif status_code >= 500:
-            self._write_problem(Problem(500, "internal", "the coordinator failed over this; its log says more"))
+            self.write_problem(Problem(500, "internal", "the coordinator failed over this; its log says more"))
         else:
             detail = getattr(error, "log_message", None) or responses.get(status_code, "error")
-            self._write_problem(Problem(status_code, "http", str(detail)))
+            self.write_problem(Problem(status_code, "http", str(detail)))
         self.finish()
-
-    def _write_problem(self, problem: Problem) -> None:
-        self.set_status(problem.status)
-        for name, value in problem.headers.items():
-            self.set_header(name, value)
-        self.set_header("Content-Type", problems.CONTENT_TYPE)
-        self.write(dump(problem.content))
-
-    def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
-        """Answer with a problem's own status; who went away gets none. Tornado calls this."""
-        error = kwargs.get("exc_info", (None, None, None))[1]
-        if isinstance(error, StreamClosedError):
-            return
-        super().send_error(error.status if isinstance(error, Problem) else status_code, **kwargs)
-
-    def log_exception(
-        self,
-        typ: type[BaseException] | None,
-        value: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
-        """Log what nobody foresaw; a problem is an answer like any other, and a caller may go away."""
-        if not isinstance(value, (Problem, HTTPError, StreamClosedError)):
-            logger.error(
-                "%s %s failed",
-                self.request.method,
-                self.request.path,
-                exc_info=(typ, value, tb),  # type: ignore[arg-type]  # Tornado passes a whole triple
-            )
 
 
 class NotFoundHandler(BaseHandler):

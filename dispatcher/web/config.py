@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from dispatcher.actors.errors import StoreError
 from dispatcher.actors.loop_actor import ask
 from dispatcher.actors.messages import StoreRequest
+from dispatcher.auth.roles import Permission
 from dispatcher.record import dump
 from dispatcher.web.base import BaseHandler
 from dispatcher.web.configured import SCHEMA, to_spec
@@ -23,21 +24,25 @@ class ConfigHandler(BaseHandler):
     """`GET` and `POST /api/config/request`."""
 
     operations = {
-        "GET": Operation("Read the configured request", {200: ConfigurationSchema}, problems=(404,)),
+        "GET": Operation(
+            "Read the configured request", {200: ConfigurationSchema}, problems=(404,), needs=Permission.READ
+        ),
         "POST": Operation(
             "Replace the configured request",
             {200: ConfigurationSchema},
             body=RequestSchema,
             problems=(400, 403, 413, 415, 422, 503),
+            needs=Permission.MANAGE,
         ),
     }
 
     async def get(self) -> None:
-        """Return what is configured."""
+        """Return what is configured; its secrets to an admin only."""
         stored = self.services.configured.stored
         if stored is None:
             raise Problem(404, "not_configured", "no request is configured: POST one to this path")
-        self.write_json(_as_json(stored))
+        shown = _as_json(stored)
+        self.write_json(shown if self.is_admin else self.services.redactor.configuration(shown))
 
     async def post(self) -> None:
         """Check, store, and return what is now configured."""

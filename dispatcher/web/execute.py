@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from dispatcher import executions
+from dispatcher.auth.roles import Permission
 from dispatcher.recorder import UnrecordedError
 from dispatcher.web import idempotent, record_writer
 from dispatcher.web.base import BaseHandler
@@ -34,7 +35,11 @@ class ExecuteHandler(BaseHandler):
 
     operations = {
         "GET": Operation(
-            "Execute the configured request once", {200: RecordSchema}, problems=(400, *_PROBLEMS), is_safe=False
+            "Execute the configured request once",
+            {200: RecordSchema},
+            problems=(400, *_PROBLEMS),
+            is_safe=False,
+            needs=Permission.EXECUTE,
         ),
         "POST": Operation(
             "Execute the configured request once, with other fields for this time",
@@ -43,6 +48,7 @@ class ExecuteHandler(BaseHandler):
             body_is_required=False,
             problems=(400, *_PROBLEMS, 413, 415, 422),
             header_parameters={idempotent.HEADER: idempotent.DESCRIPTION},
+            needs=Permission.EXECUTE,
         ),
     }
 
@@ -55,12 +61,7 @@ class ExecuteHandler(BaseHandler):
             self.services.executions.abandon(self._task)
 
     async def get(self) -> None:
-        """Execute the configured request.
-
-        This `GET` is not safe as others are, so a page of another site may not have a browser send it, as an image say.
-        """
-        if self.request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
-            raise Problem(403, "cross_origin", "a page of another site may not execute requests here")
+        """Execute the configured request."""
         idempotent.refuse_key(self)
         spec = self.services.configured.spec
         if spec is None:

@@ -36,14 +36,18 @@ _GOODBYE_BYTES = 64 * 1024
 """How long and how far a caller that is turned away is read: closing on unread bytes would destroy the answer."""
 
 
-async def greet(stream: IOStream, context: ssl.SSLContext | None) -> IOStream | None:
-    """Return the stream to speak HTTP on, over TLS where there is a `context`; None where nothing came of it."""
+async def greet(stream: IOStream, context: ssl.SSLContext | None, seconds: float = GREETING_SECONDS) -> IOStream | None:
+    """Return the stream to speak HTTP on, over TLS where there is a `context`; None where nothing came of it.
+
+    It may take `seconds`, and `GREETING_SECONDS` at most.
+    """
+    seconds = min(seconds, GREETING_SECONDS)
     peer = _name(stream.socket)
     try:
-        async with asyncio.timeout(GREETING_SECONDS):
+        async with asyncio.timeout(seconds):
             return await _greet(stream, context, peer)
     except TimeoutError:
-        logger.debug("refused a connection of %s: it did not begin within %g s", peer, GREETING_SECONDS)
+        logger.debug("refused a connection of %s: it did not begin within %g s", peer, seconds)
     except (OSError, StreamClosedError) as error:
         if context is not None:
             logger.info("refused a connection of %s: %s", peer, words.of_client(error))

@@ -11,7 +11,7 @@ from dispatcher.web.representations import HealthSchema
 class LiveHandler(BaseHandler):
     """`GET /livez`: the event loop turns."""
 
-    operations = {"GET": Operation("Say that the process lives", {200: HealthSchema})}
+    operations = {"GET": Operation("Say that the process lives", {200: HealthSchema}, needs=None)}
 
     def get(self) -> None:
         """Answer."""
@@ -21,7 +21,9 @@ class LiveHandler(BaseHandler):
 class ReadyHandler(BaseHandler):
     """`GET /readyz`: executions are accepted."""
 
-    operations = {"GET": Operation("Say whether executions are accepted", {200: HealthSchema}, problems=(503,))}
+    operations = {
+        "GET": Operation("Say whether executions are accepted", {200: HealthSchema}, problems=(503,), needs=None)
+    }
 
     async def get(self) -> None:
         """Answer, after trying to write the store."""

@@ -10,6 +10,7 @@ from typing import Any
 from dispatcher.actors.errors import StoreError
 from dispatcher.actors.loop_actor import ask
 from dispatcher.actors.messages import HistoryFilter, Outcome, ReadHistory, ReadRecord
+from dispatcher.auth.roles import Permission
 from dispatcher.web import cursors, problems
 from dispatcher.web.base import BaseHandler
 from dispatcher.web.operations import Operation
@@ -26,7 +27,13 @@ class HistoryHandler(BaseHandler):
     """`GET /api/history`."""
 
     operations = {
-        "GET": Operation("Read the history", {200: HistorySchema}, query=HistoryQuerySchema, problems=(400, 422, 503))
+        "GET": Operation(
+            "Read the history",
+            {200: HistorySchema},
+            query=HistoryQuerySchema,
+            problems=(400, 422, 503),
+            needs=Permission.READ,
+        )
     }
 
     async def get(self) -> None:
@@ -67,6 +74,7 @@ class HistoryRecordHandler(BaseHandler):
             {200: RecordSchema},
             problems=(404, 503),
             path_parameters={"id": "the record's id"},
+            needs=Permission.READ,
         )
     }
 

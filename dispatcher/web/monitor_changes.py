@@ -44,8 +44,9 @@ _LAST_TIER = 2
 class Told:
     """What every monitor that is up to date has been told."""
 
-    def __init__(self, redactor: Redactor, rate: RateSeries) -> None:
-        """Start with nothing told."""
+    def __init__(self, redactor: Redactor, rate: RateSeries, *, shows_body: bool = True) -> None:
+        """Start with nothing told; `shows_body` says whether a monitor may see the body that is configured."""
+        self._shows_body = shows_body
         self._redactor = redactor
         self._rate = rate
         self._second: int | None = None
@@ -88,7 +89,9 @@ class Told:
 
     def _request(self) -> Json | None:
         stored = self._stored
-        return None if stored is None else request_summary(stored.request, stored.revision, self._redactor)
+        if stored is None:
+            return None
+        return request_summary(stored.request, stored.revision, self._redactor, shows_body=self._shows_body)
 
     async def _read_stats(self, services: Services) -> Json:
         """Return the numbers; those of before while the store does not answer, so that the rest goes on."""

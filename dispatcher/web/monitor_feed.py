@@ -61,15 +61,19 @@ class Monitor(Protocol):
 class MonitorFeed:
     """Tells every monitor what changed."""
 
-    def __init__(self, redactor: Redactor | None = None) -> None:
-        """Start without monitors; `run` does the telling. `redactor` keeps the secrets of the configured request."""
+    def __init__(self, redactor: Redactor | None = None, *, shows_body: bool = True) -> None:
+        """Start without monitors; `run` does the telling. `redactor` keeps the secrets of the configured request.
+
+        Its body is told only with `shows_body`, since it may be a secret as a whole and all monitors hear the same.
+        """
+        self._shows_body = shows_body
         self._monitors: set[Monitor] = set()
         self._wanted = asyncio.Event()
         self._records: deque[Record] = deque(maxlen=EXECUTIONS_A_TICK)
         self._finished = 0
         self._redactor = redactor or Redactor()
         self._rate = RateSeries()
-        self._told = Told(self._redactor, self._rate)
+        self._told = Told(self._redactor, self._rate, shows_body=self._shows_body)
 
     def add(self, monitor: Monitor) -> None:
         """Begin to tell a monitor."""
@@ -106,7 +110,7 @@ class MonitorFeed:
         self._wanted.clear()
         self._records.clear()
         self._finished = 0
-        self._told = Told(self._redactor, self._rate)
+        self._told = Told(self._redactor, self._rate, shows_body=self._shows_body)
 
     async def _tick(self, services: Services) -> None:
         change = await self._told.advance(services)

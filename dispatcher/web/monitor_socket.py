@@ -9,28 +9,40 @@ from typing import TYPE_CHECKING
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
+from dispatcher.auth.roles import Permission
+from dispatcher.web.guarded import GuardedHandler
+
 if TYPE_CHECKING:
     from dispatcher.web.services import Services
 
 logger = logging.getLogger(__name__)
 
 _CLOSE_GOING_AWAY = 1001
+_CLOSE_POLICY = 1008
 
 
-class MonitorSocket(WebSocketHandler):
+class MonitorSocket(GuardedHandler, WebSocketHandler):
     """One monitor. At most one message is on its way to it."""
 
     def initialize(self, services: Services) -> None:
         """Take what the coordinator made; Tornado calls this for each monitor."""
-        self._services = services
+        self.services = services
         self._sending: asyncio.Task[None] | None = None
         self.is_busy = False
         self.needs_snapshot = True
 
+    def needs(self) -> Permission:
+        """Say what following the pool needs."""
+        return Permission.READ
+
+    def prepare(self) -> None:
+        """Let in who may follow the pool."""
+        self.admit()
+
     def open(self, *_args: str, **_kwargs: str) -> None:
         """Begin to tell this monitor."""
-        self._services.sockets.add(self)
-        self._services.feed.add(self)
+        self.services.sockets.add(self)
+        self.services.feed.add(self)
 
     def on_message(self, message: str | bytes) -> None:
         """Give it a new snapshot with the next tick, whatever it said: a monitor has nothing else to ask for."""
@@ -38,8 +50,9 @@ class MonitorSocket(WebSocketHandler):
 
     def on_close(self) -> None:
         """Stop telling this monitor."""
-        self._services.sockets.discard(self)
-        self._services.feed.discard(self)
+        self.leave()
+        self.services.sockets.discard(self)
+        self.services.feed.discard(self)
         if self._sending is not None:
             self._sending.cancel()
 
@@ -51,6 +64,10 @@ class MonitorSocket(WebSocketHandler):
     def close_link(self) -> None:
         """End the link: the coordinator shuts down."""
         self.close(_CLOSE_GOING_AWAY, "the coordinator shuts down")
+
+    def end_access(self) -> None:
+        """End the link: its token was revoked."""
+        self.close(_CLOSE_POLICY, "the token was revoked")
 
     async def _send(self, content: bytes) -> None:
         try:

@@ -11,6 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from dispatcher.record import dump
+from dispatcher.redaction import REDACTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -96,8 +97,8 @@ def _bounded_headers(headers: list[list[str]]) -> list[list[str]]:
     return kept
 
 
-def request_summary(stored: Mapping[str, Any], revision: int, redactor: Redactor) -> Json:
-    """Return the configured request without its secrets and with the start of its body."""
+def request_summary(stored: Mapping[str, Any], revision: int, redactor: Redactor, *, shows_body: bool = True) -> Json:
+    """Return the configured request without its secrets, and with the start of its body if everybody may see that."""
     headers = redactor.headers(tuple((name, value) for name, value in stored["headers"]))
     body, encoded = stored["body"], stored["body_base64"]
     size = len(body.encode("utf-8")) if body is not None else len(encoded or "") * 3 // 4
@@ -105,7 +106,7 @@ def request_summary(stored: Mapping[str, Any], revision: int, redactor: Redactor
         **stored,
         "url": redactor.url(stored["url"]),
         "headers": [list(pair) for pair in headers],
-        "body": body[:BODY_CHARS] if body is not None else None,
+        "body": (body[:BODY_CHARS] if shows_body else REDACTED) if body is not None else None,
         "body_base64": None,
         "body_size": size,
         "revision": revision,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from dispatcher.auth.roles import Permission
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 class Operation:
     """One verb of one path. `responses` are its successes by status (None: no JSON), `problems` its errors.
 
+    `needs` is what its caller must be allowed to; None lets anybody. Unsaid, it is what only an admin may.
     `media_type` is what a success without JSON is, with 200; empty where it has no content. A GET that is not
     `is_safe` does something, and so cannot be asked for as HEAD. Without `has_content` no answer has a body.
     """
@@ -28,6 +31,7 @@ class Operation:
     path_parameters: dict[str, str] = field(default_factory=dict)
     header_parameters: dict[str, str] = field(default_factory=dict)
     media_type: str = ""
+    needs: Permission | None = Permission.MANAGE
     is_safe: bool = True
     has_content: bool = True
 

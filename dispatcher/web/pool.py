@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from dispatcher.actors.loop_actor import ask
 from dispatcher.actors.messages import DescribePool
+from dispatcher.auth.roles import Permission
 from dispatcher.record import dump
 from dispatcher.timestamps import optional_rfc3339
 from dispatcher.web.base import BaseHandler
@@ -22,7 +23,7 @@ _EXITS_A_TURN = 1000
 class PoolHandler(BaseHandler):
     """`GET /api/pool/status`."""
 
-    operations = {"GET": Operation("Show the pool in rotation order", {200: PoolSchema})}
+    operations = {"GET": Operation("Show the pool in rotation order", {200: PoolSchema}, needs=Permission.READ)}
 
     async def get(self) -> None:
         """Show the pool."""

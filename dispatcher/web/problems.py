@@ -5,6 +5,8 @@ from __future__ import annotations
 from http.client import responses
 from typing import TYPE_CHECKING, Any
 
+from dispatcher.record import dump
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -39,6 +41,21 @@ class Problem(Exception):  # noqa: N818 (the term of RFC 9457)
             "detail": detail,
             **members,
         }
+
+
+def as_response(problem: Problem) -> bytes:
+    """Write a problem as it stands on the wire, for where no handler answers; the connection is to be closed then."""
+    body = dump(problem.content)
+    headers = {
+        "Content-Type": CONTENT_TYPE,
+        "Content-Length": str(len(body)),
+        "Cache-Control": "no-store",
+        "Server": "http-dispatcher",
+        **problem.headers,
+        "Connection": "close",
+    }
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"HTTP/1.1 {problem.status} {problem.content['title']}\r\n{lines}\r\n".encode("latin-1") + body
 
 
 def invalid(messages: Mapping[str, Any] | list[Any]) -> Problem:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dispatcher import bootstrap
+from dispatcher.auth.roles import Permission
 from dispatcher.web.base import BaseHandler
 from dispatcher.web.operations import Operation
 from dispatcher.web.problems import Problem
@@ -38,6 +39,7 @@ class ProgramHandler(BaseHandler):
             {200: None, 304: None},
             problems=(404,),
             media_type=MEDIA_TYPE,
+            needs=Permission.FETCH,
         )
     }
 

@@ -8,64 +8,98 @@ TLS is not Tornado's either: each connection is greeted first (`greeting.py`), w
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any
 
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPMessageDelegate
+from tornado.iostream import StreamClosedError
 
-from dispatcher.web.accepting import Acceptor
-from dispatcher.web.greeting import greet
-from dispatcher.web.turnstile import Turnstile
+from dispatcher.web import problems
+from dispatcher.web.greeting import GREETING_SECONDS, greet
+from dispatcher.web.problems import Problem
 
 if TYPE_CHECKING:
-    import socket
-    from collections.abc import Awaitable, Callable, Iterable
+    import ssl
+    from collections.abc import Awaitable, Callable
 
     from tornado.httputil import HTTPConnection, HTTPHeaders, RequestStartLine, ResponseStartLine
     from tornado.iostream import IOStream
 
     from dispatcher.tls.reload import Certificates
+MAX_CONNECTIONS = 16_384
+_TURNED_AWAY_AT_ONCE = 64
+"""How many connections over the limit are told so; what is beyond that is closed without a word."""
+
+_TURN_AWAY_SECONDS = 2.0
+_READ_BYTES = 64 * 1024
+_FULL = Problem(503, "too_many_connections", "there are as many connections as this coordinator takes")
+
+
+logger = logging.getLogger(__name__)
 
 
 class Server(HTTPServer):
     """An HTTP server that knows which requests are not answered to the end."""
 
-    def initialize(self, *args: Any, certificates: Certificates | None = None, **kwargs: Any) -> None:
+    def initialize(
+        self,
+        *args: Any,
+        certificates: Certificates | None = None,
+        max_connections: int = MAX_CONNECTIONS,
+        **kwargs: Any,
+    ) -> None:
         """Take what `HTTPServer` takes; with `certificates` it speaks TLS, and nothing else."""
         super().initialize(*args, **kwargs)
         self._certificates = certificates
-        self._turnstile = Turnstile()
+        self._max_connections = max_connections
         self._greetings: set[asyncio.Task[None]] = set()
+        self._turned_away: set[asyncio.Task[None]] = set()
         self._replies: dict[object, asyncio.Future[None]] = {}
 
-    def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
-        """Accept connections on these, a few a turn."""
-        for listening in sockets:
-            self._sockets[listening.fileno()] = listening
-            self._handlers[listening.fileno()] = Acceptor(listening, self._handle_connection).stop
-
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
-        """Greet a connection; Tornado calls this for each that it accepted."""
-        task = asyncio.get_running_loop().create_task(self._greet(stream, address))
-        self._greetings.add(task)
-        task.add_done_callback(self._greetings.discard)
+        """Greet a connection, or say that there are too many; Tornado calls this for each that it accepted."""
+        is_full = len(self._connections) + len(self._greetings) >= self._max_connections
+        if is_full and len(self._turned_away) >= _TURNED_AWAY_AT_ONCE:
+            stream.close()
+            return
+        tasks = self._turned_away if is_full else self._greetings
+        task = asyncio.get_running_loop().create_task(
+            self._turn_away(stream) if is_full else self._greet(stream, address)
+        )
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
 
     async def _greet(self, stream: IOStream, address: tuple[Any, ...]) -> None:
-        greeted: IOStream | None = stream
         try:
-            greeted = await greet(stream, None if self._certificates is None else self._certificates.context)
-            await self._turnstile.pass_through()
+            greeted = await greet(stream, self._context, self.conn_params.header_timeout or GREETING_SECONDS)
         except asyncio.CancelledError:
-            for open_still in (stream, greeted):
-                if open_still is not None:
-                    open_still.close()
+            stream.close()
             raise
         if greeted is not None:
             super().handle_stream(greeted, address)
 
+    async def _turn_away(self, stream: IOStream) -> None:
+        """Answer a connection that is one too many, and close it."""
+        try:
+            async with asyncio.timeout(_TURN_AWAY_SECONDS):
+                stream = await greet(stream, self._context) or stream
+                # Whoever closes with unread data resets the connection, and its other end never sees the answer.
+                await stream.read_bytes(_READ_BYTES, partial=True)
+                await stream.write(problems.as_response(_FULL))
+        except (StreamClosedError, TimeoutError):
+            logger.debug("a connection that was one too many did not wait to be told")
+        finally:
+            if stream.socket is not None:  # a handshake that failed has taken the socket along, and closed it
+                stream.close()
+
+    @property
+    def _context(self) -> ssl.SSLContext | None:
+        return None if self._certificates is None else self._certificates.context
+
     async def close_all_connections(self) -> None:
         """Close what is open, the connections that have said nothing yet too."""
-        greetings = list(self._greetings)
+        greetings = [*self._greetings, *self._turned_away]
         for task in greetings:
             task.cancel()
         await asyncio.gather(*greetings, return_exceptions=True)

@@ -7,15 +7,16 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from dispatcher.web.turnstile import Turnstile
-
 if TYPE_CHECKING:
     from pykka import ActorRef
 
+    from dispatcher.auth.gate import Gate
     from dispatcher.executions import Executions
     from dispatcher.idempotency import IdempotencyKeys
+    from dispatcher.redaction import Redactor
     from dispatcher.web.configured import Configured
     from dispatcher.web.monitor_feed import MonitorFeed
+    from dispatcher.web.origins import Origins
     from dispatcher.web.stats import RateMeter
 
 
@@ -74,7 +75,9 @@ class Services:
     ping_interval: float
     ping_timeout: float
     takeover_timeout: float
+    gate: Gate
+    origins: Origins
+    redactor: Redactor
     needs_client_certificates: bool = False
     sockets: OpenSockets = field(default_factory=OpenSockets)
-    greetings: Turnstile = field(default_factory=Turnstile)
     openapi: dict[str, Any] = field(default_factory=dict)

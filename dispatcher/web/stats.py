@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dispatcher.actors.errors import StoreError
 from dispatcher.actors.loop_actor import ask
 from dispatcher.actors.messages import AgentState, CountAgents, DescribePool, Outcome, ReadTotals
+from dispatcher.auth.roles import Permission
 from dispatcher.web.base import BaseHandler
 from dispatcher.web.operations import Operation
 from dispatcher.web.problems import Problem
@@ -55,7 +56,7 @@ class RateMeter:
 class StatsHandler(BaseHandler):
     """`GET /api/stats`."""
 
-    operations = {"GET": Operation("Show the numbers", {200: StatsSchema}, problems=(503,))}
+    operations = {"GET": Operation("Show the numbers", {200: StatsSchema}, problems=(503,), needs=Permission.READ)}
 
     async def get(self) -> None:
         """Show the numbers."""

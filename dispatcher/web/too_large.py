@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from tornado.iostream import StreamClosedError
 
-from dispatcher.record import dump
 from dispatcher.web import problems
 from dispatcher.web.problems import Problem
 
@@ -34,12 +33,12 @@ def problem(limit: int) -> Problem:
     return Problem(413, "too_large", f"the body has more than the {limit} bytes allowed (--max-request-bytes)")
 
 
-async def answer_at_once(connection: HTTP1Connection, limit: int) -> None:
+async def answer_at_once(connection: HTTP1Connection, answer: Problem) -> None:
     """Answer before the body has come, throw away what still comes for a while, and close the connection."""
     stream = connection.stream
     with contextlib.suppress(StreamClosedError, TimeoutError, OSError):
         async with asyncio.timeout(LINGER_SECONDS):
-            await stream.write(_response(problem(limit)))
+            await stream.write(problems.as_response(answer))
             # Whoever reads to the end of the answer sees it now, and closes.
             stream.socket.shutdown(socket.SHUT_WR)
             while True:
@@ -47,13 +46,3 @@ async def answer_at_once(connection: HTTP1Connection, limit: int) -> None:
                 # What has come already is read without waiting: a fast sender would hold the loop.
                 await asyncio.sleep(0)
     stream.close()
-
-
-def _response(answer: Problem) -> bytes:
-    body = dump(answer.content)
-    head = (
-        f"HTTP/1.1 {answer.status} {answer.content['title']}\r\n"
-        f"Content-Type: {problems.CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\n"
-        "Cache-Control: no-store\r\nServer: http-dispatcher\r\nConnection: close\r\n\r\n"
-    )
-    return head.encode("ascii") + body

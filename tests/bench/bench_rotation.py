@@ -1,56 +1,70 @@
-"""What a lease and a change cost in a small pool and in a large one: ``python -m tests.bench.bench_rotation``.
+"""What a lease and its release cost in a small pool and in a large one: ``python -m tests.bench.bench_rotation``.
 
-A step must cost the same whatever the size; each line ends with the ratio.
+A step must cost the same whatever the size. The steps are the pool's own handling of its messages, on this thread.
 """
 
 from __future__ import annotations
 
-import sys
+import asyncio
 import time
-from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from dispatcher.actors.rotation import Rotation, Tier
+from dispatcher.actors.messages import ExitsChanged, LeaseEnded, LeaseExit, Outcome
+from dispatcher.actors.pool import IpPool
+from dispatcher.wire.messages import AddressReport, AddressState
+from tests.bench.table import Row, Size, at_most, main, medians
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SMALL, LARGE = 10, 100_000
-STEPS = 200_000
 
 
-def filled(size: int) -> Rotation[int]:
-    rotation: Rotation[int] = Rotation()
-    for key in range(size):
-        rotation.put(key, Tier.FIRST)
-    return rotation
+def filled(size: int) -> IpPool:
+    """Return a pool of so many exits."""
+    pool = IpPool()
+    connection: Any = None  # the pool only hands it out
+    reports = tuple(AddressReport(f"2001:db8::{number:x}", AddressState.PREFERRED) for number in range(size))
+    pool.on_receive(ExitsChanged("agent-01", connection, reports, ()))
+    return pool
 
 
-def lease(rotation: Rotation[int], _size: int) -> None:
-    rotation.lease()
+def nanoseconds(pool: IpPool, count: int) -> float:
+    """Measure one lease and its release."""
+    began = time.perf_counter_ns()
+    for _ in range(count):
+        lease = pool.on_receive(LeaseExit())
+        pool.on_receive(LeaseEnded(lease.agent_id, lease.address, lease.stay, Outcome.COMPLETED))
+    return (time.perf_counter_ns() - began) / count
 
 
-def come_and_go(rotation: Rotation[int], size: int) -> None:
-    rotation.put(size, Tier.FIRST)
-    rotation.remove(size)
+def check(pool: IpPool, size: int) -> None:
+    """Any `size` leases are of different exits."""
+    assert size == len({pool.on_receive(LeaseExit()).address for _ in range(size)})
 
 
-def nanoseconds(step: Callable[[Rotation[int], int], None], size: int) -> float:
-    """Measure one step, the best of five rounds."""
-    rotation = filled(size)
-    best = float("inf")
-    for _ in range(5):
-        start = time.perf_counter_ns()
-        for _ in range(STEPS):
-            step(rotation, size)
-        best = min(best, (time.perf_counter_ns() - start) / STEPS)
-    return best
+async def compare(size: Size) -> Row:
+    """Measure the row."""
+    small, large = filled(SMALL), filled(LARGE)
+
+    async def of(pool: IpPool) -> float:
+        return nanoseconds(pool, size.of(5))
+
+    found = await medians(size.rounds, {"small": lambda: of(small), "large": lambda: of(large)})
+    check(small, SMALL)
+    check(large, LARGE)
+    return at_most(
+        1.5,
+        f"lease and release, {LARGE:,} exits against {SMALL}",
+        found["large"] / found["small"],
+        f"{found['large']:,.0f} ns against {found['small']:,.0f} ns",
+    )
 
 
-def main() -> None:
-    for step in (lease, come_and_go):
-        small, large = nanoseconds(step, SMALL), nanoseconds(step, LARGE)
-        line = (
-            f"{step.__name__}: {small:.0f} ns of {SMALL} keys, {large:.0f} ns of {LARGE}, {large / small:.2f} times\n"
-        )
-        sys.stdout.write(line)
+def rows(size: Size) -> Iterator[Row]:
+    """Compare."""
+    yield asyncio.run(compare(size))
 
 
 if __name__ == "__main__":
-    main()
+    main(rows)

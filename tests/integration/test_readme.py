@@ -181,7 +181,8 @@ def test_the_quick_start_on_two_machines_works(shell: Shell) -> None:
             shell.await_line("coordinator ready on")
         if "agent --" in command:
             shell.await_line("agent gateway-1 connected")
-            _await_exit("http://localhost:8000")
+            token = (readme_run.ROOT / "dist" / "admin.token").read_text(encoding="utf-8").strip()
+            _await_exit("http://localhost:8000", {"Authorization": f"Bearer {token}"})
 
     assert "gateway-1" == json.loads(answer)["agent_id"]
 
@@ -191,9 +192,10 @@ def test_the_quick_start_on_two_machines_works(shell: Shell) -> None:
     assert "ExecStart=" in answers[-1]
 
 
-def _await_exit(url: str) -> None:
+def _await_exit(url: str, headers: dict[str, str] | None = None) -> None:
     def has_exit() -> bool:
-        with urllib.request.urlopen(f"{url}/api/pool/status", timeout=SECONDS) as answer:
+        request = urllib.request.Request(f"{url}/api/pool/status", headers=headers or {})
+        with urllib.request.urlopen(request, timeout=SECONDS) as answer:
             return bool(json.load(answer)["available"])
 
     eventually(has_exit, "the pool has an exit", seconds=SECONDS)

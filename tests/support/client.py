@@ -67,6 +67,7 @@ class Client:
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         self.url = url
+        self.headers: dict[str, str] = {}
         self._place = parts.hostname or "", parts.port or 80
         self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="client")
 
@@ -78,7 +79,8 @@ class Client:
         """Call an endpoint."""
         begun_at = time.monotonic()
         connection = http.client.HTTPConnection(*self._place, timeout=CALL_SECONDS)
-        lines = ({} if content is None else {"Content-Type": "application/json"}) | dict(headers or {})
+        own = {} if content is None else {"Content-Type": "application/json"}
+        lines = self.headers | own | dict(headers or {})
         try:
             connection.request(method, path, None if content is None else json.dumps(content), lines)
             response = connection.getresponse()

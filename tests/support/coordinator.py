@@ -17,9 +17,7 @@ import pykka
 from dispatcher import coordinator, settings
 from dispatcher.actors.loop_actor import ask, stop_actor
 from dispatcher.actors.messages import ListAgents
-from dispatcher.web.app import make_app
-from dispatcher.web.base import DISCARDED_BYTES
-from dispatcher.web.server import Server
+from dispatcher.auth.opening import listens_on_loopback_only, open_gate
 from dispatcher.web.services import Services
 
 
@@ -40,19 +38,16 @@ class Running:
 async def coordinator_running(state_dir: Path, **options: Any) -> AsyncIterator[Running]:
     """Run a coordinator over `state_dir`; `options` are those of the command line (`max_request_bytes=1024`)."""
     given = {f"--{name.replace('_', '-')}": value for name, value in options.items()}
-    chosen = settings.coordinator({"--port": "0", "--state-dir": str(state_dir)} | given, {})
+    # `test` is the name under which the tests' requests ask.
+    chosen = settings.coordinator({"--port": "0", "--state-dir": str(state_dir), "--allow-host": ["test"]} | given, {})
     certificates = coordinator._certificates(chosen)
     sockets = coordinator._listen(chosen)
+    gate = open_gate(chosen, is_local=listens_on_loopback_only(sockets))
     actors = await coordinator._start_actors(chosen)
-    services = await coordinator._make_services(chosen, actors)
-    server = Server(
-        make_app(services),
-        max_body_size=chosen.max_request_bytes + DISCARDED_BYTES,
-        max_header_size=coordinator._HEADER_BYTES,
-        certificates=certificates,
-    )
+    services = await coordinator._make_services(chosen, actors, gate, coordinator._origins(chosen, sockets))
+    server = coordinator._make_server(chosen, services, certificates)
     server.add_sockets(sockets)
-    feed = asyncio.create_task(services.feed.run(services))
+    helpers = [asyncio.create_task(services.feed.run(services)), asyncio.create_task(gate.watch())]
     try:
         yield Running(coordinator._url(sockets[0], is_secure=certificates is not None), services)
     finally:
@@ -61,7 +56,8 @@ async def coordinator_running(state_dir: Path, **options: Any) -> AsyncIterator[
         await services.executions.drain(5.0)
         server.stop()
         await server.close_all_connections()
-        feed.cancel()
+        for helper in helpers:
+            helper.cancel()
         with contextlib.suppress(pykka.ActorDeadError):
             for connection in await ask(actors.registry, ListAgents()):
                 await stop_actor(connection)

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from dispatcher.actors.loop_actor import ask
-from dispatcher.actors.messages import Ended, LeaseExit, NotTaken, Outcome
-from dispatcher.attempts import RETRIED
-from dispatcher.errors import FailureKind
+from dispatcher.actors.messages import Ended, ExitState, LeaseExit, NotTaken, Outcome
+from dispatcher.actors.setbacks import Finding
+from dispatcher.attempts import RETRIED, judge
+from dispatcher.errors import FailureKind, Party
 from dispatcher.request import RequestSpec
 from dispatcher.wire import messages as wire
 from tests.unit.loops import on_loop
@@ -252,5 +253,44 @@ def test_the_wait_for_a_turn_is_the_first_attempts() -> None:
         waits = [attempt["timings"]["queued"] for attempt in coordinator.recorded[1]["attempts"]]
         assert waits[0] >= 35.0
         assert 0.0 == waits[1]
+
+    on_loop(test)
+
+
+# What the end of an attempt says of its exit
+
+OF_THE_EXIT = {("source_address", "agent"), ("connect", "agent")}
+SAYS_NOTHING = {
+    *("target_has_no_ipv6", "dns", "blocked_target", "no_exit", "overloaded", "agent_lost", "agent_timeout"),
+    *("invalid_result", "internal", "source_mismatch"),
+}
+
+
+@pytest.mark.parametrize("kind", FailureKind)
+@pytest.mark.parametrize("party", [None, *Party])
+def test_only_what_a_gateway_could_not_bind_or_route_counts_against_an_exit(
+    kind: FailureKind, party: Party | None
+) -> None:
+    found = judge(wire.Result("x", error_kind=kind, error_detail="x", error_party=party))
+    at_fault = str(party or kind.usual_party)
+    assert (found is Finding.FAILS) == (kind is FailureKind.SOURCE_ADDRESS or (str(kind), at_fault) in OF_THE_EXIT)
+    if party is None and found is not Finding.FAILS:
+        assert (Finding.NOTHING if str(kind) in SAYS_NOTHING else Finding.WORKS) is found
+
+
+def test_an_answer_shows_that_an_exit_works() -> None:
+    assert Finding.WORKS is judge(wire.Result("x", 503))
+
+
+def test_an_exit_that_could_not_be_bound_is_put_aside_and_its_reason_names_the_execution() -> None:
+    async def test() -> None:
+        coordinator = Coordinator(failing(1, FailureKind.SOURCE_ADDRESS))
+        record = await coordinator.execute()
+        shown = {known.address: known for known in await coordinator.exits()}[ADDRESSES[0]]
+        assert ExitState.ASIDE == shown.state
+        assert f"set aside, failure 1 in a row: source_address in execution {record.id}" == shown.reason
+        assert "target.example" not in str(shown.reason)
+        await asyncio.gather(*(coordinator.execute() for _ in range(4)))
+        assert [ADDRESSES[1], ADDRESSES[2]] * 2 == sources(coordinator)[1:]
 
     on_loop(test)

@@ -215,6 +215,7 @@ def test_words_are_there_without_any_package_but_docopt(arguments: list[str]) ->
     assert {name for name in ours if name.startswith("dispatcher.")} <= {
         "dispatcher.cli",
         "dispatcher.errors",
+        "dispatcher.option",
         "dispatcher.options",
     }
 

@@ -109,23 +109,3 @@ def test_what_was_loaded_at_the_start_is_collected_no_more() -> None:
         assert gc.get_freeze_count() > before + 1000
     finally:
         gc.unfreeze()
-
-
-_ASKS_FOR_FILES = """
-import resource
-from dispatcher.lifecycle import allow_many_files
-allow_many_files()
-print(*resource.getrlimit(resource.RLIMIT_NOFILE))
-"""
-
-
-@pytest.mark.parametrize(
-    ("limits", "expected"), [("-S -n 256", None), ("-n 256", "256 256"), ("-S -n 300; ulimit -H -n 300", "300 300")]
-)
-def test_as_many_files_as_allowed_may_be_open(limits: str, expected: str | None) -> None:
-    command = ["sh", "-c", f'ulimit {limits}; exec "$@"', "sh", sys.executable, "-c", _ASKS_FOR_FILES]
-    said = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.split()
-    if expected is None:
-        assert min(65_536, int(said[1])) == int(said[0]) > 256
-    else:
-        assert expected.split() == said

@@ -7,23 +7,25 @@ import re
 import pytest
 from docopt import docopt
 
-from dispatcher.options import COMMANDS, MODES, Command, Kind, Option, markdown_table, overview, usage
+from dispatcher.option import Command, Kind, Option
+from dispatcher.options import COMMANDS, MODES, TOKEN_COMMANDS, markdown_table, overview, usage
 
-EVERY = [(command, option) for command in COMMANDS.values() for option in command.options]
+ALL = {**COMMANDS, **TOKEN_COMMANDS}
+EVERY = [(command, option) for command in ALL.values() for option in command.options]
 
 
-@pytest.mark.parametrize("command", COMMANDS.values(), ids=lambda command: command.name)
+@pytest.mark.parametrize("command", ALL.values(), ids=lambda command: command.name)
 def test_the_usage_text_is_one_that_docopt_reads_with_every_option(command: Command) -> None:
     typed = [part for option in command.options for part in ([option.flag, "x"] if option.metavar else [option.flag])]
-    given = docopt(usage(command), [command.name, *typed], default_help=False)
+    given = docopt(usage(command), [*command.name.split(), *typed], default_help=False)
     for option in command.options:
         expected: object = True if option.kind is Kind.FLAG else ["x"] if option.repeats else "x"
         assert expected == given[option.flag], option.flag
 
 
-@pytest.mark.parametrize("command", COMMANDS.values(), ids=lambda command: command.name)
+@pytest.mark.parametrize("command", ALL.values(), ids=lambda command: command.name)
 def test_an_option_that_was_not_given_has_no_value_of_docopts(command: Command) -> None:
-    given = docopt(usage(command), [command.name], default_help=False)
+    given = docopt(usage(command), command.name.split(), default_help=False)
     assert [] == [option.flag for option in command.options if given[option.flag]]
 
 
@@ -43,10 +45,6 @@ def test_a_default_is_within_its_own_bounds(command: Command, option: Option) ->
     if option.low is not None and option.high is not None:
         assert option.low <= option.default <= option.high
     assert (option.kind is Kind.FLAG) == (option.metavar == "")
-
-
-def test_variables_are_made_of_names() -> None:
-    assert "DISPATCHER_HISTORY_MAX_AGE" == Option("history-max-age", "S", "x").variable
 
 
 def test_the_same_name_means_the_same_in_every_command() -> None:

@@ -84,6 +84,21 @@ def test_the_record_of_an_answer_has_the_shape_that_was_promised() -> None:
     assert dump(expected) == dump(found)  # the order of the members too
 
 
+def test_one_writing_serves_caller_and_history_unless_history_keeps_less() -> None:
+    record = record_of(ANSWER)
+    assert record.to_json_bytes() is record.to_row(15).record
+    assert "fifteen letter" == json.loads(record.to_row(14).record)["response"]["body"]["data"]
+    assert "fifteen letters" == as_read(record)["response"]["body"]["data"]
+    changed = dataclasses.replace(record, id="0191")
+    assert "0191" == as_read(changed)["id"]
+
+
+def test_a_large_record_is_not_remembered() -> None:
+    record = record_of(dataclasses.replace(ANSWER, body=b"x" * 100_000))
+    assert record.to_json_bytes() == record.to_json_bytes()
+    assert record.to_json_bytes() is not record.to_json_bytes()
+
+
 def test_the_record_of_a_failure_has_an_error_and_no_response() -> None:
     failed = Result(id="0190", error_kind=FailureKind.DNS, error_detail="no such name", timings=TIMINGS)
     found = as_read(record_of(failed))

@@ -132,3 +132,29 @@ def test_the_longest_reason_is_searched_in_a_moment() -> None:
     started = time.process_time()
     assert "a" * 4096 == scrubbed("a" * 4096)
     assert time.process_time() - started < 0.02
+
+
+@pytest.mark.parametrize(
+    ("body", "body_base64", "expected"),
+    [("secret", None, "[redacted]"), (None, "c2VjcmV0", "[redacted]"), (None, None, None), ("", None, "")],
+)
+def test_a_configuration_is_shown_without_secrets_and_without_its_body(
+    body: str | None, body_base64: str | None, expected: str | None
+) -> None:
+    headers = [["Authorization", "Bearer x"], ["Accept", "*/*"]]
+    stored = {
+        "url": "http://a:b@c.test/",
+        "headers": headers,
+        "body": body,
+        "body_base64": body_base64,
+        "timeout": 30.0,
+    }
+    shown = Redactor().configuration(stored)
+    assert ("http://[redacted]@c.test/", expected, None, 30.0) == (
+        shown["url"],
+        shown["body"],
+        shown["body_base64"],
+        shown["timeout"],
+    )
+    assert (("Authorization", "[redacted]"), ("Accept", "*/*")) == shown["headers"]
+    assert body == stored["body"]

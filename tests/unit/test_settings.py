@@ -10,7 +10,8 @@ import pytest
 
 from dispatcher import settings
 from dispatcher.errors import ExitStatus, SettingsError
-from dispatcher.options import COMMANDS, Command, Kind, Option
+from dispatcher.option import Command, Kind, Option
+from dispatcher.options import COMMANDS
 
 LOADERS: dict[str, Callable[[Mapping[str, Any], Mapping[str, str]], Any]] = {
     "coordinator": settings.coordinator,
@@ -36,6 +37,7 @@ SAMPLES: dict[Kind, tuple[tuple[str, object], tuple[str, object]]] = {
     Kind.FILE: (("/tmp/a.pem", Path("/tmp/a.pem")), ("/tmp/b.pem", Path("/tmp/b.pem"))),
     Kind.HEADER: (("X-A", "X-A"), ("X-B", "X-B")),
     Kind.TARGET: (("2001:DB8::/32", "2001:db8::/32"), ("Web.Test.", "web.test")),
+    Kind.ORIGIN: (("https://A.test", "https://a.test"), ("http://[::1]:80", "http://[::1]:80")),
 }
 
 
@@ -106,6 +108,16 @@ BAD = {
     Kind.FILE: [" ", "~no-such-user-here/x"],
     Kind.HEADER: ["a b", "a:", "\u00e4"],
     Kind.TARGET: ["1.2.3.4", "10.0.0.0/8", "::1/129", "::1/64", "a b", "http://a.test", "a.test:80", "[::1", "*.test"],
+    Kind.ORIGIN: [
+        "a.test",
+        "https://",
+        "https://a.test/",
+        "ftp://a.test",
+        "https://u@a.test",
+        "null",
+        "*",
+        "https://a b",
+    ],
     Kind.WHOLE: ["x", "1.5", "1_0", "\u0663", "1e3", "9" * 50],
     Kind.NUMBER: ["x", "nan", "inf", "-inf", "1_0", "\u0663", "1e999", "0x1"],
     Kind.FLAG: ["maybe", "2", " "],

@@ -202,6 +202,7 @@ def test_a_module_is_small(name: str) -> None:
 
 
 ELSEWHERE = {
+    "dispatcher.setting_fields": "tests/unit/test_settings.py tries every kind of option",
     "dispatcher.__main__": "tests/unit/test_cli.py runs it",
     "dispatcher.coordinator": "tests/support/coordinator.py runs its parts, tests/integration all of it",
     "dispatcher.lifecycle": "signals and stalls are of processes; tests/integration sends them",

@@ -61,6 +61,15 @@ def test_each_has_a_state_folder_of_its_own(
     assert f"Environment=DISPATCHER_STATE_DIR=%S/dispatcher-{role}" in lines
 
 
+@pytest.mark.parametrize("typed", [("--token-file", "/etc/a b/token"), ("--token-file=/etc/a b/token",)])
+def test_a_token_that_only_root_can_read_is_handed_over(
+    installed: str, typed: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = unit("agent", "--coordinator-url", URL, *typed, "--include-ula", capsys=capsys)
+    assert f"ExecStart={installed} agent --coordinator-url {URL} --include-ula" in lines
+    assert {'LoadCredential="token:/etc/a b/token"', "Environment=DISPATCHER_TOKEN_FILE=%d/token"} <= {*lines}
+
+
 @pytest.mark.parametrize(("port", "expected"), [("443", "CAP_NET_BIND_SERVICE"), ("8000", ""), ("0", "")])
 @pytest.mark.usefixtures("installed")
 def test_only_a_low_port_needs_a_capability(port: str, expected: str, capsys: pytest.CaptureFixture[str]) -> None:

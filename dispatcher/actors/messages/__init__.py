@@ -38,6 +38,7 @@ from dispatcher.actors.messages.exits import (
     Lease,
     LeaseEnded,
     LeaseExit,
+    PauseOver,
     PoolStatus,
 )
 from dispatcher.actors.messages.owners import AgentOwner, ForgetOwner, KeepOwner, ReadOwners
@@ -95,6 +96,7 @@ __all__ = [
     "Message",
     "NotTaken",
     "Outcome",
+    "PauseOver",
     "PoolStatus",
     "ProveAlive",
     "ReadHistory",

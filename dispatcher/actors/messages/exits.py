@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from dispatcher.actors.messages.base import Message, Outcome
+from dispatcher.actors.setbacks import Finding
 
 if TYPE_CHECKING:
     from pykka import ActorRef
@@ -15,13 +16,14 @@ if TYPE_CHECKING:
 
 
 class ExitState(StrEnum):
-    """The state of one exit: `wire.AddressState` without what is excluded by choice."""
+    """The state of one exit: `wire.AddressState` without what is excluded by choice, and what the pool put aside."""
 
     PREFERRED = "preferred"
     DEPRECATED = "deprecated"
     TENTATIVE = "tentative"
     DADFAILED = "dadfailed"
     UNBINDABLE = "unbindable"
+    ASIDE = "aside"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +68,23 @@ class LeaseExit(Message[Lease | None]):
 
 @dataclass(frozen=True, slots=True)
 class LeaseEnded(Message[None]):
-    """The execution of a lease ended. `stay` is the lease's."""
+    """The execution of a lease ended. `stay` is the lease's; `why` names what failed, where the finding is that."""
 
     agent_id: str
     address: str
     stay: int
     outcome: Outcome
+    finding: Finding = Finding.NOTHING
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PauseOver(Message[None]):
+    """An exit was aside for as long as it had to be. `stay` tells whether it is still the same one."""
+
+    agent_id: str
+    address: str
+    stay: int
 
 
 @dataclass(frozen=True, slots=True)

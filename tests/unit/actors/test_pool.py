@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pykka
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -24,9 +26,11 @@ from dispatcher.actors.messages import (
     LeaseEnded,
     LeaseExit,
     Outcome,
+    PauseOver,
     PoolStatus,
 )
 from dispatcher.actors.pool import EXITS_A_TURN, IpPool
+from dispatcher.actors.setbacks import Finding
 from dispatcher.wire.messages import AddressReport, AddressState
 from tests.unit.loops import on_loop, turns
 
@@ -45,8 +49,8 @@ def report(address: str, state: AddressState = PREFERRED, reason: str | None = N
 class Pool:
     """A pool, and the shorthand of its tests."""
 
-    def __init__(self) -> None:
-        self.ref = IpPool.start()
+    def __init__(self, pause: Callable[[int], float] = lambda _: 3600.0) -> None:
+        self.ref = IpPool.start(pause)
         self.connection = Connection.start()
 
     def change(self, agent_id: str, *changed: AddressReport, gone: tuple[str, ...] = ()) -> None:
@@ -60,8 +64,15 @@ class Pool:
     async def leases(self, count: int) -> list[str]:
         return [(await self.lease()).address for _ in range(count)]
 
-    def end(self, lease: Lease, outcome: Outcome = Outcome.COMPLETED) -> None:
-        self.ref.tell(LeaseEnded(lease.agent_id, lease.address, lease.stay, outcome))
+    def end(self, lease: Lease, outcome: Outcome = Outcome.COMPLETED, finding: Finding = Finding.WORKS) -> None:
+        self.ref.tell(LeaseEnded(lease.agent_id, lease.address, lease.stay, outcome, finding))
+
+    def fail(self, lease: Lease, why: str = "source_address in execution 1") -> None:
+        self.ref.tell(LeaseEnded(lease.agent_id, lease.address, lease.stay, Outcome.FAILED, Finding.FAILS, why))
+
+    def let_back(self, lease: Lease) -> None:
+        """End a pause as its timer does."""
+        self.ref.tell(PauseOver(lease.agent_id, lease.address, lease.stay))
 
     async def describe(self) -> PoolStatus:
         return await ask(self.ref, DescribePool())
@@ -210,6 +221,136 @@ def test_a_pool_can_be_described_without_its_exits() -> None:
     on_loop(test)
 
 
+def test_an_exit_that_fails_is_put_aside_with_its_reason_and_comes_back_to_the_back() -> None:
+    async def test() -> None:
+        pool = Pool()
+        pool.change("one", report(A), report(B), report(C))
+        lease = await pool.lease()
+        pool.fail(lease)
+        shown = await pool.exit(A)
+        assert ExitState.ASIDE == shown.state
+        assert "set aside, failure 1 in a row: source_address in execution 1" == shown.reason
+        assert (3, 2) == ((await pool.describe()).size, (await pool.describe()).available)
+        assert [B, C, B] == await pool.leases(3)
+        pool.let_back(lease)
+        assert (ExitState.PREFERRED, None) == ((await pool.exit(A)).state, (await pool.exit(A)).reason)
+        assert [C, B, A] == await pool.leases(3)
+
+    on_loop(test)
+
+
+def test_the_pause_ends_by_itself_and_grows_with_each_failure() -> None:
+    async def test() -> None:
+        asked: list[int] = []
+
+        def pause(failures: int) -> float:
+            asked.append(failures)
+            return 0.001
+
+        pool = Pool(pause)
+        pool.change("one", report(A))
+        for _ in range(3):
+            pool.fail(await pool.lease())
+            while not (await pool.describe()).available:
+                await turns(1)
+        pool.end(await pool.lease())
+        pool.fail(await pool.lease())
+        await turns()
+        assert [1, 2, 3, 1] == asked
+
+    on_loop(test)
+
+
+def test_an_exit_that_comes_back_is_given_one_execution_until_that_has_ended() -> None:
+    async def test() -> None:
+        pool = Pool()
+        pool.change("one", report(A), report(B))
+        failed = await pool.lease()
+        pool.fail(failed)
+        pool.let_back(failed)
+        assert [B, A] == await pool.leases(2)
+        shown = await pool.exit(A)
+        assert (ExitState.ASIDE, "being tried again after: source_address in execution 1") == (
+            shown.state,
+            shown.reason,
+        )
+        assert [B, B] == await pool.leases(2)
+        pool.end(failed, Outcome.FAILED, Finding.WORKS)
+        assert [B, A, B, A] == await pool.leases(4)
+
+    on_loop(test)
+
+
+def test_a_trial_that_told_nothing_is_made_again() -> None:
+    async def test() -> None:
+        pool = Pool()
+        pool.change("one", report(A))
+        failed = await pool.lease()
+        pool.fail(failed)
+        pool.let_back(failed)
+        pool.end(await pool.lease(), Outcome.UNKNOWN, Finding.NOTHING)
+        assert ExitState.PREFERRED == (await pool.exit(A)).state
+        await pool.lease()
+        assert ExitState.ASIDE == (await pool.exit(A)).state
+
+    on_loop(test)
+
+
+def test_executions_that_failed_together_are_one_failure() -> None:
+    async def test() -> None:
+        asked: list[int] = []
+        pool = Pool(lambda failures: asked.append(failures) or 3600.0)
+        pool.change("one", report(A))
+        for lease in [await pool.lease() for _ in range(5)]:
+            pool.fail(lease)
+        await turns()
+        assert [1] == asked
+
+    on_loop(test)
+
+
+@pytest.mark.parametrize("finding", [Finding.WORKS, Finding.NOTHING])
+@pytest.mark.parametrize("outcome", Outcome)
+def test_what_the_target_did_never_puts_an_exit_aside(outcome: Outcome, finding: Finding) -> None:
+    async def test() -> None:
+        pool = Pool()
+        pool.change("one", report(A), report(B))
+        for _ in range(10):
+            pool.end(await pool.lease(), outcome, finding)
+        assert [A, B, A, B] == await pool.leases(4)
+
+    on_loop(test)
+
+
+def test_an_exit_that_left_takes_what_went_wrong_with_it() -> None:
+    async def test() -> None:
+        pool = Pool()
+        pool.change("one", report(A))
+        failed = await pool.lease()
+        pool.fail(failed)
+        pool.change("one", gone=(A,))
+        pool.change("one", report(A))
+        pool.let_back(failed)
+        assert [A, A] == await pool.leases(2)
+
+    on_loop(test)
+
+
+def test_the_agents_word_that_an_address_works_again_ends_its_pause() -> None:
+    async def test() -> None:
+        pool = Pool()
+        pool.change("one", report(A))
+        pool.fail(await pool.lease())
+        pool.change("one", report(A))
+        assert ExitState.ASIDE == (await pool.exit(A)).state
+        pool.change("one", report(A, AddressState.UNBINDABLE, "EADDRNOTAVAIL"))
+        assert (ExitState.UNBINDABLE, "EADDRNOTAVAIL") == ((await pool.exit(A)).state, (await pool.exit(A)).reason)
+        pool.change("one", report(A))
+        assert [A, A] == await pool.leases(2)
+
+    on_loop(test)
+
+
 AGENTS = st.sampled_from(["one", "two", "three"])
 ADDRESSES = st.sampled_from([f"2001:db8::{number}" for number in range(6)])
 LEASABLE = {AddressState.PREFERRED: 0, AddressState.DEPRECATED: 1}
@@ -223,6 +364,14 @@ class ModelExit:
     state: AddressState
     leased: int = 0
     ended: Counter[Outcome] = field(default_factory=Counter)
+    failures: int = 0
+    is_paused: bool = False
+    is_tried: bool = False
+
+    @property
+    def tier(self) -> int:
+        """0 and 1 are leased, in this order."""
+        return 2 if self.is_paused or self.is_tried else LEASABLE.get(self.state, 2)
 
 
 class AgainstAModel(RuleBasedStateMachine):
@@ -235,6 +384,7 @@ class AgainstAModel(RuleBasedStateMachine):
         self.exits: dict[tuple[str, str], ModelExit] = {}
         self.order: list[tuple[str, str]] = []
         self.open: list[tuple[Lease, ModelExit]] = []
+        self.paused: list[tuple[Lease, ModelExit]] = []
 
     async def _start(self) -> Pool:
         return Pool()
@@ -252,9 +402,15 @@ class AgainstAModel(RuleBasedStateMachine):
             self._take_out(key)
             return
         known = self.exits.setdefault(key, ModelExit(state))
-        has_moved = key not in self.order or LEASABLE.get(known.state, 2) != LEASABLE.get(state, 2)
+        before = known.tier if key in self.order else None
+        if known.state not in LEASABLE and state in LEASABLE:
+            known.failures, known.is_paused, known.is_tried = 0, False, False
         known.state = state
-        if has_moved:
+        self._move(key, before)
+
+    def _move(self, key: tuple[str, str], before: int | None) -> None:
+        """Put an exit whose tier is another than before at the back."""
+        if self.exits[key].tier != before:
             self.order = [*(other for other in self.order if other != key), key]
 
     @rule(
@@ -277,7 +433,7 @@ class AgainstAModel(RuleBasedStateMachine):
             self._take_out(key)
 
     def _leasable(self) -> list[tuple[str, str]]:
-        tiers = [[key for key in self.order if LEASABLE.get(self.exits[key].state) == tier] for tier in (0, 1)]
+        tiers = [[key for key in self.order if self.exits[key].tier == tier] for tier in (0, 1)]
         return tiers[0] or tiers[1]
 
     @rule()
@@ -290,19 +446,41 @@ class AgainstAModel(RuleBasedStateMachine):
         assert expected == (lease.agent_id, lease.address)
         self.order = [*(key for key in self.order if key != expected), expected]
         self.exits[expected].leased += 1
+        self.exits[expected].is_tried = self.exits[expected].failures > 0
         self.open.append((lease, self.exits[expected]))
 
-    @rule(data=st.data(), outcome=st.sampled_from(Outcome))
-    def end(self, data: st.DataObject, outcome: Outcome) -> None:
-        if self.open:
-            lease, known = self.open.pop(data.draw(st.integers(0, len(self.open) - 1)))
-            self.pool.end(lease, outcome)
-            known.ended[outcome] += 1
+    @rule(data=st.data(), outcome=st.sampled_from(Outcome), finding=st.sampled_from(Finding))
+    def end(self, data: st.DataObject, outcome: Outcome, finding: Finding) -> None:
+        if not self.open:
+            return
+        lease, known = self.open.pop(data.draw(st.integers(0, len(self.open) - 1)))
+        self.pool.end(lease, outcome, finding)
+        known.ended[outcome] += 1
+        key = (lease.agent_id, lease.address)
+        before = known.tier
+        if not known.is_paused:
+            known.is_tried, known.is_paused = False, finding is Finding.FAILS
+            known.failures = {Finding.WORKS: 0, Finding.FAILS: known.failures + 1}.get(finding, known.failures)
+        if self.exits.get(key) is known:
+            self._move(key, before)
+            if finding is Finding.FAILS:
+                self.paused.append((lease, known))
+
+    @rule(data=st.data())
+    def let_back(self, data: st.DataObject) -> None:
+        if not self.paused:
+            return
+        lease, known = self.paused.pop(data.draw(st.integers(0, len(self.paused) - 1)))
+        key, before = (lease.agent_id, lease.address), known.tier
+        self.pool.let_back(lease)
+        known.is_paused = False
+        if self.exits.get(key) is known:
+            self._move(key, before)
 
     @invariant()
     def the_status_is_the_models(self) -> None:
         status = self._ask(DescribePool())
-        tiers = [[key for key in self.order if LEASABLE.get(self.exits[key].state, 2) == tier] for tier in (0, 1, 2)]
+        tiers = [[key for key in self.order if self.exits[key].tier == tier] for tier in (0, 1, 2)]
         assert [key for tier in tiers for key in tier] == [(one.agent_id, one.address) for one in status.exits]
         leasable = self._leasable()
         assert (len(self.exits), len(leasable)) == (status.size, status.available)
@@ -310,7 +488,8 @@ class AgainstAModel(RuleBasedStateMachine):
         for one in status.exits:
             known = self.exits[one.agent_id, one.address]
             ended = known.ended
-            assert str(known.state) == str(one.state)
+            is_aside = known.state in LEASABLE and known.tier == 2
+            assert ("aside" if is_aside else str(known.state)) == str(one.state)
             assert known.leased == one.leased
             assert known.leased - ended.total() == one.in_flight
             assert ended[Outcome.COMPLETED] == one.completed

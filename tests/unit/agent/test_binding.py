@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from dispatcher.agent.binding import LONGEST_PAUSE_SECONDS, RetestSchedule, bind_error
+from dispatcher.agent.binding import LONGEST_PAUSE_SECONDS, RetestSchedule, bind_error, lacks_route
 
 
 def test_an_address_of_this_machine_can_be_bound() -> None:
@@ -19,11 +19,17 @@ def test_an_address_of_another_machine_is_refused_with_the_errors_name_and_text(
     assert expected == bind_error("2001:db8:ffff::1")
 
 
+def test_a_route_is_looked_up_in_the_kernels_tables_alone() -> None:
+    assert not lacks_route("::1", "::1")
+    assert lacks_route("2001:db8:ffff::1", "::1")
+
+
 def test_a_bind_test_leaves_no_socket_open() -> None:
     with socket.socket() as before:
         lowest = before.fileno()
     bind_error("::1")
     bind_error("2001:db8:ffff::1")
+    lacks_route("::1", "::1")
     with socket.socket() as after:
         assert lowest == after.fileno()
 

@@ -27,10 +27,13 @@ ENDING = Ending(0, "", 0, "", "", "", "receive", ())
 
 def failure(number: int, **rest: Any) -> Failure:
     version = rest.pop("asked", HttpVersion.AUTO)
+    has_no_route = rest.pop("has_no_route", False)
 
     async def make() -> Transfer:
         hop = first_hop(execution("https://user:hush@a.test/?key=hush", http_version=version))
-        return Transfer(hop, "2001:db8::1", asyncio.get_running_loop().create_future())
+        transfer = Transfer(hop, "2001:db8::1", asyncio.get_running_loop().create_future())
+        transfer.has_no_route = has_no_route
+        return transfer
 
     return curl_errors.failure_of(replace(ENDING, errno=number, **rest), run(make()))
 
@@ -42,7 +45,21 @@ def failure(number: int, **rest: Any) -> Failure:
         (7, {"os_errno": errno.EADDRNOTAVAIL, "phase": "connect"}, FailureKind.SOURCE_ADDRESS, Party.AGENT),
         (7, {"os_errno": errno.ECONNREFUSED, "phase": "connect"}, FailureKind.CONNECT, Party.TARGET),
         (7, {"os_errno": errno.EHOSTUNREACH, "phase": "connect"}, FailureKind.CONNECT, Party.TARGET),
-        (7, {"os_errno": errno.ENETUNREACH, "phase": "connect"}, FailureKind.CONNECT, Party.AGENT),
+        (7, {"os_errno": errno.ENETUNREACH, "phase": "connect"}, FailureKind.CONNECT, Party.TARGET),
+        (7, {"os_errno": errno.EACCES, "phase": "connect"}, FailureKind.CONNECT, Party.TARGET),
+        (
+            7,
+            {"os_errno": errno.ENETUNREACH, "phase": "connect", "has_no_route": True},
+            FailureKind.CONNECT,
+            Party.AGENT,
+        ),
+        (
+            7,
+            {"os_errno": errno.EHOSTUNREACH, "phase": "connect", "has_no_route": True},
+            FailureKind.CONNECT,
+            Party.AGENT,
+        ),
+        (7, {"os_errno": errno.EPERM, "phase": "connect"}, FailureKind.CONNECT, Party.AGENT),
         (7, {"os_errno": errno.EMFILE, "phase": "connect"}, FailureKind.CONNECT, Party.AGENT),
         (curl_errors.E_QUIC_CONNECT, {"phase": "connect"}, FailureKind.CONNECT, Party.TARGET),
         (pycurl.E_SEND_ERROR, {"phase": "connect"}, FailureKind.CONNECT, Party.TARGET),

@@ -25,6 +25,7 @@ from dispatcher.monitor.events import (
     Told,
 )
 from dispatcher.monitor.form import Form
+from dispatcher.monitor.pressing import HELD_KEYS
 from dispatcher.monitor.state import Confirm, Detail, FilterPrompt, Help, Panel, State
 from tests.unit.monitor.examples import NOW, after, pressed, record, request, snapshot, told
 
@@ -362,11 +363,32 @@ def test_a_form_that_was_changed_says_that_it_is_kept() -> None:
     assert "what you typed is kept for the next c" in state.message.text
 
 
-def test_a_request_that_comes_late_does_not_take_the_keys_from_what_was_opened_meanwhile() -> None:
-    state = after(pressed(told(), "c", "?"), Answered(ReadRequest(), 200, STORED))
-    assert Help() == state.overlay
+def test_what_is_typed_before_the_form_is_there_goes_into_it() -> None:
+    state = after(pressed(told(), "c", "q", "p"), TextPasted("/x"), Answered(ReadRequest(), 200, STORED))
+    assert not state.has_ended
+    assert state.paused is None
+    assert "https://example.com/path?x=1qp/x" == state.overlay.value("url")
+    assert state.held is None
+
+
+def test_a_form_that_is_waited_for_can_be_given_up() -> None:
+    state = pressed(told(), "c", "x", "esc")
     assert state.message is not None
-    assert "the request has come; c opens its form" == state.message.text
+    assert "the form is not opened" == state.message.text
+    assert after(state, Answered(ReadRequest(), 200, STORED)).overlay is None
+    assert pressed(state, "?").overlay == Help()
+    assert pressed(told(), "c", "ctrl-c").has_ended
+
+
+def test_what_was_typed_for_a_form_that_does_not_open_does_nothing_in_the_panels() -> None:
+    state = after(pressed(told(), "c", "q", "e"), Answered(ReadRequest(), 0, problem="connection refused"))
+    assert (False, (ReadRequest(),), None) == (state.has_ended, state.commands, state.held)
+    assert state.message is not None
+    assert "the request cannot be read: connection refused" == state.message.text
+
+
+def test_what_is_kept_for_a_form_is_bounded() -> None:
+    assert HELD_KEYS == len(pressed(told(), "c", *"x" * (HELD_KEYS + 5)).held or ())
 
 
 def test_a_coordinator_that_is_gone_loses_nothing_of_the_form() -> None:

@@ -61,9 +61,10 @@ def test_an_agent_without_an_id_gets_one_of_its_own(api: Served, body: bytes) ->
     assert set(given) == set(agents(api))
 
 
-def test_the_link_opens_where_the_agent_has_asked(api: Served) -> None:
-    request = raw_request("POST", REGISTER, b"{}", {"Content-Type": "application/json"}, host="[2001:db8::1]:8000")
-    assert "ws://[2001:db8::1]:8000/ws/agent" == api.raw(request).json["websocket_url"]
+def test_the_link_opens_where_the_agent_has_asked(tmp_path: Path) -> None:
+    request = raw_request("POST", REGISTER, b"{}", {"Content-Type": "application/json"}, host="gateway.test:8000")
+    with served(tmp_path, allow_host=["gateway.test"]) as api:
+        assert "ws://gateway.test:8000/ws/agent" == api.raw(request).json["websocket_url"]
 
 
 def test_an_id_that_a_live_agent_holds_gets_409(api: Served) -> None:
