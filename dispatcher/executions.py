@@ -181,7 +181,7 @@ class Executions:
         return record
 
     async def _demand_store(self) -> None:
-        if self._recorder.problem is not None and (problem := await self.check_store()) is not None:
+        if self._recorder.is_in_doubt and (problem := await self.check_store()) is not None:
             raise StoreUnavailableError(problem)
 
 

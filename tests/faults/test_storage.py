@@ -38,9 +38,12 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def small(disk: Path) -> Iterator[Cluster]:
-    """A cluster that waits for a locked file 0.3 s and not 5, with its state on a disk of 8 MiB."""
-    command = altered.command("dispatcher.actors.database:BUSY_TIMEOUT_SECONDS=0.3")
-    with running_cluster(disk.parent, command) as cluster:
+    """A cluster with its state on a disk of 8 MiB.
+
+    It waits for a locked file 0.3 s and not 5, and takes a store for well until a commit fails.
+    """
+    changes = ("dispatcher.actors.database:BUSY_TIMEOUT_SECONDS=0.3", "dispatcher.recorder:FRESH_SECONDS=1000")
+    with running_cluster(disk.parent, altered.command(*changes)) as cluster:
         yield cluster
 
 
@@ -106,6 +109,19 @@ def test_a_full_disk_is_503_and_said_by_readyz_until_there_is_room_again(
     assert [200] * 3 == [answer.status for answer in answers[5:]]
     check(small, answers, target)
     assert target.url("/begin") == small.client.get("/api/config/request")["url"]
+
+
+def test_nothing_is_sent_after_a_pause_in_which_the_disk_filled_up(disk: Path, target: Echo) -> None:
+    with running_cluster(disk.parent, altered.command("dispatcher.recorder:FRESH_SECONDS=0")) as cluster:
+        begin(cluster, target)
+        filler = fill(disk)
+        answers = [execute(cluster, target, number) for number in range(2)]
+        assert [(503, "store_unavailable")] * 2 == [refusal(answer) for answer in answers]
+        assert [] == target.requests
+        filler.unlink()
+        answers.append(execute(cluster, target, 3))
+        assert 200 == answers[2].status
+        check(cluster, answers, target)
 
 
 def test_what_is_in_flight_when_the_disk_fills_up_is_recorded_once_there_is_room(

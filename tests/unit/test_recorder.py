@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from dispatcher import recorder
 from dispatcher.actors.errors import RecordKnownError, StoreError
 from dispatcher.actors.loop_actor import LoopActor
 from dispatcher.actors.messages import AppendRecord, CheckStore, Outcome
@@ -147,5 +148,24 @@ def test_the_end_tries_once_more_where_something_waits_and_only_there() -> None:
         recorded.shelf.refused.clear()
         await recorded.recorder.commit_late()
         assert (["a"], 1) == (recorded.shelf.kept, recorded.shelf.checks)
+
+    on_loop(test)
+
+
+def test_a_store_is_in_doubt_after_a_pause_and_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        recorded = Recorded()
+        monkeypatch.setattr(recorder, "FRESH_SECONDS", 1000.0)
+        assert not recorded.recorder.is_in_doubt
+        await recorded.fail("a")
+        assert recorded.recorder.is_in_doubt
+        recorded.shelf.refused.clear()
+        await recorded.recorder.check()
+        assert not recorded.recorder.is_in_doubt
+        monkeypatch.setattr(recorder, "FRESH_SECONDS", -1.0)
+        assert recorded.recorder.is_in_doubt
+        await recorded.recorder.commit(record("b"))
+        monkeypatch.setattr(recorder, "FRESH_SECONDS", 1000.0)
+        assert not recorded.recorder.is_in_doubt
 
     on_loop(test)
