@@ -259,7 +259,7 @@ def test_the_coordinator_is_refused_though_its_range_is_allowed(cluster: Cluster
     with netns.Host() as gateway:
         ends = ("guard0", "guard1")
         netns.connect(netns.THIS, gateway, interfaces=ends, a_addresses=[f"{place}/64"], b_addresses=[f"{exit_}/64"])
-        cluster.coordinator(host=place)
+        cluster.coordinator("--insecure-no-auth", host=place).expect("WHOEVER REACHES")
         agent = cluster.agent("agent-01", [exit_], machine=gateway)  # which may ask all of 2001:db8::/32
         client = cluster.client
         client.wait_for_exits(1)
