@@ -152,7 +152,7 @@ def test_every_endpoint_answers_by_hand_on_one_machine(shell: Shell) -> None:
         answers[command] = shell.run(command)
         if "coordinator &" in command:
             shell.await_line("coordinator ready on")
-        if "agent --" in command:
+        if "pyz agent --" in command:
             shell.await_line("agent agent-01 connected")
             _await_exit("http://localhost:8000")
         if "http.server" in command:
@@ -175,11 +175,11 @@ def test_the_quick_start_on_two_machines_works(shell: Shell) -> None:
     answer = ""
     for command in readme_run.section(TWO_MACHINES):
         # The addresses of a test's network are documentation addresses, which an agent takes and asks only by name.
-        named = f" --address {TARGET} --allow-target {TARGET} &" if "agent --" in command else " &"
+        named = f" --address {TARGET} --allow-target {TARGET} &" if "pyz agent --" in command else " &"
         answer = shell.run(command.replace(" &", named))
         if "coordinator --host" in command:
             shell.await_line("coordinator ready on")
-        if "agent --" in command:
+        if "pyz agent --" in command:
             shell.await_line("agent gateway-1 connected")
             token = (readme_run.ROOT / "dist" / "admin.token").read_text(encoding="utf-8").strip()
             _await_exit("http://localhost:8000", {"Authorization": f"Bearer {token}"})
