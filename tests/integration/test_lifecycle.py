@@ -199,7 +199,7 @@ def test_a_large_reply_that_is_being_read_when_the_coordinator_is_asked_to_end_a
     client.configure(target.url(f"/bytes/{size}"), max_body_bytes=size, timeout=TIMEOUT)
     with socket.create_connection(("127.0.0.1", cluster.port)) as reader:
         reader.settimeout(TIMEOUT)
-        reader.sendall(b"GET /api/execute HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n")
+        reader.sendall(b"GET /api/execute HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         pieces = [reader.recv(1000)]
         coordinator.signal(signal.SIGTERM)
         coordinator.wait_for_line("draining")
@@ -256,7 +256,7 @@ def test_callers_that_go_away_do_not_end_what_they_started(
     client.wait_for_exits(1)
     client.configure(holding.url(), timeout=TIMEOUT)
     with socket.create_connection(("127.0.0.1", cluster.port)) as caller:
-        caller.sendall(b"GET /api/execute HTTP/1.1\r\nHost: here\r\n\r\n")
+        caller.sendall(b"GET /api/execute HTTP/1.1\r\nHost: localhost\r\n\r\n")
         wait_for_requests(holding, 1)
     holding.let_go()
     eventually(lambda: len(client.history()) == 1, "the record")

@@ -123,7 +123,7 @@ def test_256_executions_run_at_once_at_an_agent_by_default(cluster: Cluster, tar
     callers = [socket.create_connection(("127.0.0.1", cluster.port)) for _ in range(256)]
     try:
         for number, caller in enumerate(callers, 1):
-            caller.sendall(b"GET /api/execute HTTP/1.1\r\nHost: here\r\n\r\n")
+            caller.sendall(b"GET /api/execute HTTP/1.1\r\nHost: localhost\r\n\r\n")
             if number % 32 == 0:  # all in one turn of the loop would be a stall of the test's making
                 wait_for_requests(target, number)
         assert 256 == in_flight(client)
@@ -148,7 +148,7 @@ def test_a_request_over_the_limit_is_refused_and_nothing_else_is_lost(
     wait_for_requests(target, 1)
     with socket.create_connection(("127.0.0.1", cluster.port)) as caller:
         caller.sendall(
-            b"POST /api/execute HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n"
+            b"POST /api/execute HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             b"Content-Length: %d\r\nConnection: close\r\n\r\n" % size
         )
         try:

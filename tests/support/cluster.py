@@ -48,13 +48,20 @@ class Cluster:
         return process
 
     def coordinator(self, *options: str, host: str = "127.0.0.1", port: int = 0) -> Process:
-        """Start a coordinator, wait until it is ready, and let `client` talk to it."""
+        """Start a coordinator, wait until it is ready, and let `client` talk to it.
+
+        One that others reach makes tokens at its first start; `client` and the agents show those.
+        """
         place = ("--host", host, "--port", str(port), "--state-dir", str(self.state_dir))
         process = self.start("coordinator", "coordinator", *place, *_STALL_OPTION, *options)
         self.url = process.wait_for_line("coordinator ready on ").rpartition(" ")[2]
         if self._client is not None:
             self._client.close()
         self._client = Client(self.url)
+        process.expect("first start: a token of each kind was made")
+        admin = self.state_dir / "admin.token"
+        if admin.exists():
+            self._client.headers = {"Authorization": f"Bearer {admin.read_text(encoding='utf-8').strip()}"}
         return process
 
     @property
@@ -85,7 +92,9 @@ class Cluster:
     ) -> Process:
         """Start an agent."""
         named = [word for address in addresses for word in ("--address", address)]
-        place = ("--coordinator-url", url or self.url, "--agent-id", agent_id)
+        token = self.state_dir / "agent.token"
+        shown = ("--token-file", str(token)) if token.exists() and "--token-file" not in options else ()
+        place = ("--coordinator-url", url or self.url, "--agent-id", agent_id, *shown)
         common = (*place, "--state-dir", str(self.agent_state_dir), *_STALL_OPTION)
         allowed = [word for target in TEST_TARGETS for word in ("--allow-target", target)]
         return self.start(agent_id, "agent", *common, *named, *allowed, *options, machine=machine)
