@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 from tests.integration.conftest import SOURCES
-from tests.support import altered, invariants
+from tests.support import altered, invariants, netns
 from tests.support.cluster import Cluster, running_cluster, wait_for_requests
 from tests.support.fault_proxy import Fault, FaultProxy
+from tests.support.processes import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from concurrent.futures import Future
-    from pathlib import Path
 
     from tests.support.client import Answer, Client
     from tests.support.processes import Process
@@ -28,6 +29,9 @@ NOTICED_SECONDS = 10.0
 
 TIMEOUT = 60.0
 """Of executions that hang: far longer than the loss of their link may take to be noticed."""
+
+IN_A_SNAPSHOT = 100
+"""Executions that a monitor is shown when it comes, or comes back."""
 
 EXITS = SOURCES[:4]
 OWNERS = dict.fromkeys(EXITS, "agent-01")
@@ -194,14 +198,29 @@ def test_a_monitor_that_is_cut_off_says_so_and_follows_again_with_a_snapshot(fle
         assert 0 == process.end()
 
 
-def test_a_monitor_that_does_not_read_holds_up_nobody_and_then_gets_what_it_missed(fleet: Fleet) -> None:
+@pytest.fixture
+def small_buffers(private_network: None) -> Iterator[None]:
+    """Let the kernel keep less than 64 KiB for each side of a connection, so that one that is not read is soon full."""
+    names = ("ipv4/tcp_rmem", "ipv4/tcp_wmem")
+    usual = {name: Path(f"/proc/sys/net/{name}").read_text() for name in names}
+    for name in names:
+        netns.THIS.run(["tee", f"/proc/sys/net/{name}"], stdin="4096 16384 65536")
+    yield
+    for name, values in usual.items():
+        netns.THIS.run(["tee", f"/proc/sys/net/{name}"], stdin=values)
+
+
+def test_a_monitor_that_does_not_read_holds_up_nobody_and_then_gets_what_it_missed(
+    small_buffers: None, fleet: Fleet
+) -> None:
     with FaultProxy("127.0.0.1", fleet.cluster.port) as proxy:
         process = monitor(fleet, proxy)
         proxy.commit(Fault(reads=False))
-        answers = [each.result() for each in fleet.begin(*(f"/{number}" for number in range(200)))]
-        assert [200] * 200 == [answer.status for answer in answers]
+        long = "x" * 4000  # a monitor is told the URL of each execution
+        answers = [each.result() for each in fleet.begin(*(f"/{number}/{long}" for number in range(300)))]
+        assert [200] * 300 == [answer.status for answer in answers]
         proxy.heal()
-        newest = max(answer.record["id"] for answer in answers)
-        process.wait_for_line(newest)
+        newest = sorted(answer.record["id"] for answer in answers)[-IN_A_SNAPSHOT:]
+        eventually(lambda: set(newest) <= heard(process), "the newest executions at the monitor")
         assert 0 == process.end()
     fleet.check(answers)
