@@ -33,6 +33,10 @@ logger = logging.getLogger(__name__)
 ASK_TIMEOUT_SECONDS = 10.0
 """How long an `ask` waits unless told otherwise: far over any answer, far under a user's patience."""
 
+LATE_SECONDS = 0.05
+"""How long an answer is looked out for past its deadline: a process that was stopped for long finds all its deadlines
+past at once, and an answer that one of them makes is a few turns of the loop behind the deadline of whoever asked."""
+
 TURN_SECONDS = 0.01
 """How long one actor may keep the loop before others get their turn; a fifth of the 50 ms that are promised."""
 
@@ -62,6 +66,11 @@ class LoopFuture(pykka.ThreadingFuture[Any]):
         self._loop_thread = threading.get_ident()
         self.answered = self._loop.create_future() if self._loop else None
 
+    @property
+    def has_answer(self) -> bool:
+        """Whether `get` returns, or raises, at once."""
+        return self._result is not None or self._get_hook is not None
+
     def set(self, value: Any | None = None) -> None:
         """Take the answer, from any thread."""
         super().set(value)
@@ -78,7 +87,7 @@ class LoopFuture(pykka.ThreadingFuture[Any]):
         Raises:
             BlockingOnLoopError: called on the loop before the answer is there.
         """
-        if self._result is None and self._get_hook is None and _running_loop() is not None:
+        if not self.has_answer and _running_loop() is not None:
             raise BlockingOnLoopError("an actor's answer was waited for on the event loop; use ask()")
         return super().get(timeout=timeout)
 
@@ -122,8 +131,13 @@ async def _ask(ref: ActorRef[Any], message: Any, seconds: float) -> Any:
     future = ref.ask(message, block=False)
     assert isinstance(future, LoopFuture)
     assert future.answered is not None
-    async with asyncio.timeout(seconds):
-        await future.answered
+    try:
+        async with asyncio.timeout(seconds):
+            await future.answered
+    except TimeoutError:
+        await asyncio.sleep(LATE_SECONDS)
+        if not future.has_answer:
+            raise
     return future.get(timeout=0)
 
 

@@ -169,6 +169,25 @@ def test_a_base_exception_stops_nobody(error: BaseException, is_asked: bool) -> 
     on_loop(test)
 
 
+def test_an_answer_that_a_stop_of_the_whole_process_made_late_counts() -> None:
+    async def test() -> None:
+        ref = Doer.start()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[str] = loop.create_future()
+        loop.call_later(0.04, answer.set_result, "in time")
+        loop.call_later(0.01, hold_the_loop, 0.2)
+        assert "in time" == await ask(ref, Do(lambda: answer), timeout=0.05)
+
+    on_loop(test)
+
+
+def hold_the_loop(seconds: float) -> None:
+    """Turn in place, as a process that is stopped stands still."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        pass
+
+
 def test_an_ask_ends_at_its_deadline_and_a_late_answer_harms_nobody() -> None:
     async def test() -> None:
         ref = Doer.start()
