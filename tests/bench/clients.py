@@ -26,8 +26,8 @@ class Answers:
 class Client(asyncio.Protocol):
     """One connection; sends the next request when the last one is answered, for as long as `turns` has any."""
 
-    def __init__(self, path: str, turns: Iterator[object], answers: Answers, done: asyncio.Future[None]) -> None:
-        self._request = f"GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n".encode()
+    def __init__(self, request: bytes, turns: Iterator[object], answers: Answers, done: asyncio.Future[None]) -> None:
+        self._request = request
         self._turns = turns
         self._answers = answers
         self._done = done
@@ -71,12 +71,13 @@ class Client(asyncio.Protocol):
 async def get(port: int, path: str, count: int, width: int) -> Answers:
     """Make `count` requests over `width` connections."""
     loop = asyncio.get_running_loop()
+    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()
     turns = iter(range(1, count + 1))
     answers = Answers()
     done = [loop.create_future() for _ in range(width)]
     began = time.perf_counter()
     for each in done:
-        client = Client(path, turns, answers, each)
+        client = Client(request, turns, answers, each)
         await loop.create_connection(lambda client=client: client, "127.0.0.1", port)  # type: ignore[misc]  # a default
     await asyncio.gather(*done)
     answers.seconds = time.perf_counter() - began
