@@ -29,6 +29,7 @@ from dispatcher.errors import DispatcherError, ExitStatus
 from dispatcher.executions import Executions, Limits
 from dispatcher.idempotency import IdempotencyKeys
 from dispatcher.lifecycle import Stop, settle_memory, watch_loop
+from dispatcher.meters import Meters
 from dispatcher.redaction import Redactor
 from dispatcher.tls import reload
 from dispatcher.tls.contexts import ServerFiles
@@ -81,7 +82,7 @@ async def _run(settings: CoordinatorSettings) -> int:
     helpers = [
         asyncio.create_task(services.feed.run(services)),
         asyncio.create_task(gate.watch()),
-        asyncio.create_task(watch_loop(settings.stall_warning)),
+        asyncio.create_task(watch_loop(settings.stall_warning, services.meters.loop_lag.add)),
         asyncio.create_task(sd_notify.feed_watchdog()),
     ]
     if certificates is not None:
@@ -169,9 +170,11 @@ def _make_server(settings: CoordinatorSettings, services: Services, certificates
 async def _make_services(settings: CoordinatorSettings, actors: _Actors, gate: Gate, origins: Origins) -> Services:
     redactor = Redactor(settings.redact_header)
     feed, rate = MonitorFeed(redactor, shows_body=not gate.is_token_required), RateMeter()
+    meters = Meters()
 
     def on_finished(record: Record) -> None:
         rate.add()
+        meters.finished(record)
         feed.finished(record)
 
     executions = Executions(
@@ -194,6 +197,7 @@ async def _make_services(settings: CoordinatorSettings, actors: _Actors, gate: G
         configured=Configured(await ask(actors.config, ReadRequest())),
         feed=feed,
         rate=rate,
+        meters=meters,
         max_request_bytes=settings.max_request_bytes,
         ping_interval=settings.ping_interval,
         ping_timeout=settings.ping_timeout,

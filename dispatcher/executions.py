@@ -25,6 +25,7 @@ from dispatcher.recorder import Recorder, UnrecordedError
 from dispatcher.slots import FullError, Slots
 
 if TYPE_CHECKING:
+    from dispatcher.meters import Commits
     from dispatcher.redaction import Redactor
     from dispatcher.request import RequestSpec
 
@@ -103,6 +104,11 @@ class Executions:
     def is_draining(self) -> bool:
         """Whether new executions are refused for good."""
         return self._is_draining
+
+    @property
+    def commits(self) -> Commits:
+        """What is known of the records on their way into the history."""
+        return self._recorder.commits
 
     def start(self, request: RequestSpec, *, key: str | None = None) -> asyncio.Task[Record]:
         """Begin an execution, or put it last in the queue, where its time passes already.

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 
 from dispatcher.errors import ExitStatus
 
@@ -17,6 +18,9 @@ logger = logging.getLogger(__name__)
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _TICKS = 5
 """Looks within the time that is warned of: enough to notice it, and no load on an idle machine."""
+
+_UNWARNED_SECONDS = 0.25
+"""What stands for that time where nobody is warned, but the lag is counted."""
 
 
 class Stop:
@@ -56,17 +60,21 @@ def settle_memory() -> None:
     gc.freeze()
 
 
-async def watch_loop(warn_seconds: float) -> None:
-    """Warn whenever something held the event loop for `warn_seconds`; 0 watches nothing.
+async def watch_loop(warn_seconds: float, on_lag: Callable[[float], None] | None = None) -> None:
+    """Warn whenever something held the event loop for `warn_seconds`; 0 warns of nothing.
+
+    `on_lag` is told of every look how many seconds late it was; without it, and without a warning, nothing is watched.
 
     The processor time beside it tells work (as much as the stall) from a machine that had no time for us (less).
     """
-    tick = warn_seconds / _TICKS
-    while warn_seconds:
+    tick = (warn_seconds or _UNWARNED_SECONDS) / _TICKS
+    while warn_seconds or on_lag is not None:
         begun, worked = time.monotonic(), time.thread_time()
         await asyncio.sleep(tick)
         held = time.monotonic() - begun - tick
-        if held >= warn_seconds:
+        if on_lag is not None:
+            on_lag(max(held, 0.0))
+        if 0 < warn_seconds <= held:
             # What was done in the tick itself counts too, but held up nobody.
             busy = min(time.thread_time() - worked, held)
             logger.warning("the event loop was held for %.0f ms (%.0f ms of work)", held * 1000, busy * 1000)

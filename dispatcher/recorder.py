@@ -18,6 +18,7 @@ import pykka
 from dispatcher.actors.errors import RecordKnownError, StoreError
 from dispatcher.actors.loop_actor import ask
 from dispatcher.actors.messages import AppendRecord, CheckStore
+from dispatcher.meters import Commits
 
 if TYPE_CHECKING:
     from dispatcher.actors.messages import RecordRow
@@ -41,8 +42,9 @@ class UnrecordedError(Exception):
 class Recorder:
     """Commits records to `history`, with `body_bytes` of each body.
 
-    `problem` is why the store cannot be written, None where it can. Records that wait for it are bounded: they are of
-    executions that were in flight when it failed, because none begins before they are committed.
+    `problem` is why the store cannot be written, None where it can; `commits` counts and times what is committed.
+    Records that wait for the store are bounded: they are of executions that were in flight when it failed, because none
+    begins before they are committed.
     """
 
     def __init__(self, history: pykka.ActorRef[Any], body_bytes: int) -> None:
@@ -53,6 +55,7 @@ class Recorder:
         self._check: asyncio.Task[str | None] | None = None
         self._well_at = time.monotonic()
         self.problem: str | None = None
+        self.commits = Commits()
 
     @property
     def is_in_doubt(self) -> bool:
@@ -66,13 +69,19 @@ class Recorder:
             UnrecordedError: it is not in the history yet; it will be if the store is well again in time.
         """
         row = record.to_row(self._body_bytes)
+        begun = time.monotonic()
+        self.commits.waiting += 1
         try:
             await ask(self._history, AppendRecord(row))
         except Exception as error:
             self._late.append(row)
             self.problem = _reason(error)
+            self.commits.failed += 1
             raise UnrecordedError(record, self.problem) from error
+        finally:
+            self.commits.waiting -= 1
         self._well_at = time.monotonic()
+        self.commits.seconds.add(self._well_at - begun)
 
     async def check(self) -> str | None:
         """Try whether the store can be written, and remember the answer; all who ask at once share one try."""

@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from dispatcher.actors.loop_actor import LoopActor, tell_or_drop
 from dispatcher.actors.messages import (
     AgentGone,
+    CountExits,
     DescribePool,
     ExitsChanged,
     ExitState,
@@ -49,6 +51,8 @@ class _Exit:
     connection: ActorRef[Any]
     state: ExitState
     reason: str | None
+    counted: ExitState | None = None
+    """The state that this exit is counted under, if it is."""
     stay: int = 0
     in_flight: int = 0
     leased: int = 0
@@ -56,6 +60,11 @@ class _Exit:
     setbacks: Setbacks = field(default_factory=Setbacks)
     pause: asyncio.TimerHandle | None = None
     ended: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
+
+    @property
+    def shown(self) -> ExitState:
+        """The state as it is told: what is put aside could be bound as far as its agent knows."""
+        return ExitState.ASIDE if self.state in _TIERS and self.setbacks.is_aside else self.state
 
     def forgive(self) -> None:
         """Forget what went wrong, and wait for nothing."""
@@ -75,6 +84,7 @@ class IpPool(LoopActor):
         self._exits: dict[Key, _Exit] = {}
         self._of_agent: dict[str, set[str]] = {}
         self._stays = itertools.count(1)
+        self._by_state: Counter[ExitState] = Counter()
 
     def on_receive(self, message: Any) -> Any:
         """Handle one message."""
@@ -92,6 +102,8 @@ class IpPool(LoopActor):
                     self._remove((message.agent_id, address))
             case DescribePool():
                 return self._describe(with_exits=message.exits)
+            case CountExits():
+                return dict(self._by_state)
             case _:
                 return super().on_receive(message)
         return None
@@ -133,6 +145,13 @@ class IpPool(LoopActor):
     def _place(self, key: Key, placed: _Exit) -> None:
         tier = Tier.NEVER if placed.setbacks.is_aside else _TIERS.get(placed.state, Tier.NEVER)
         self._rotation.put(key, tier)
+        self._count(placed, placed.shown)
+
+    def _count(self, counted: _Exit, state: ExitState | None) -> None:
+        if counted.counted is not state:
+            self._by_state.subtract([counted.counted] if counted.counted is not None else ())
+            self._by_state.update([state] if state is not None else ())
+            counted.counted = state
 
     def _change_exits(self, change: ExitsChanged) -> None:
         for address in change.gone:
@@ -160,6 +179,7 @@ class IpPool(LoopActor):
         if removed is None:
             return
         removed.forgive()
+        self._count(removed, None)
         self._rotation.remove(key)
         addresses = self._of_agent[key[0]]
         addresses.discard(key[1])
@@ -187,12 +207,11 @@ class IpPool(LoopActor):
 
     def _status(self, key: Key) -> ExitStatus:
         known = self._exits[key]
-        is_aside = known.state in _TIERS and known.setbacks.is_aside
         return ExitStatus(
             agent_id=key[0],
             address=key[1],
-            state=ExitState.ASIDE if is_aside else known.state,
-            reason=known.setbacks.reason if is_aside else known.reason,
+            state=known.shown,
+            reason=known.setbacks.reason if known.shown is ExitState.ASIDE else known.reason,
             in_flight=known.in_flight,
             leased=known.leased,
             completed=known.ended[Outcome.COMPLETED],

@@ -100,6 +100,7 @@ class AgentSocket(GuardedHandler, WebSocketHandler):
     async def on_message(self, message: str | bytes) -> None:
         """Take a frame."""
         self._heartbeat.heard()
+        self.services.meters.received.add(message)
         if self._is_closing:
             return
         try:
@@ -248,5 +249,6 @@ class AgentSocket(GuardedHandler, WebSocketHandler):
             return False
 
     async def _write(self, frame: bytes) -> None:
+        self.services.meters.sent.add(frame)
         written: Awaitable[None] = self.write_message(frame, binary=True)
         await written

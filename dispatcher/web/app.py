@@ -15,6 +15,7 @@ from dispatcher.web.config import ConfigHandler
 from dispatcher.web.execute import ExecuteHandler
 from dispatcher.web.health import LiveHandler, ReadyHandler
 from dispatcher.web.history import HistoryHandler, HistoryRecordHandler
+from dispatcher.web.metrics import MetricsHandler
 from dispatcher.web.monitor_socket import MonitorSocket
 from dispatcher.web.openapi import MONITOR_PATH, OpenApiHandler
 from dispatcher.web.pool import PoolHandler
@@ -38,6 +39,7 @@ REST_ROUTES: tuple[tuple[str, type[BaseHandler]], ...] = (
     ("/api/openapi.json", OpenApiHandler),
     ("/livez", LiveHandler),
     ("/readyz", ReadyHandler),
+    ("/metrics", MetricsHandler),
     ("/dispatcher.pyz", ProgramHandler),
 )
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dispatcher.auth.gate import Gate
     from dispatcher.executions import Executions
     from dispatcher.idempotency import IdempotencyKeys
+    from dispatcher.meters import Meters
     from dispatcher.redaction import Redactor
     from dispatcher.web.configured import Configured
     from dispatcher.web.monitor_feed import MonitorFeed
@@ -71,6 +72,7 @@ class Services:
     configured: Configured
     feed: MonitorFeed
     rate: RateMeter
+    meters: Meters
     max_request_bytes: int
     ping_interval: float
     ping_timeout: float

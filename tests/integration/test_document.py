@@ -42,7 +42,7 @@ OPERATIONS = [
 REFUSING = ["POST /api/agents/register", "POST /api/config/request", "POST /api/execute", "GET /api/history"]
 """Those that can be asked for something that the document forbids: a string in a path may be anything."""
 
-ELSEWHERE = {"GET /api/openapi.json", "GET /dispatcher.pyz", "GET /ws/monitor"}
+ELSEWHERE = {"GET /api/openapi.json", "GET /dispatcher.pyz", "GET /metrics", "GET /ws/monitor"}
 """What takes nothing and answers with no JSON of the API; `tests/unit/web` asks for each, and for every HEAD."""
 
 

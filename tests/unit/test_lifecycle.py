@@ -102,6 +102,29 @@ def test_nothing_is_watched_where_nobody_wants_to_be_warned(caplog: pytest.LogCa
     assert [] == caplog.messages
 
 
+@pytest.mark.parametrize("warn_seconds", [0.0, 0.1])
+def test_the_lag_is_told_of_every_look_warned_of_or_not(caplog: pytest.LogCaptureFixture, warn_seconds: float) -> None:
+    lags: list[float] = []
+    looked_twice = asyncio.Event()
+
+    def on_lag(seconds: float) -> None:
+        lags.append(seconds)
+        if len(lags) == 2:
+            looked_twice.set()
+
+    async def test() -> None:
+        watching = asyncio.create_task(watch_loop(warn_seconds, on_lag))
+        await asyncio.sleep(0)
+        work(0.3)
+        await looked_twice.wait()
+        watching.cancel()
+
+    on_loop(test)
+    assert lags[0] > 0.2
+    assert min(lags) >= 0.0
+    assert (warn_seconds > 0) == (WATCHED in caplog.text)
+
+
 def test_what_was_loaded_at_the_start_is_collected_no_more() -> None:
     before = gc.get_freeze_count()
     try:

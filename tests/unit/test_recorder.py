@@ -124,6 +124,21 @@ def test_a_record_whose_commit_could_not_be_told_is_there_once() -> None:
     on_loop(test)
 
 
+def test_what_is_committed_is_timed_and_what_is_not_is_counted() -> None:
+    async def test() -> None:
+        recorded = Recorded()
+        commits = recorded.recorder.commits
+        waiting = asyncio.create_task(recorded.recorder.commit(record("a")))
+        await asyncio.sleep(0)
+        assert (1, 0) == (commits.waiting, commits.failed)
+        await waiting
+        await recorded.fail("b")
+        assert (0, 1) == (commits.waiting, commits.failed)
+        assert 1 == commits.seconds.cumulative[-1]
+
+    on_loop(test)
+
+
 def test_all_who_ask_at_once_share_one_try() -> None:
     async def test() -> None:
         recorded = Recorded()

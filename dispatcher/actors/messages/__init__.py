@@ -31,6 +31,7 @@ from dispatcher.actors.messages.agents import (
 from dispatcher.actors.messages.base import Message, Outcome
 from dispatcher.actors.messages.exits import (
     AgentGone,
+    CountExits,
     DescribePool,
     ExitsChanged,
     ExitState,
@@ -70,6 +71,7 @@ __all__ = [
     "CheckStore",
     "ClaimKey",
     "CountAgents",
+    "CountExits",
     "DescribeAgent",
     "DescribePool",
     "DropAgent",

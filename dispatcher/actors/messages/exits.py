@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -118,3 +119,8 @@ class DescribePool(Message[PoolStatus]):
     """Describe the pool; with `exits` False without its exits, in constant time."""
 
     exits: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CountExits(Message[Mapping[ExitState, int]]):
+    """Count the exits by state, in constant time."""

@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from dispatcher.actors.loop_actor import LoopActor, ask, stop_actor
 from dispatcher.actors.messages import (
     AgentGone,
+    CountExits,
     DescribePool,
     ExitsChanged,
     ExitState,
@@ -76,6 +77,10 @@ class Pool:
 
     async def describe(self) -> PoolStatus:
         return await ask(self.ref, DescribePool())
+
+    async def counts(self) -> dict[ExitState, int]:
+        """The states that any exit has."""
+        return {state: count for state, count in (await ask(self.ref, CountExits())).items() if count}
 
     async def exit(self, address: str) -> ExitStatus:
         return next(found for found in (await self.describe()).exits if found.address == address)
@@ -217,6 +222,24 @@ def test_a_pool_can_be_described_without_its_exits() -> None:
         pool = Pool()
         pool.change("one", report(A), report(B))
         assert PoolStatus(2, 2, ("one", A), ()) == await ask(pool.ref, DescribePool(exits=False))
+
+    on_loop(test)
+
+
+def test_exits_are_counted_by_the_state_that_is_shown() -> None:
+    async def test() -> None:
+        pool = Pool()
+        pool.change("one", report(A), report(B, AddressState.TENTATIVE), report(C))
+        assert {ExitState.PREFERRED: 2, ExitState.TENTATIVE: 1} == await pool.counts()
+        pool.change("one", report(B), gone=(C,))
+        assert {ExitState.PREFERRED: 2} == await pool.counts()
+        lease = await pool.lease()
+        pool.fail(lease)
+        assert {ExitState.PREFERRED: 1, ExitState.ASIDE: 1} == await pool.counts()
+        pool.let_back(lease)
+        assert {ExitState.PREFERRED: 2} == await pool.counts()
+        pool.ref.tell(AgentGone("one"))
+        assert {} == await pool.counts()
 
     on_loop(test)
 

@@ -38,6 +38,7 @@ MAY = {
     ("GET", "/api/openapi.json"): "admin operator reader",
     ("GET", "/livez"): EVERYBODY,
     ("GET", "/readyz"): EVERYBODY,
+    ("GET", "/metrics"): "admin operator reader",
     ("GET", "/dispatcher.pyz"): "admin operator reader agent",
 }
 """The whole table of who may do what; an endpoint that is not here fails a test."""

@@ -42,8 +42,10 @@ CONTRACT: dict[tuple[str, str], tuple[str, str, str]] = {
 }
 """The contract's table: success, problems that it names or implies, and the members of the answer."""
 
-OWN = [("GET", "/api/openapi.json"), ("GET", "/dispatcher.pyz")]
+OWN = [("GET", "/api/openapi.json"), ("GET", "/dispatcher.pyz"), ("GET", "/metrics")]
 """What is served beside the contract's table."""
+
+PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 MEMBERS = {
     "Agent": "agent_id hostname version state connected_at addresses in_flight completed failed unknown",
@@ -155,7 +157,7 @@ def test_history_has_its_parameters(document: dict[str, Any]) -> None:
 
 def test_every_problem_is_a_problem(document: dict[str, Any]) -> None:
     for path, verbs in document["paths"].items():
-        success = "application/octet-stream" if path == "/dispatcher.pyz" else "application/json"
+        success = {"/dispatcher.pyz": "application/octet-stream", "/metrics": PROMETHEUS}.get(path, "application/json")
         for verb, operation in verbs.items():
             for status, response in operation["responses"].items():
                 expected = {"application/problem+json"} if status >= "400" else {success}
