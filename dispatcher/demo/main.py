@@ -120,7 +120,7 @@ async def _show_monitor(client: Client, url: str) -> int:
     """Open the monitor, and go on executing so that it has something to show, until it is left."""
     beat = asyncio.create_task(_keep_executing(client))
     command = [*self_command(), "monitor", "--coordinator-url", url]
-    environment = {name: value for name, value in os.environ.items() if name != "DISPATCHER_MODE"}
+    environment = {name: value for name, value in os.environ.items() if name not in _NOT_FOR_THE_MONITOR}
     monitor = await asyncio.to_thread(subprocess.run, command, env=environment, check=False)
     beat.cancel()
     with suppress(asyncio.CancelledError):
@@ -133,6 +133,10 @@ async def _keep_executing(client: Client) -> None:
         with suppress(DispatcherError):
             await client.call("GET", "/api/execute")
         await asyncio.sleep(_BEAT_SECONDS)
+
+
+_NOT_FOR_THE_MONITOR = ("DISPATCHER_MODE", "DISPATCHER_TOKEN", "DISPATCHER_TOKEN_FILE")
+"""Variables that choose another command, or show a token that is another coordinator's."""
 
 
 class Client:

@@ -174,6 +174,7 @@ def test_an_agent_that_is_started_again_while_its_old_link_is_half_open_is_back_
 def fast_agent(site: Site, cluster: Cluster) -> Process:
     """Start an agent on the gateway whose pings are 2 s apart, not 10."""
     arguments = ["--coordinator-url", cluster.url, "--agent-id", "agent-01", *RECONNECT, "--address", EXITS[0]]
+    arguments += ["--token-file", str(cluster.state_dir / "agent.token")]
     arguments += ["--allow-target", "2001:db8::/32"]
     state = ["--state-dir", str(cluster.agent_state_dir)]
     command = [sys.executable, "-c", _FAST_AGENT, "agent", *arguments, *state]

@@ -95,7 +95,7 @@ def test_a_link_that_goes_down_is_noticed_by_both_ends_and_comes_back_with_the_n
     coordinator = cluster.coordinator(*FAST_PINGS, host=COORDINATOR)
     # Its own pings are 10 s apart; here they are 2.
     arguments = ["--coordinator-url", cluster.url, "--agent-id", "agent-01", "--reconnect-max", "1"]
-    arguments += ["--allow-target", "2001:db8::/32"]
+    arguments += ["--allow-target", "2001:db8::/32", "--token-file", str(cluster.state_dir / "agent.token")]
     named = [word for address in EXITS for word in ("--address", address)]
     agent = Process("agent-01", [sys.executable, "-c", _FAST_AGENT, "agent", *arguments, *named], machine=site.gateway)
     cluster.processes.append(agent)
