@@ -82,6 +82,30 @@ def test_a_later_time_limit_does_not_put_off_an_earlier_one() -> None:
     run(test())
 
 
+def test_an_earlier_time_limit_counts_though_a_later_one_was_first() -> None:
+    async def test() -> None:
+        async with Hanging() as slow:
+            with fetching(slow.url()) as made:
+                made.start(milliseconds=60_000)
+                await asyncio.wait_for(slow.seen.wait(), 5)
+                second = made.start(milliseconds=40)
+                assert (second, pycurl.E_OPERATION_TIMEDOUT) == await made.end()
+
+    run(test())
+
+
+def test_transfers_that_end_together_are_all_taken_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_ENDED", 1)
+
+    async def test() -> None:
+        async with Hanging() as slow:
+            with fetching(slow.url()) as made:
+                handles = {made.start(milliseconds=50) for _ in range(10)}
+                assert handles == {(await made.end())[0] for _ in handles}
+
+    run(test())
+
+
 def test_the_socket_of_a_kept_connection_stays_watched_and_serves_again() -> None:
     async def test() -> None:
         async with Echo() as target:
