@@ -101,6 +101,8 @@ class AgentSocket(GuardedHandler, WebSocketHandler):
         """Take a frame."""
         self._heartbeat.heard()
         self.services.meters.received.add(message)
+        if self._connection is None:
+            await self.services.greetings.pass_through()
         if self._is_closing:
             return
         try:

@@ -18,6 +18,7 @@ from tornado.iostream import StreamClosedError
 from dispatcher.web import problems
 from dispatcher.web.greeting import GREETING_SECONDS, greet
 from dispatcher.web.problems import Problem
+from dispatcher.web.turnstile import Turnstile
 
 if TYPE_CHECKING:
     import ssl
@@ -53,6 +54,7 @@ class Server(HTTPServer):
         super().initialize(*args, **kwargs)
         self._certificates = certificates
         self._max_connections = max_connections
+        self._turnstile = Turnstile()
         self._greetings: set[asyncio.Task[None]] = set()
         self._turned_away: set[asyncio.Task[None]] = set()
         self._replies: dict[object, asyncio.Future[None]] = {}
@@ -71,10 +73,12 @@ class Server(HTTPServer):
         task.add_done_callback(tasks.discard)
 
     async def _greet(self, stream: IOStream, address: tuple[Any, ...]) -> None:
+        greeted: IOStream | None = stream
         try:
             greeted = await greet(stream, self._context, self.conn_params.header_timeout or GREETING_SECONDS)
+            await self._turnstile.pass_through()
         except asyncio.CancelledError:
-            stream.close()
+            (greeted or stream).close()
             raise
         if greeted is not None:
             super().handle_stream(greeted, address)

@@ -7,6 +7,8 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from dispatcher.web.turnstile import Turnstile
+
 if TYPE_CHECKING:
     from pykka import ActorRef
 
@@ -82,4 +84,5 @@ class Services:
     redactor: Redactor
     needs_client_certificates: bool = False
     sockets: OpenSockets = field(default_factory=OpenSockets)
+    greetings: Turnstile = field(default_factory=Turnstile)
     openapi: dict[str, Any] = field(default_factory=dict)
