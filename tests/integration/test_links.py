@@ -264,7 +264,8 @@ def test_an_agent_without_addresses_says_so_stays_connected_and_takes_up_what_co
     client.configure(web.url())
     answer = client.execute()
     assert (503, "failed", "no_exit", "coordinator") == answer.failure
-    assert "no exit is available: no connected agent has a usable address" == answer.record["error"]["detail"]
+    expected = "no exit is available: no connected agent has a usable address that is not set aside"
+    assert expected == answer.record["error"]["detail"]
     assert answer.headers["Retry-After"]
     assert answer.record["source_ip"] is None
     site.gateway.add_addresses("wan0", [f"{bare}/128"])
