@@ -51,8 +51,15 @@ async def greet(stream: IOStream, context: ssl.SSLContext | None, seconds: float
     except (OSError, StreamClosedError) as error:
         if context is not None:
             logger.info("refused a connection of %s: %s", peer, words.of_client(error))
-    _close(stream)
+    close(stream)
     return None
+
+
+def close(stream: IOStream) -> None:
+    """Close a connection whose greeting may have ended in any way."""
+    # A handshake that failed or was given up has taken the socket along, and closed it.
+    if stream.socket is not None:
+        stream.close()
 
 
 async def _greet(stream: IOStream, context: ssl.SSLContext | None, peer: str) -> IOStream | None:
@@ -100,9 +107,3 @@ def _name(connection: socket.socket) -> str:
     except OSError:
         return "a caller that has gone"
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _close(stream: IOStream) -> None:
-    # A handshake that failed has taken the socket along, and closed it.
-    if stream.socket is not None:
-        stream.close()

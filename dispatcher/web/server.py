@@ -16,7 +16,7 @@ from tornado.httputil import HTTPMessageDelegate
 from tornado.iostream import StreamClosedError
 
 from dispatcher.web import problems
-from dispatcher.web.greeting import GREETING_SECONDS, greet
+from dispatcher.web.greeting import GREETING_SECONDS, close, greet
 from dispatcher.web.problems import Problem
 from dispatcher.web.turnstile import Turnstile
 
@@ -28,16 +28,20 @@ if TYPE_CHECKING:
     from tornado.iostream import IOStream
 
     from dispatcher.tls.reload import Certificates
+
+logger = logging.getLogger(__name__)
+
 MAX_CONNECTIONS = 16_384
+"""How many connections may be open at once, those that are being greeted included."""
+
 _TURNED_AWAY_AT_ONCE = 64
 """How many connections over the limit are told so; what is beyond that is closed without a word."""
 
 _TURN_AWAY_SECONDS = 2.0
 _READ_BYTES = 64 * 1024
+"""How long and how far a connection over the limit is read before it is told."""
+
 _FULL = Problem(503, "too_many_connections", "there are as many connections as this coordinator takes")
-
-
-logger = logging.getLogger(__name__)
 
 
 class Server(HTTPServer):
@@ -73,29 +77,32 @@ class Server(HTTPServer):
         task.add_done_callback(tasks.discard)
 
     async def _greet(self, stream: IOStream, address: tuple[Any, ...]) -> None:
-        greeted: IOStream | None = stream
         try:
             greeted = await greet(stream, self._context, self.conn_params.header_timeout or GREETING_SECONDS)
+            if greeted is None:
+                return
+            stream = greeted
             await self._turnstile.pass_through()
         except asyncio.CancelledError:
-            (greeted or stream).close()
+            close(stream)
             raise
-        if greeted is not None:
-            super().handle_stream(greeted, address)
+        super().handle_stream(stream, address)
 
     async def _turn_away(self, stream: IOStream) -> None:
         """Answer a connection that is one too many, and close it."""
         try:
             async with asyncio.timeout(_TURN_AWAY_SECONDS):
-                stream = await greet(stream, self._context) or stream
+                greeted = await greet(stream, self._context)
+                if greeted is None:
+                    return
+                stream = greeted
                 # Whoever closes with unread data resets the connection, and its other end never sees the answer.
                 await stream.read_bytes(_READ_BYTES, partial=True)
                 await stream.write(problems.as_response(_FULL))
         except (StreamClosedError, TimeoutError):
             logger.debug("a connection that was one too many did not wait to be told")
         finally:
-            if stream.socket is not None:  # a handshake that failed has taken the socket along, and closed it
-                stream.close()
+            close(stream)
 
     @property
     def _context(self) -> ssl.SSLContext | None:

@@ -67,6 +67,7 @@ def test_an_agent_that_is_asked_to_end_says_that_it_drains_and_finishes() -> Non
     async def test(coordinator: ScriptedCoordinator, agent: Process) -> None:
         async with Echo("::1") as target:
             link = await coordinator.next_link()
+            await link.hear(AddressesChanged)  # so it has been welcome; what comes before that belongs to no session
             link.say(execution(target, "/fault/drip", timeout=1.0))
             await asyncio.wait_for(target.seen.wait(), 20)
             agent.signal(signal.SIGTERM)

@@ -2,13 +2,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import ssl
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
+import pytest
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 from tornado.websocket import WebSocketHandler, websocket_connect
 
+from dispatcher.tls.contexts import ServerFiles
+from dispatcher.tls.reload import Certificates
 from dispatcher.web.server import Server
+from dispatcher.web.turnstile import PASSING_A_TURN, Turnstile
+from tests.support.certificates import Authority
 from tests.unit.loops import on_loop, turns
 
 LARGE = 20 * 1024 * 1024
@@ -28,11 +37,11 @@ class Echo(WebSocketHandler):
 
 
 @contextlib.asynccontextmanager
-async def serving() -> AsyncIterator[tuple[Server, Application, int]]:
+async def serving(**options: Any) -> AsyncIterator[tuple[Server, Application, int]]:
     application = Application(
         [("/", Held), ("/ws", Echo)], begun=asyncio.Event(), let_go=asyncio.Event(), log_function=lambda _: None
     )
-    server = Server(application)
+    server = Server(application, **options)
     sockets = bind_sockets(0, "127.0.0.1")
     server.add_sockets(sockets)
     yield server, application, sockets[0].getsockname()[1]
@@ -128,5 +137,101 @@ def test_requests_that_come_later_are_not_waited_for() -> None:
             second[1].transport.abort()
             assert await server.finish_replies(5.0) is True
             application.settings["let_go"].set()
+
+    on_loop(test)
+
+
+def test_a_fleet_that_connects_at_once_is_let_in_a_few_in_each_turn() -> None:
+    async def test() -> None:
+        async with serving() as (server, _, port):
+            fleet = [socket.create_connection(("127.0.0.1", port)) for _ in range(5 * PASSING_A_TURN)]
+            for each in fleet:
+                each.sendall(b"GET ")
+            let_in: list[int] = []
+            while sum(let_in) < len(fleet):
+                before = len(server._connections)
+                await asyncio.sleep(0)
+                let_in.append(len(server._connections) - before)
+            assert [PASSING_A_TURN] * 5 == [count for count in let_in if count]
+            for each in fleet:
+                each.close()
+
+    on_loop(test)
+
+
+class Counting(Turnstile):
+    """Counts who comes."""
+
+    came = 0
+
+    async def pass_through(self) -> None:
+        self.came += 1
+        await super().pass_through()
+
+
+def test_a_connection_of_which_nothing_came_takes_no_turn() -> None:
+    async def test() -> None:
+        async with serving() as (server, application, port):
+            server._turnstile = turnstile = Counting()
+            application.settings["let_go"].set()
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write_eof()
+            assert b"" == await reader.read()
+            writer.close()
+            reader, writer = await ask(port)
+            assert (await reader.readuntil(b"done")).startswith(b"HTTP/1.1 200")
+            assert 1 == turnstile.came
+            writer.close()
+
+    on_loop(test)
+
+
+def test_who_waits_at_the_turnstile_is_closed_with_the_server() -> None:
+    async def test() -> None:
+        async with serving() as (server, _, port):
+            server._turnstile = turnstile = Counting(per_turn=0)
+            reader, writer = await ask(port)
+            while not turnstile.came:  # noqa: ASYNC110 (nobody is told; the test's own deadline bounds it)
+                await asyncio.sleep(0)
+            server.stop()
+            await server.close_all_connections()
+            with contextlib.suppress(ConnectionResetError):
+                assert b"" == await reader.read()
+            writer.close()
+
+    on_loop(test)
+
+
+def certificates(folder: Path) -> Certificates:
+    pair = Authority(folder).pair("coordinator")
+    return Certificates(ServerFiles(pair.cert, pair.key))
+
+
+def test_a_greeting_that_is_ended_within_its_handshake_ends_as_cancelled(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with serving(certificates=certificates(tmp_path)) as (server, _, port):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"\x16\x03\x01")
+            while not server._greetings:  # noqa: ASYNC110 (nobody is told; the test's own deadline bounds it)
+                await asyncio.sleep(0)
+            (greeting,) = server._greetings
+            await turns(50)
+            greeting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await greeting
+            writer.close()
+
+    on_loop(test)
+
+
+def test_a_handshake_that_fails_where_all_places_are_taken_harms_nobody(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with serving(certificates=certificates(tmp_path), max_connections=0) as (server, _, port):
+            distrusting = ssl.create_default_context()
+            with pytest.raises(ssl.SSLError):
+                await asyncio.open_connection("127.0.0.1", port, ssl=distrusting, server_hostname="localhost")
+            while server._turned_away:  # noqa: ASYNC110 (nobody is told; the test's own deadline bounds it)
+                await asyncio.sleep(0)
+            await turns(50)
 
     on_loop(test)
