@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MIRROR = "http://deb.debian.org/debian"
-_PACKAGES = ("ca-certificates", "git", "iproute2", "procps", "util-linux")
+_PACKAGES = ("ca-certificates", "dbus", "iproute2", "python3", "systemd", "systemd-sysv", "util-linux")
 _BINFMT = Path("/proc/sys/fs/binfmt_misc")
 # The start of an ELF file for aarch64, and which of its bits count; F opens the emulator now, before any chroot.
 _AARCH64 = (
