@@ -35,32 +35,39 @@ QUICK = Size(2_000, 5)
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: `value` is to be at least or at most `limit`; `detail` says what it was made of."""
+    """One line of the table: `value` is to be at least or at most `limit`; `detail` says what it was made of.
+
+    A `value` of None was not measured, and `detail` says why; it holds nothing.
+    """
 
     measure: str
-    value: float
+    value: float | None
     bound: str
     limit: float
     detail: str
+    unit: str = "x"
 
     @property
     def holds(self) -> bool:
         """Whether the bound is kept."""
+        if self.value is None:
+            return False
         return self.value >= self.limit if self.bound == "at least" else self.value <= self.limit
 
     def __str__(self) -> str:
-        mark = "" if self.holds else " **missed**"
-        return f"| {self.measure} | {self.value:.2f} x{mark} | {self.bound} {self.limit:g} x | {self.detail} |"
+        shown = "**not measured**" if self.value is None else f"{self.value:.2f} {self.unit}"
+        mark = "" if self.holds or self.value is None else " **missed**"
+        return f"| {self.measure} | {shown}{mark} | {self.bound} {self.limit:g} {self.unit} | {self.detail} |"
 
 
-def at_least(limit: float, measure: str, value: float, detail: str) -> Row:
+def at_least(limit: float, measure: str, value: float | None, detail: str, unit: str = "x") -> Row:
     """Make a row whose value must not be smaller."""
-    return Row(measure, value, "at least", limit, detail)
+    return Row(measure, value, "at least", limit, detail, unit)
 
 
-def at_most(limit: float, measure: str, value: float, detail: str) -> Row:
+def at_most(limit: float, measure: str, value: float | None, detail: str, unit: str = "x") -> Row:
     """Make a row whose value must not be larger."""
-    return Row(measure, value, "at most", limit, detail)
+    return Row(measure, value, "at most", limit, detail, unit)
 
 
 async def medians(rounds: int, contenders: Mapping[str, Callable[[], Awaitable[float]]]) -> dict[str, float]:
