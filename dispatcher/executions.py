@@ -11,9 +11,9 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pykka
 
@@ -54,6 +54,17 @@ class StoreUnavailableError(NotAcceptedError):
     """History cannot be written, so nothing is executed that could not be recorded."""
 
 
+class NoExitError(NotAcceptedError):
+    """No exit is there for an execution of a batch, which can wait for one."""
+
+
+class Stoppable(Protocol):
+    """What begins executions by itself: a batch."""
+
+    def stop(self, reason: str) -> None:
+        """Begin no more of them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What bounds executions.
@@ -89,6 +100,7 @@ class Executions:
         self._slots = Slots(limits.max_in_flight, limits.max_queue)
         self._tasks: dict[asyncio.Task[Record], asyncio.Future[None]] = {}
         self._is_draining = False
+        self._batches: set[Stoppable] = set()
 
     @property
     def in_flight(self) -> int:
@@ -128,7 +140,39 @@ class Executions:
                 f"{self.in_flight} executions are in flight and {self.queued} wait, as many as this coordinator takes"
             )
             raise OverloadedError(full) from error
-        task = asyncio.get_running_loop().create_task(self._run(request, slot, key))
+        return self._begin(self._run(request, slot, key), slot)
+
+    def take_place(self) -> asyncio.Future[None]:
+        """Wait for a place among those in flight, in order with all others; done when `begin` may take it.
+
+        To be asked for one at a time, and to be given to `begin` or back. Raises `DrainingError`.
+        """
+        if self._is_draining:
+            raise DrainingError("the coordinator is shutting down")
+        return self._slots.take(is_patient=True)
+
+    def return_place(self, place: asyncio.Future[None]) -> None:
+        """Give back a place of `take_place` that was not used, whether it is there yet or not."""
+        self._slots.give_back(place)
+
+    def begin(self, request: RequestSpec, place: asyncio.Future[None], *, needs_exit: bool) -> asyncio.Task[Record]:
+        """Begin an execution in a place that is there.
+
+        The task may raise what that of `start` may; where it `needs_exit` and none is there, `NoExitError` instead of
+        a record that says so.
+        """
+        return self._begin(self._run(request, place, None, needs_exit=needs_exit), place)
+
+    def add_batch(self, batch: Stoppable) -> None:
+        """Have a batch stopped when the coordinator drains."""
+        self._batches.add(batch)
+
+    def discard_batch(self, batch: Stoppable) -> None:
+        """Forget a batch that is over."""
+        self._batches.discard(batch)
+
+    def _begin(self, run: Coroutine[Any, Any, Record], slot: asyncio.Future[None]) -> asyncio.Task[Record]:
+        task = asyncio.get_running_loop().create_task(run)
         self._tasks[task] = slot
         task.add_done_callback(self._forget)
         return task
@@ -151,6 +195,8 @@ class Executions:
     async def drain(self, seconds: float) -> bool:
         """Refuse what is new and wait for what is in flight; False where some of it outlasted `seconds`."""
         self._is_draining = True
+        for batch in list(self._batches):
+            batch.stop("the coordinator is shutting down")
         late = (await asyncio.wait(self._tasks, timeout=seconds))[1] if self._tasks else set()
         await self._recorder.commit_late()
         return not late
@@ -159,7 +205,9 @@ class Executions:
         """Try whether history can be written: None, or why not."""
         return await self._recorder.check()
 
-    async def _run(self, request: RequestSpec, slot: asyncio.Future[None], key: str | None) -> Record:
+    async def _run(
+        self, request: RequestSpec, slot: asyncio.Future[None], key: str | None, *, needs_exit: bool = False
+    ) -> Record:
         identifier, started_at, begun = self._make_id(), time.time(), time.monotonic()
         waited_ms = await _wait_for(slot, request.timeout)
         if slot.cancelled():
@@ -168,6 +216,8 @@ class Executions:
             await self._demand_store()
             attempts = await self._attempts.make(request, identifier, started_at, waited_ms)
         last = attempts[-1]
+        if needs_exit and last.result.error_kind is FailureKind.NO_EXIT:
+            raise NoExitError(last.result.error_detail)
         record = make_record(
             identifier=identifier,
             outcome=last.outcome,

@@ -84,6 +84,7 @@ class AgentConnection(LoopActor):
         self._state = AgentState.REGISTERED
         self._link: Link | None = None
         self._session = ""
+        self._max_concurrency = 0  # the hello says it
         self._giving_up: asyncio.TimerHandle | None = None
         self._connected_at: float | None = None
         self._last_seen_at: float | None = None
@@ -135,6 +136,7 @@ class AgentConnection(LoopActor):
             self._give_up("its process is another one now")
         self._link, self._session = opened.link, opened.hello.session
         self._hostname = opened.hello.hostname or self._hostname
+        self._max_concurrency = opened.hello.max_concurrency
         self._version = opened.hello.version or self._version
         self._connected_at = self._last_seen_at = time.time()
         self._addresses = {}
@@ -259,7 +261,7 @@ class AgentConnection(LoopActor):
         if len(self._addresses) > MAX_ADDRESSES:
             self._break(link, f"more than {MAX_ADDRESSES} addresses")
         elif self._state is AgentState.CONNECTED and not self._is_dropped:
-            changed = ExitsChanged(self._agent_id, self.actor_ref, change.changed, change.gone)
+            changed = ExitsChanged(self._agent_id, self.actor_ref, change.changed, change.gone, self._max_concurrency)
             tell_or_drop(self._pool, changed)
 
     def _break(self, link: Link, detail: str) -> None:

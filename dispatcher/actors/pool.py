@@ -16,6 +16,7 @@ from dispatcher.actors.loop_actor import LoopActor, tell_or_drop
 from dispatcher.actors.messages import (
     AgentGone,
     CountExits,
+    CountPlaces,
     DescribePool,
     ExitsChanged,
     ExitState,
@@ -83,6 +84,7 @@ class IpPool(LoopActor):
         self._rotation: Rotation[Key] = Rotation()
         self._exits: dict[Key, _Exit] = {}
         self._of_agent: dict[str, set[str]] = {}
+        self._places: dict[str, int] = {}
         self._stays = itertools.count(1)
         self._by_state: Counter[ExitState] = Counter()
 
@@ -100,6 +102,8 @@ class IpPool(LoopActor):
             case AgentGone():
                 for address in list(self._of_agent.get(message.agent_id, ())):
                     self._remove((message.agent_id, address))
+            case CountPlaces():
+                return self._count_places()
             case DescribePool():
                 return self._describe(with_exits=message.exits)
             case CountExits():
@@ -153,6 +157,14 @@ class IpPool(LoopActor):
             self._by_state.update([state] if state is not None else ())
             counted.counted = state
 
+    def _count_places(self) -> int:
+        """An agent with a third of all exits gets a third of the executions, so it bounds them at three times its own.
+
+        Those set aside are counted too: a step an agent, and not one an exit.
+        """
+        bounds = (self._places[agent] * len(self._exits) // len(used) for agent, used in self._of_agent.items())
+        return min(bounds, default=0)
+
     def _change_exits(self, change: ExitsChanged) -> None:
         for address in change.gone:
             self._remove((change.agent_id, address))
@@ -162,6 +174,8 @@ class IpPool(LoopActor):
                 self._remove(key)
             else:
                 self._put(key, _Exit(change.connection, ExitState(report.state), report.reason))
+        if change.agent_id in self._of_agent:
+            self._places[change.agent_id] = change.max_concurrency
 
     def _put(self, key: Key, reported: _Exit) -> None:
         known = self._exits.get(key)
@@ -185,6 +199,7 @@ class IpPool(LoopActor):
         addresses.discard(key[1])
         if not addresses:
             del self._of_agent[key[0]]
+            self._places.pop(key[0], None)
 
     def _describe(self, *, with_exits: bool) -> PoolStatus | asyncio.Future[PoolStatus]:
         pool = PoolStatus(len(self._rotation), self._rotation.available, self._rotation.next, ())

@@ -26,6 +26,7 @@ from dispatcher.agent.link import CONNECT_SECONDS, Link, LinkLostError, LinkRefu
 from dispatcher.auth import credentials
 from dispatcher.errors import RefusedError
 from dispatcher.tls import words
+from dispatcher.wire.limits import DEFAULT_MAX_CONCURRENCY
 from dispatcher.wire.messages import RefusalCode
 
 if TYPE_CHECKING:
@@ -78,16 +79,19 @@ class Backoff:
 class Connector:
     """Opens one link after the other until it is cancelled or refused for good."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (what a link needs, and how often to try)
         self,
         access: Access,
         identity: Identity,
         user: LinkUser,
         *,
         reconnect_max: float,
+        max_concurrency: int = DEFAULT_MAX_CONCURRENCY,
         on_located: OnLocated | None = None,
     ) -> None:
         """Connect `user` to a coordinator, as `identity`, which learns the id that it is given.
+
+        The coordinator is told how many transfers this agent makes at once.
 
         `on_located` is told, before each link, by which names and addresses the coordinator is reached.
         """
@@ -96,6 +100,7 @@ class Connector:
         self._url = access.url
         self._identity = identity
         self._user = user
+        self._max_concurrency = max_concurrency
         self._backoff = Backoff(reconnect_max)
         self._hostname = socket.gethostname()[:255]
         self._registration: Registration | None = None
@@ -125,7 +130,7 @@ class Connector:
         if self._on_located is not None:
             names = [_host(self._url), _host(self._registration.websocket_url)]
             self._on_located(names, await _addresses(names))
-        link = Link(_Greeter(self, self._user), self._hostname, self._access)
+        link = Link(_Greeter(self, self._user), self._hostname, self._access, max_concurrency=self._max_concurrency)
         await link.run(self._access.socket_url(self._registration.websocket_url), self._registration.session)
 
     def connected(self) -> None:

@@ -89,8 +89,16 @@ class Link:
     earlier link of that session go on.
     """
 
-    def __init__(self, user: LinkUser, hostname: str, access: Access) -> None:
-        """Prepare a link; `run` opens it."""
+    def __init__(
+        self,
+        user: LinkUser,
+        hostname: str,
+        access: Access,
+        *,
+        max_concurrency: int = limits.DEFAULT_MAX_CONCURRENCY,
+    ) -> None:
+        """Prepare a link; `run` opens it and tells how many transfers this agent makes at once."""
+        self._max_concurrency = max_concurrency
         self._access = access
         self._user = user
         self._hostname = hostname
@@ -161,8 +169,15 @@ class Link:
             asyncio.create_task(self._abort_when_silent(self._connection, heartbeat)),
         ]
         try:
-            hello = messages.Hello(wire=version.WIRE, session=session, version=__version__, hostname=self._hostname)
-            self.send(hello)
+            self.send(
+                messages.Hello(
+                    wire=version.WIRE,
+                    session=session,
+                    version=__version__,
+                    hostname=self._hostname,
+                    max_concurrency=self._max_concurrency,
+                )
+            )
             async with asyncio.timeout(CONNECT_SECONDS) as welcome_deadline:
                 await self._read(self._connection, heartbeat, welcome_deadline)
         except TimeoutError as error:

@@ -68,6 +68,7 @@ async def _run(settings: AgentSettings, access: Access) -> int:
         identity,
         worker,
         reconnect_max=settings.reconnect_max,
+        max_concurrency=settings.max_concurrency,
         on_located=guard.coordinator_at,
     )
     await watcher.start()

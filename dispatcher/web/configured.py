@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 SCHEMA = RequestSchema()
 
-_BODY_FIELDS = ("body", "body_base64")
+BODY_FIELDS = ("body", "body_base64")
+"""Where a request's body stands, as text or as base64."""
 
 
 class Configured:
@@ -38,13 +39,13 @@ class Configured:
     @property
     def body_size(self) -> int:
         """How large the stored body is, as it is stored."""
-        return 0 if self.stored is None else sum(len(self.stored.request[name] or "") for name in _BODY_FIELDS)
+        return 0 if self.stored is None else sum(len(self.stored.request[name] or "") for name in BODY_FIELDS)
 
     def merged(self, overrides: Mapping[str, Any]) -> dict[str, Any]:
         """Return the configuration with `overrides` over it, to be checked as a whole."""
         base = dict(self.stored.request) if self.stored is not None else {}
-        if any(overrides.get(name) is not None for name in _BODY_FIELDS):
-            base.update(dict.fromkeys(_BODY_FIELDS))
+        if any(overrides.get(name) is not None for name in BODY_FIELDS):
+            base.update(dict.fromkeys(BODY_FIELDS))
         return {**base, **overrides}
 
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dispatcher import executions
 from dispatcher.auth.roles import Permission
+from dispatcher.batch import Batch
 from dispatcher.recorder import UnrecordedError
-from dispatcher.web import idempotent, record_writer
+from dispatcher.web import batch_requests, batching, idempotent, record_writer
 from dispatcher.web.base import BaseHandler
 from dispatcher.web.configured import SCHEMA, to_spec
 from dispatcher.web.operations import Operation
 from dispatcher.web.problems import Problem
-from dispatcher.web.representations import RecordSchema
-from dispatcher.web.schemas import OverridesSchema
+from dispatcher.web.representations import BatchEndSchema, NumberedRecordSchema, RecordSchema
+from dispatcher.web.schemas import ExecuteSchema
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from dispatcher.record import Record
     from dispatcher.request import RequestSpec
 
@@ -26,6 +29,7 @@ _NOT_ACCEPTED = {
     executions.OverloadedError: "overloaded",
     executions.DrainingError: "draining",
     executions.StoreUnavailableError: "store_unavailable",
+    executions.NoExitError: "no_exit",
     executions.AbandonedError: "abandoned",  # to a caller that went away; nobody reads it
 }
 
@@ -42,9 +46,10 @@ class ExecuteHandler(BaseHandler):
             needs=Permission.EXECUTE,
         ),
         "POST": Operation(
-            "Execute the configured request once, with other fields for this time",
+            "Execute the configured request once, with other fields for this time, or a batch of it",
             {200: RecordSchema},
-            body=OverridesSchema,
+            lines=(NumberedRecordSchema, BatchEndSchema),
+            body=ExecuteSchema,
             body_is_required=False,
             problems=(400, *_PROBLEMS, 413, 415, 422),
             header_parameters={idempotent.HEADER: idempotent.DESCRIPTION},
@@ -53,27 +58,36 @@ class ExecuteHandler(BaseHandler):
     }
 
     _task: asyncio.Task[Record] | None = None
+    _batch: Batch | None = None
 
     def on_connection_close(self) -> None:
-        """Leave the queue, if the execution still waits in it. Tornado calls this when the caller goes away."""
+        """Leave the queue, if the execution still waits in it, and begin no more of a batch.
+
+        Tornado calls this when the caller goes away.
+        """
         super().on_connection_close()
         if self._task is not None:
             self.services.executions.abandon(self._task)
+        if self._batch is not None:
+            self._batch.stop("its caller went away")
 
     async def get(self) -> None:
         """Execute the configured request."""
         idempotent.refuse_key(self)
         spec = self.services.configured.spec
         if spec is None:
-            raise _not_configured()
+            raise batch_requests.not_configured()
         await self._execute_and_answer(spec)
 
     async def post(self) -> None:
-        """Execute the configured request with what the body overrides; with a key, once."""
+        """Execute the configured request with what the body overrides; with a key, once; or a batch of it."""
         key = idempotent.key_of(self)
         overrides = await self.apart(lambda: self.json_body(if_empty={}))
+        if batch_requests.is_batch(overrides):
+            await self._execute_batch(overrides, key)
+            return
         if self.services.configured.stored is None and "url" not in overrides:
-            raise _not_configured()
+            raise batch_requests.not_configured()
         stored = self.services.configured.body_size
         merged = self.services.configured.merged(overrides)
         spec = await self.apart(lambda: to_spec(self.load(SCHEMA, merged)), stored=stored)
@@ -81,6 +95,21 @@ class ExecuteHandler(BaseHandler):
             idempotent.replay(self, known)
         else:
             await self._execute_and_answer(spec, key)
+
+    async def _execute_batch(self, content: Mapping[str, Any], key: str | None) -> None:
+        if key is not None:
+            detail = f"{idempotent.HEADER} goes with one execution, not with a batch: its records would be many"
+            raise Problem(422, "idempotency_key_of_batch", detail)
+        asked = await batch_requests.read(self, content)
+        services = self.services
+        self._batch = Batch(services.executions, services.pool, asked.requests, asked.count, asked.concurrency)
+        try:
+            await self._batch.start()
+            await batching.answer(self, self._batch)
+        except executions.NotAcceptedError as error:
+            raise Problem(503, _NOT_ACCEPTED[type(error)], str(error)) from error
+        finally:
+            self._batch.close()
 
     async def _execute_and_answer(self, spec: RequestSpec, key: str | None = None) -> None:
         try:
@@ -111,7 +140,3 @@ class ExecuteHandler(BaseHandler):
             return
         kind = record.failure.kind
         raise Problem(kind.http_status, str(kind), record.failure.detail, execution=record_writer.in_problem(record))
-
-
-def _not_configured() -> Problem:
-    return Problem(409, "not_configured", "no request is configured: POST one to /api/config/request first")

@@ -13,7 +13,7 @@ from dispatcher.auth.roles import Permission, Role
 from dispatcher.checks import TOKEN, AddressField
 from dispatcher.web import problems
 from dispatcher.web.base import BaseHandler
-from dispatcher.web.operations import Operation, with_head
+from dispatcher.web.operations import LINES, Operation, with_head
 from dispatcher.web.representations import DocumentSchema, ProblemSchema
 from dispatcher.web.schemas import Headers, Method, Timestamp, Url
 from dispatcher.wire import limits
@@ -152,6 +152,8 @@ def _responses(operation: Operation) -> dict[str, Any]:
             found[str(status)]["content"] = {"application/json": {"schema": schema}}
         elif status == 200 and operation.media_type:
             found[str(status)]["content"] = {operation.media_type: {}}
+        if status == 200 and operation.lines:
+            found[str(status)]["content"][LINES] = {"schema": {"anyOf": list(operation.lines)}}
     for status in sorted({*operation.problems, *_refusals(operation)}):
         found[str(status)] = {
             "description": PROBLEM_MEANINGS[status],

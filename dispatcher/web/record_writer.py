@@ -24,10 +24,10 @@ PIECE_BYTES = 3 * 64 * 1024
 """A piece of a body; a multiple of 3, so that pieces of base64 join without padding."""
 
 
-async def write(handler: BaseHandler, record: Record) -> None:
-    """Write the whole record as the handler's answer."""
+async def write(handler: BaseHandler, record: Record, *, first_members: bytes = b"") -> None:
+    """Write the whole record, with `first_members` (JSON, with its comma) before its own."""
     if len(record.body) <= PIECE_BYTES:
-        handler.write(record.to_json_bytes())
+        handler.write(with_members(record.to_json_bytes(), first_members))
         return
     is_text = await _is_text(record.body, is_cut=_is_truncated(record))
     place = secrets.token_hex(16)
@@ -38,11 +38,16 @@ async def write(handler: BaseHandler, record: Record) -> None:
         "truncated": _is_truncated(record),
     }
     head, tail = dump(record.as_json(body)).split(place.encode(), 1)
-    handler.write(head)
+    handler.write(with_members(head, first_members))
     for piece in _text_pieces(record.body) if is_text else _base64_pieces(record.body):
         handler.write(piece)
         await handler.flush_in_turns()
     handler.write(tail)
+
+
+def with_members(json_object: bytes, first_members: bytes) -> bytes:
+    """Put members before those of a JSON object, of which this is the beginning."""
+    return b"{" + first_members + json_object[1:] if first_members else json_object
 
 
 def in_problem(record: Record) -> JsonObject:

@@ -143,6 +143,34 @@ class RecordSchema(Schema):
     attempts = fields.List(fields.Nested(AttemptSchema), metadata={"description": "where retries were asked for"})
 
 
+class NumberedRecordSchema(RecordSchema):
+    """A line of a batch's answer: one finished execution, and its place in the batch."""
+
+    sequence = fields.Integer(required=True, metadata={"description": "from 1, in the order of the leases"})
+    unrecorded = fields.String(metadata={"description": "why this record is not in the history, where it is not"})
+
+
+class SummarySchema(Schema):
+    """How the executions of a batch ended."""
+
+    count = fields.Integer(required=True, metadata={"description": "as many as were asked for"})
+    completed = fields.Integer(required=True)
+    failed = fields.Integer(required=True)
+    unknown = fields.Integer(required=True)  # type: ignore[assignment]  # a field, not the schema's attribute
+    seconds = fields.Float(required=True)
+    by_status = _counts()
+    by_error = _counts()
+    stopped = fields.String(
+        required=True, allow_none=True, metadata={"description": "why the rest was never begun; null where all was"}
+    )
+
+
+class BatchEndSchema(Schema):
+    """The last line of a batch's answer."""
+
+    summary = fields.Nested(SummarySchema, required=True)
+
+
 class HistorySchema(Schema):
     """A page of history, newest first."""
 

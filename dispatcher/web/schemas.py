@@ -41,6 +41,9 @@ _NO_TIMESTAMP = "Not an RFC 3339 timestamp such as 2026-01-01T00:00:00Z."
 HISTORY_PAGE_DEFAULT = 50
 HISTORY_PAGE_MAX = 500
 
+MAX_BATCH = 1_000_000
+"""The most executions of one call."""
+
 
 class StrictBoolean(fields.Boolean):
     """True or false, and nothing that looks like it."""
@@ -198,6 +201,52 @@ class OverridesSchema(RequestSchema):
     url = Url(metadata={"format": "uri", "description": "http or https"})
 
 
+def _nothing() -> None:
+    """Stand for what was not given; a plain None would be described as a default, which it may not be."""
+
+
+_COUNT = fields.Integer(
+    strict=True,
+    load_default=_nothing,
+    validate=validate.Range(1, MAX_BATCH),
+    metadata={"description": "execute it so many times; the answer is a line each, then a summary"},
+)
+_CONCURRENCY = fields.Integer(
+    strict=True,
+    load_default=_nothing,
+    validate=validate.Range(1, MAX_BATCH),
+    metadata={"description": "executions of the batch at once; unsaid, as many as the agents take"},
+)
+_AT_LEAST_ONE = validate.Length(min=1)
+_REQUESTS = {"description": "instead of a count: what each execution has other than the rest of this body"}
+
+
+class BatchSchema(Schema):
+    """The members of an execution's body that make a batch of it."""
+
+    count = _COUNT
+    concurrency = _CONCURRENCY
+    requests = fields.List(fields.Dict(keys=fields.String()), load_default=_nothing, validate=_AT_LEAST_ONE)
+
+    @validates_schema
+    def _check_together(self, data: dict[str, Any], **_: Any) -> None:
+        if data["count"] is not None and data["requests"] is not None:
+            raise ValidationError("Only one of count and requests may be given.", "requests")
+        if data["count"] is None and data["requests"] is None:
+            raise ValidationError("Needs count or requests beside it.", "concurrency")
+
+
+BATCH_FIELDS = frozenset(("count", "concurrency", "requests"))
+
+
+class ExecuteSchema(OverridesSchema):
+    """One execution with other fields than the configured request's, or a batch of them. For the document alone."""
+
+    count = _COUNT
+    concurrency = _CONCURRENCY
+    requests = fields.List(fields.Nested(OverridesSchema), validate=_AT_LEAST_ONE, metadata=_REQUESTS)
+
+
 class RegisterSchema(Schema):
     """What an agent says of itself when it registers."""
 
@@ -238,10 +287,6 @@ class Timestamp(fields.Field[int]):
         except (ValueError, OverflowError) as error:
             raise ValidationError(_NO_TIMESTAMP) from error
         return round(moment.timestamp() * 1000)
-
-
-def _nothing() -> None:
-    """Stand for a parameter that was not given; a plain None would be described as a default, which it may not be."""
 
 
 class HistoryQuerySchema(Schema):

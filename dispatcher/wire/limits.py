@@ -35,6 +35,12 @@ MAX_ADDRESSES_PER_MESSAGE = 1000
 MAX_ADDRESSES = 16_384
 """Addresses of one agent. When it goes, its exits leave the pool in one step of the loop: 40 ms for so many."""
 
+DEFAULT_MAX_CONCURRENCY = 256
+"""Transfers at once of an agent that was not told otherwise, or is too old to say."""
+
+MAX_CONCURRENCY = 10_000
+"""The most transfers at once that an agent may be told."""
+
 MAX_HELD = 32_768
 """Executions that an agent may take along to its next link; with ids of 64 characters 2.2 MB of a frame."""
 

@@ -62,13 +62,14 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Hello(Message):
-    """The first message of a link: who calls, with the session that registering gave it."""
+    """The first message of a link: who calls, with the session that registering gave it, and its transfers at once."""
 
     tag: ClassVar[str] = "hello"
     wire: tuple[int, int] = fields.pair_of_integers()
     session: str = text(256, min_chars=1)
     version: str = text(64, default="")
     hostname: str = text(255, default="")
+    max_concurrency: int = integer(1, limits.MAX_CONCURRENCY, default=limits.DEFAULT_MAX_CONCURRENCY)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ A revision adds fields or messages that an older peer may ignore; a version chan
 
 from __future__ import annotations
 
-WIRE = (1, 1)
-"""What this side speaks. Revision 1 added `Holding`."""
+WIRE = (1, 2)
+"""What this side speaks. Revision 1 added `Holding`, revision 2 `Hello.max_concurrency`."""
 
 _RESUMING = (1, 1)
 

@@ -97,11 +97,24 @@ def sensible(case: Case) -> Case:
             case.body["method"] = "GET"
         if isinstance(case.body.get("headers"), list):
             case.body["headers"] = [["X-Name", value] for _, value in case.body["headers"]]
+        batch(case.body)
         if case.body.get("body") is not None:
             case.body.pop("body_base64", None)
         if str(case.body.get("url", "")).startswith("http:") and case.body.get("http_version") == "3":
             case.body["http_version"] = "2"
     return case
+
+
+def batch(body: dict[str, Any]) -> None:
+    """Leave of a batch what goes together, and few executions of it."""
+    if "count" in body:
+        body["count"] = body["count"] % 20 + 1
+        body.pop("requests", None)
+    if "requests" in body:
+        body["requests"] = [{} for _ in body["requests"]]
+        body.pop("http_version", None)  # it goes with the URL of each
+    elif "count" not in body:
+        body.pop("concurrency", None)
 
 
 def whole(value: Any) -> Any:

@@ -25,6 +25,7 @@ from tests.support.scripted_agent import WAIT, Answer, ScriptedAgent, answers_ok
 T = TypeVar("T")
 
 PROBLEM = "application/problem+json"
+LINES = "application/x-ndjson"
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,11 @@ class Reply:
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+    @property
+    def lines(self) -> list[Any]:
+        """The JSON of each line of the body."""
+        return [json.loads(line) for line in self.body.splitlines()]
 
     @property
     def json(self) -> Any:
@@ -119,7 +125,9 @@ class Document:
         assert reply.headers["content-type"] in content
         if not content[reply.headers["content-type"]]:
             return  # bytes
-        self.validate(reply.json, content[reply.headers["content-type"]]["schema"])
+        is_lines = reply.headers["content-type"] == LINES
+        for each in reply.lines if is_lines else [reply.json]:
+            self.validate(each, content[reply.headers["content-type"]]["schema"])
 
     def validate(self, instance: Any, schema: dict[str, Any]) -> None:
         """Assert that JSON has the shape of a schema of the document, and nothing that the schema does not name."""

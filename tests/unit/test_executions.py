@@ -147,9 +147,11 @@ class Coordinator:
 
         return noted
 
-    def join(self, agent_id: str, connection: pykka.ActorRef[Any], addresses: tuple[str, ...]) -> None:
+    def join(
+        self, agent_id: str, connection: pykka.ActorRef[Any], addresses: tuple[str, ...], *, takes: int = 256
+    ) -> None:
         reports = tuple(wire.AddressReport(address, wire.AddressState.PREFERRED) for address in addresses)
-        self.pool.tell(ExitsChanged(agent_id, connection, reports))
+        self.pool.tell(ExitsChanged(agent_id, connection, reports, max_concurrency=takes))
 
     async def execute(self, spec: RequestSpec = SPEC) -> Record:
         return await self.executions.start(spec)

@@ -59,3 +59,34 @@ def test_one_whose_wait_was_cancelled_is_passed_over() -> None:
         assert (0, 0) == (slots.taken, slots.waiting)
 
     run(test())
+
+
+def test_one_that_is_patient_waits_in_order_and_takes_no_room_of_the_queue() -> None:
+    async def test() -> None:
+        slots = Slots(1, 1)
+        first, patient, second = slots.take(), slots.take(is_patient=True), slots.take()
+        with pytest.raises(FullError):
+            slots.take()
+        last = slots.take(is_patient=True)
+        assert (1, 3) == (slots.taken, slots.waiting)
+        for given, following in ((first, patient), (patient, second), (second, last)):
+            assert not following.done()
+            slots.give_back(given)
+            assert following.done()
+        slots.give_back(last)
+        assert (0, 0) == (slots.taken, slots.waiting)
+
+    run(test())
+
+
+def test_one_that_is_patient_and_leaves_the_queue_frees_no_room_that_it_did_not_take() -> None:
+    async def test() -> None:
+        slots = Slots(1, 1)
+        slots.take()
+        patient = slots.take(is_patient=True)
+        slots.take()
+        slots.give_back(patient)
+        with pytest.raises(FullError):
+            slots.take()
+
+    run(test())

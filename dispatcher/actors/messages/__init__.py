@@ -32,6 +32,7 @@ from dispatcher.actors.messages.base import Message, Outcome
 from dispatcher.actors.messages.exits import (
     AgentGone,
     CountExits,
+    CountPlaces,
     DescribePool,
     ExitsChanged,
     ExitState,
@@ -72,6 +73,7 @@ __all__ = [
     "ClaimKey",
     "CountAgents",
     "CountExits",
+    "CountPlaces",
     "DescribeAgent",
     "DescribePool",
     "DropAgent",

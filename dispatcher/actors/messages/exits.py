@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dispatcher.actors.messages.base import Message, Outcome
 from dispatcher.actors.setbacks import Finding
+from dispatcher.wire.limits import DEFAULT_MAX_CONCURRENCY
 
 if TYPE_CHECKING:
     from pykka import ActorRef
@@ -42,12 +43,13 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class ExitsChanged(Message[None]):
-    """An agent's addresses came, changed or went."""
+    """An agent's addresses came, changed or went. It makes `max_concurrency` transfers at once."""
 
     agent_id: str
     connection: ActorRef[Any]
     changed: tuple[wire.AddressReport, ...]
     gone: tuple[str, ...] = ()
+    max_concurrency: int = DEFAULT_MAX_CONCURRENCY
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,14 @@ class PoolStatus:
     available: int
     next: tuple[str, str] | None
     exits: tuple[ExitStatus, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CountPlaces(Message[int]):
+    """Say how many executions at once give no agent more than it transfers at once, while exits are leased in turn.
+
+    0 where there is no exit.
+    """
 
 
 @dataclass(frozen=True, slots=True)

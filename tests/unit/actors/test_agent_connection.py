@@ -42,8 +42,8 @@ from tests.unit.loops import WAIT, on_loop, turns
 SOURCE = "2001:db8::a"
 NEVER = 1000.0
 HELLO = wire.Hello(wire=(1, 0), session="s", version="1.2.3", hostname="gateway")
-NEWER = wire.Hello(wire=(1, 1), session="s", version="1.2.3", hostname="gateway")
-OTHER_PROCESS = wire.Hello(wire=(1, 1), session="t", version="1.2.3", hostname="gateway")
+NEWER = wire.Hello(wire=WIRE, session="s", version="1.2.3", hostname="gateway")
+OTHER_PROCESS = wire.Hello(wire=WIRE, session="t", version="1.2.3", hostname="gateway")
 
 
 class Link:
@@ -840,7 +840,7 @@ def test_links_that_come_and_go_are_logged_by_agent(caplog: pytest.LogCaptureFix
 
     caplog.set_level(logging.INFO)
     on_agent(test)
-    differs = "; it runs '1.2.3' (wire 1.0), this coordinator '9' (wire 1.1)"
+    differs = "; it runs '1.2.3' (wire 1.0), this coordinator '9' (wire 1.2)"
     assert [f"agent agent-01 connected{differs}", "agent agent-01 gone: it broke"] == logged(caplog)
 
 

@@ -19,6 +19,7 @@ from dispatcher.actors.loop_actor import LoopActor, ask, stop_actor
 from dispatcher.actors.messages import (
     AgentGone,
     CountExits,
+    CountPlaces,
     DescribePool,
     ExitsChanged,
     ExitState,
@@ -240,6 +241,32 @@ def test_exits_are_counted_by_the_state_that_is_shown() -> None:
         assert {ExitState.PREFERRED: 2} == await pool.counts()
         pool.ref.tell(AgentGone("one"))
         assert {} == await pool.counts()
+
+    on_loop(test)
+
+
+def test_the_places_of_agents_are_as_many_as_give_none_more_than_it_takes() -> None:
+    async def test() -> None:
+        pool = IpPool.start()
+        connection = Connection.start()
+
+        async def places(agent_id: str, count: int, takes: int) -> int:
+            reports = tuple(AddressReport(f"2001:db8::{n + 1:x}", AddressState.PREFERRED) for n in range(count))
+            pool.tell(ExitsChanged(agent_id, connection, reports, max_concurrency=takes))
+            return await ask(pool, CountPlaces())
+
+        assert 0 == await ask(pool, CountPlaces())
+        assert 5 == await places("one", 3, 5)
+        # A quarter of all leases are of the second: with 4 x 1 of them it has one.
+        assert 4 == await places("two", 1, 1)
+        assert 6 == await places("two", 1, 100)
+        pool.tell(AgentGone("one"))
+        assert 100 == await ask(pool, CountPlaces())
+        changed = (AddressReport("2001:db8::1", AddressState.TENTATIVE),)
+        pool.tell(ExitsChanged("two", connection, changed, ("2001:db8::1",), 7))
+        assert 7 == await ask(pool, CountPlaces())
+        pool.tell(ExitsChanged("two", connection, (), ("2001:db8::1",), 7))
+        assert 0 == await ask(pool, CountPlaces())
 
     on_loop(test)
 

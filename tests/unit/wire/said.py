@@ -13,7 +13,7 @@ from dispatcher.wire import messages as wire
 from dispatcher.wire.messages import PHASES, AddressReport, AddressState, HttpVersion, Message, RefusalCode
 
 EXAMPLES: tuple[Message, ...] = (
-    wire.Hello(wire=(1, 0), session="s3ss10n", version="1.2.3", hostname="gateway-1"),
+    wire.Hello(wire=(1, 0), session="s3ss10n", version="1.2.3", hostname="gateway-1", max_concurrency=64),
     wire.Holding(ids=frozenset({"0190-1"})),
     wire.AddressesChanged(
         changed=(
@@ -77,7 +77,14 @@ header_lines = st.lists(st.tuples(texts(99), texts(99)), max_size=5).map(tuple)
 milliseconds = st.floats(0, limits.MAX_TIMEOUT_SECONDS * 10_000)
 bodies = st.binary(max_size=200)
 
-hellos = st.builds(wire.Hello, wire=pairs, session=texts(256, 1), version=texts(64), hostname=texts(255))
+hellos = st.builds(
+    wire.Hello,
+    wire=pairs,
+    session=texts(256, 1),
+    version=texts(64),
+    hostname=texts(255),
+    max_concurrency=st.integers(1, 10_000),
+)
 reports = st.builds(
     AddressReport,
     address=addresses,

@@ -71,6 +71,8 @@ BOUNDS: list[tuple[type[Any], str, Any, Any]] = [
     (wire.Hello, "session", "x", ""),
     (wire.Hello, "version", *CHARS_64),
     (wire.Hello, "hostname", "x" * 255, "x" * 256),
+    (wire.Hello, "max_concurrency", 1, 0),
+    (wire.Hello, "max_concurrency", 10_000, 10_001),
     (wire.Holding, "ids", [str(number) for number in range(32_768)], [str(number) for number in range(32_769)]),
     (wire.Holding, "ids", ["x" * 64], ["x" * 65]),
     (wire.Holding, "ids", ["x"], [""]),

@@ -1,0 +1,308 @@
+"""Many executions of one call: steps 2 to 9 of a request's way, so many at a time. Runs on the event loop.
+
+Driven by callbacks: an execution that ends begins the next. What has ended waits here for its reader, and nothing new
+begins while as much waits as may be in flight, so a reader that is slow slows the batch and memory stays flat. What
+would surprise: where no exit is left the batch pauses instead of failing execution after execution. When none came
+for as long as the waiting request's timeout, that one is recorded as `no_exit` and the batch stops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import time
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from dispatcher.actors.loop_actor import ask
+from dispatcher.actors.messages import CountPlaces, DescribePool, Outcome
+from dispatcher.executions import DrainingError, NoExitError, NotAcceptedError
+from dispatcher.recorder import UnrecordedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pykka
+
+    from dispatcher.executions import Executions
+    from dispatcher.record import Record
+    from dispatcher.request import RequestSpec
+
+logger = logging.getLogger(__name__)
+
+BEGUN_A_TURN = 64
+"""How many executions begin in one turn of the loop: about 5 ms."""
+
+WAITING_BYTES = 8 * 1024 * 1024
+"""Bytes of bodies that may wait for the reader before nothing new begins; one body may be over it by itself."""
+
+LOOK_SECONDS = 0.1
+"""Between two looks whether an exit has come."""
+
+WIDTH_SECONDS = 1.0
+"""Between two looks at how many executions the agents take, where that is not given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """An execution of a batch that ended. `sequence` is its place in the batch, from 1.
+
+    `unrecorded` is why its record is not in the history; empty where it is.
+    """
+
+    sequence: int
+    record: Record
+    unrecorded: str = ""
+
+
+@dataclass(slots=True)
+class Tally:
+    """How the executions of a batch ended, so far."""
+
+    began: float = field(default_factory=time.monotonic)
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    by_status: Counter[str] = field(default_factory=Counter)
+    by_error: Counter[str] = field(default_factory=Counter)
+
+    def add(self, record: Record) -> None:
+        """Count a record."""
+        self.outcomes[record.outcome] += 1
+        if record.failure is not None:
+            self.by_error[str(record.failure.kind)] += 1
+        elif record.result is not None:
+            self.by_status[str(record.result.status)] += 1
+
+    def as_json(self, count: int, stopped: str | None) -> dict[str, Any]:
+        """Return the summary of a batch of `count`, which ended early where `stopped` says why."""
+        return {
+            "count": count,
+            **{str(outcome): self.outcomes[outcome] for outcome in Outcome},
+            "seconds": round(time.monotonic() - self.began, 3),
+            "by_status": dict(sorted(self.by_status.items())),
+            "by_error": dict(sorted(self.by_error.items())),
+            "stopped": stopped,
+        }
+
+
+class Batch:
+    """Executes requests, at most `concurrency` at a time; None takes as many as the agents of the pool do.
+
+    `take` waits for what has ended; `delivered` says that the reader has it. `stopped` is why it ended early.
+    """
+
+    def __init__(
+        self,
+        executions: Executions,
+        pool: pykka.ActorRef[Any],
+        requests: Iterable[RequestSpec],
+        count: int,
+        concurrency: int | None = None,
+    ) -> None:
+        """Prepare to execute the first `count` of `requests`; `start` begins."""
+        self.count = count
+        self.stopped: str | None = None
+        self.tally = Tally()
+        self._executions = executions
+        self._pool = pool
+        self._numbered = enumerate(itertools.islice(requests, count), 1)
+        self._not_begun = count
+        self._again: deque[tuple[int, RequestSpec]] = deque()
+        self._width = concurrency
+        self._concurrency = concurrency or 1
+        self._running: dict[asyncio.Task[Record], tuple[int, RequestSpec]] = {}
+        self._place: asyncio.Future[None] | None = None
+        self._is_due = False
+        self._ended: list[Finished] = []
+        self._waiting = 0
+        self._waiting_bytes = 0
+        self._changed = asyncio.Event()
+        self._pause: asyncio.Task[None] | None = None
+        self._watch: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin.
+
+        Raises:
+            NotAcceptedError: the coordinator drains, or no exit is there; nothing was begun.
+        """
+        if self._executions.is_draining:
+            raise DrainingError("the coordinator is shutting down")
+        if not await self._has_exit():
+            raise NoExitError("no exit is available: no connected agent has a usable address that is not set aside")
+        self._executions.add_batch(self)
+        if self._width is None:
+            self._concurrency = await self._agents_take()
+            self._watch = asyncio.get_running_loop().create_task(self._follow_agents())
+        self._fill()
+
+    async def take(self) -> list[Finished]:
+        """Wait for executions that ended and take them, in the order in which they did; none where all is over."""
+        while not self._ended and not self._is_over:
+            self._changed.clear()
+            await self._changed.wait()
+        taken, self._ended = self._ended, []
+        return taken
+
+    def delivered(self, finished: Finished) -> None:
+        """The reader has taken this one."""
+        self._waiting -= 1
+        self._waiting_bytes -= len(finished.record.body)
+        self._fill_soon()
+
+    def stop(self, reason: str) -> None:
+        """Begin nothing more; what is in flight goes on to its record. Only the first reason counts."""
+        if self.stopped is None:
+            self.stopped = reason
+        self._give_place_back()
+        if self._pause is not None:
+            self._pause.cancel()
+        self._changed.set()
+
+    def close(self) -> None:
+        """Let go of it: nobody takes what ends from now on."""
+        self.stop("nobody reads")
+        self._executions.discard_batch(self)
+        if self._watch is not None:
+            self._watch.cancel()
+        self._ended.clear()
+
+    @property
+    def _is_over(self) -> bool:
+        is_done = not self._not_begun and not self._again
+        return not self._running and (is_done or self.stopped is not None)
+
+    # What begins
+
+    @property
+    def _may_begin(self) -> bool:
+        return (
+            (self._not_begun > 0 or bool(self._again))
+            and self.stopped is None
+            and self._pause is None
+            and len(self._running) < self._concurrency
+            and self._waiting < self._concurrency
+            and self._waiting_bytes < WAITING_BYTES
+        )
+
+    def _fill_soon(self) -> None:
+        """Begin what may be begun, once in this turn of the loop."""
+        if not self._is_due:
+            self._is_due = True
+            asyncio.get_running_loop().call_soon(self._fill)
+
+    def _fill(self) -> None:
+        self._is_due = False
+        for _ in range(BEGUN_A_TURN):
+            if not self._may_begin:
+                self._give_place_back()
+                return
+            place = self._take_place()
+            if place is None:
+                return
+            self._begin(place, needs_exit=True)
+        self._fill_soon()
+
+    def _take_place(self) -> asyncio.Future[None] | None:
+        """Return a place that is there; None where it is waited for, or none comes."""
+        if self._place is None:
+            try:
+                self._place = self._executions.take_place()
+            except DrainingError as error:
+                self.stop(str(error))
+                return None
+            if not self._place.done():
+                self._place.add_done_callback(lambda _: self._fill_soon())
+        if not self._place.done():
+            return None
+        place, self._place = self._place, None
+        return place
+
+    def _give_place_back(self) -> None:
+        if self._place is not None:
+            place, self._place = self._place, None
+            self._executions.return_place(place)
+
+    def _begin(self, place: asyncio.Future[None], *, needs_exit: bool) -> None:
+        if self._again:
+            numbered = self._again.popleft()
+        else:
+            numbered = next(self._numbered)
+            self._not_begun -= 1
+        task = self._executions.begin(numbered[1], place, needs_exit=needs_exit)
+        self._running[task] = numbered
+        task.add_done_callback(self._end)
+
+    # What ends
+
+    def _end(self, task: asyncio.Task[Record]) -> None:
+        sequence, request = self._running.pop(task)
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        match error:
+            case None:
+                self._keep(Finished(sequence, task.result()))
+            case UnrecordedError():
+                self._keep(Finished(sequence, error.record, str(error)))
+                self.stop(str(error))
+            case NoExitError():
+                self._again.append((sequence, request))
+                self._wait_for_exit(request.timeout, str(error))
+            case NotAcceptedError():
+                self.stop(str(error))
+            case _:
+                self.stop("the coordinator failed over an execution; its log says more")
+        self._changed.set()
+        self._fill_soon()
+
+    def _keep(self, finished: Finished) -> None:
+        self.tally.add(finished.record)
+        self._waiting += 1
+        self._waiting_bytes += len(finished.record.body)
+        self._ended.append(finished)
+
+    # Where no exit is left
+
+    def _wait_for_exit(self, seconds: float, why: str) -> None:
+        if self._pause is None and self.stopped is None:
+            logger.info("a batch of %d pauses: %s", self.count, why)
+            self._pause = asyncio.get_running_loop().create_task(self._await_exit(seconds))
+
+    async def _await_exit(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                while not await self._has_exit():  # noqa: ASYNC110 (an exit that comes tells nobody)
+                    await asyncio.sleep(LOOK_SECONDS)
+        except TimeoutError:
+            await self._record_no_exit()
+            self._pause = None
+            self.stop(f"no exit was available for {seconds:g} s")
+        self._pause = None
+        self._fill_soon()
+
+    async def _record_no_exit(self) -> None:
+        """Execute the one that waits all the same: its record says what was missing."""
+        try:
+            place = self._executions.take_place()
+        except DrainingError:
+            return
+        try:
+            await asyncio.shield(place)
+        except asyncio.CancelledError:
+            self._executions.return_place(place)
+            raise
+        self._begin(place, needs_exit=False)
+
+    async def _has_exit(self) -> bool:
+        return (await ask(self._pool, DescribePool(exits=False))).available > 0
+
+    # How many at a time
+
+    async def _agents_take(self) -> int:
+        return max(1, await ask(self._pool, CountPlaces()))
+
+    async def _follow_agents(self) -> None:
+        while True:
+            await asyncio.sleep(WIDTH_SECONDS)
+            self._concurrency = await self._agents_take()
+            self._fill_soon()

@@ -1,0 +1,56 @@
+"""The answer of a batch: a line for each execution as it ends, and a summary. The last step of many requests' ways.
+
+Runs on the event loop. What would surprise: the answer is 200 before the first execution has ended, so what goes wrong
+later is told by the lines, and why a batch ended early by the summary. What ended in one turn of the loop goes out
+together, and the batch hears of it when the caller has taken it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dispatcher.record import dump
+from dispatcher.web import record_writer
+from dispatcher.web.operations import LINES
+
+if TYPE_CHECKING:
+    from dispatcher.batch import Batch, Finished
+    from dispatcher.web.base import BaseHandler
+
+LINES_BYTES = 256 * 1024
+"""Lines go out together up to this size; encoding as much takes the loop a millisecond."""
+
+
+async def answer(handler: BaseHandler, batch: Batch) -> None:
+    """Write all that a batch has to tell, as fast as the caller reads.
+
+    Raises:
+        StreamClosedError: the caller went away.
+    """
+    handler.set_header("Content-Type", LINES)
+    await handler.flush()
+    while finished := await batch.take():
+        await _write(handler, batch, finished)
+    handler.write(dump({"summary": batch.tally.as_json(batch.count, batch.stopped)}) + b"\n")
+
+
+async def _write(handler: BaseHandler, batch: Batch, finished: list[Finished]) -> None:
+    written: list[Finished] = []
+    size = 0
+    for each in finished:
+        size += len(each.record.body)
+        await record_writer.write(handler, each.record, first_members=_own_members(each))
+        handler.write(b"\n")
+        written.append(each)
+        if size > LINES_BYTES or each is finished[-1]:
+            await handler.flush_in_turns()
+            for taken in written:
+                batch.delivered(taken)
+            written, size = [], 0
+
+
+def _own_members(finished: Finished) -> bytes:
+    members = b'"sequence":%d,' % finished.sequence
+    if finished.unrecorded:
+        members += b'"unrecorded":' + dump(finished.unrecorded) + b","
+    return members
