@@ -65,7 +65,7 @@ class Attempts:
         begun = time.monotonic() - waited_ms / 1000
         deadline = begun + request.timeout
         first = await self._attempt(request, identifier, deadline, frozenset(), started_at + waited_ms / 1000)
-        made = [replace(first, result=with_wait(first.result, waited_ms))]
+        made = [replace(first, result=with_wait(first.result, waited_ms)) if waited_ms else first]
         while len(made) <= request.retries and _may_help(request, made[-1]) and time.monotonic() < deadline:
             tried = frozenset(attempt.exit_used for attempt in made if attempt.exit_used is not None)
             # An id of its own on the wire: a late answer to the last attempt must not be taken for one to this.

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import UTC, datetime
 
 
 def rfc3339(seconds: float) -> str:
     """Write seconds since 1970 such as ``2026-01-01T00:00:00.000Z``."""
-    moment = datetime.fromtimestamp(round(seconds * 1000) / 1000, tz=UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    whole, milliseconds = divmod(round(seconds * 1000), 1000)
+    return f"{_second(whole)}.{milliseconds:03d}Z"
+
+
+@functools.lru_cache(maxsize=64)
+def _second(whole: int) -> str:
+    """Write a second; most moments that are written fall into the last few."""
+    return datetime.fromtimestamp(whole, tz=UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def optional_rfc3339(seconds: float | None) -> str | None:

@@ -105,8 +105,9 @@ class HistoryLog(BatchingActor):
         counted = Totals()
         known = set()
         with self._database.transaction() as connection:
-            for request in requests:
-                if history_tables.insert(connection, request.message.row):
+            are_new = history_tables.add(connection, [request.message.row for request in requests])
+            for request, is_new in zip(requests, are_new, strict=True):
+                if is_new:
                     counted.count(request.message.row)
                 else:
                     known.add(request)

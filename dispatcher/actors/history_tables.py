@@ -14,6 +14,7 @@ from dispatcher.actors import history_keys
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Mapping, Sequence
 
     from dispatcher.actors.database import Migration
     from dispatcher.actors.messages import RecordRow
@@ -70,8 +71,8 @@ MIGRATIONS: tuple[Migration, ...] = (
 
 _INSERT_ROW = """INSERT INTO record (id, outcome, agent_id, source_ip, status, error, finished_at, size)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"""
-_INSERT_MINUTE = """INSERT INTO minute VALUES (?1, ?2, ?2) ON CONFLICT (minute)
-    DO UPDATE SET first_seq = min(first_seq, ?2), last_seq = max(last_seq, ?2)"""
+_INSERT_MINUTE = """INSERT INTO minute VALUES (?1, ?2, ?3) ON CONFLICT (minute)
+    DO UPDATE SET first_seq = min(first_seq, ?2), last_seq = max(last_seq, ?3)"""
 _DELETE_MINUTES = "DELETE FROM minute WHERE last_seq < ifnull((SELECT min(seq) FROM record), ?)"
 
 
@@ -89,19 +90,43 @@ def oldest_kept_ms(max_age: float | None, now: float) -> int:
     return 0 if max_age is None else round((now - max_age) * 1000)
 
 
-def insert(connection: sqlite3.Connection, row: RecordRow) -> bool:
-    """Add a record as the newest; False where its id is there already."""
+def add(connection: sqlite3.Connection, rows: Sequence[RecordRow]) -> list[bool]:
+    """Add records, each as the newest; False for each whose id is there already.
+
+    They are counted together: for each by itself that is as much work as adding it.
+    """
+    added = {}
+    are_new = []
+    for row in rows:
+        place = _insert(connection, row)
+        are_new.append(place is not None)
+        if place is not None:
+            added[place] = row
+    _count(connection, added)
+    return are_new
+
+
+def _insert(connection: sqlite3.Connection, row: RecordRow) -> int | None:
+    """Return the place that the record got; None where its id is known."""
     size = len(row.record)
     filtered_by = (row.outcome.value, row.agent_id, row.source_ip, row.status, row.error_kind, row.finished_at_ms)
     cursor = connection.execute(_INSERT_ROW, (row.id, *filtered_by, size))
     if not cursor.rowcount:
-        return False
+        return None
     connection.execute("INSERT INTO content VALUES (?, ?)", (cursor.lastrowid, row.record))
-    connection.execute(_INSERT_MINUTE, (row.finished_at_ms // MINUTE_MS, cursor.lastrowid))
-    connection.execute("UPDATE kept SET records = records + 1, bytes = bytes + ?", (size,))
     if row.idempotency_key is not None:
         history_keys.tie(connection, row.idempotency_key, cursor.lastrowid)
-    return True
+    return cursor.lastrowid
+
+
+def _count(connection: sqlite3.Connection, added: Mapping[int, RecordRow]) -> None:
+    minutes: dict[int, list[int]] = {}
+    for place, row in added.items():
+        minutes.setdefault(row.finished_at_ms // MINUTE_MS, []).append(place)
+    ranges = ((minute, min(places), max(places)) for minute, places in minutes.items())
+    connection.executemany(_INSERT_MINUTE, ranges)
+    size = sum(len(row.record) for row in added.values())
+    connection.execute("UPDATE kept SET records = records + ?, bytes = bytes + ?", (len(added), size))
 
 
 def prune(connection: sqlite3.Connection, retention: Retention, now: float, at_most: int) -> int:

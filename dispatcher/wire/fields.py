@@ -7,6 +7,7 @@ value as JSON gave it and returns the value that the message holds, or raises `W
 from __future__ import annotations
 
 import dataclasses
+import functools
 import ipaddress
 from collections.abc import Callable, Iterable
 from enum import StrEnum
@@ -47,10 +48,16 @@ def text(max_chars: int = limits.MAX_TEXT_CHARS, *, min_chars: int = 0, default:
 def _address(value: Any) -> str:
     try:
         if isinstance(value, str) and "%" not in value:
-            return str(ipaddress.ip_address(value))
+            return _canonical(value)
     except ValueError:
         pass
     raise WireError("is not an IP address")
+
+
+@functools.lru_cache(maxsize=limits.MAX_ADDRESSES)
+def _canonical(written: str) -> str:
+    """Write an address in its one form. Remembered, because results name the same ones again and again."""
+    return str(ipaddress.ip_address(written))
 
 
 def address(*, default: Any = _ABSENT) -> Any:
@@ -233,12 +240,17 @@ def as_json(message: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, (tuple, frozenset)):
         return [_plain(item) for item in value]
     if dataclasses.is_dataclass(value):
         return as_json(value)
     return value
 
+
+_PLAIN = frozenset((str, int, float, bool, dict, type(None)))
+"""What most values are, and is written as it is."""
 
 _DECLARED: dict[type[Any], tuple[dataclasses.Field[Any], ...]] = {}
 

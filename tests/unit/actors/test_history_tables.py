@@ -15,7 +15,7 @@ from dispatcher.actors import history_tables
 from dispatcher.actors.database import Database, database_path
 from dispatcher.actors.history import HistoryLog
 from dispatcher.actors.history_reader import HistoryReader
-from dispatcher.actors.history_tables import MINUTE_MS, Retention, insert, prune
+from dispatcher.actors.history_tables import MINUTE_MS, Retention, add, prune
 from dispatcher.actors.messages import HistoryFilter, ReadHistory, ReadTotals, RecordRow
 from tests.unit.actors.stored import MOMENTS, T0, answer, append, row, rows, running
 
@@ -78,22 +78,22 @@ def test_a_history_of_version_1_is_read_and_goes_on(tmp_path: Path) -> None:
 
 def test_an_id_that_is_known_is_not_added() -> None:
     with history() as database, database.transaction() as connection:
-        assert [True, False] == [insert(connection, row(1)), insert(connection, row(1, agent_id="other"))]
+        assert [True, False] == add(connection, [row(1), row(1, agent_id="other")])
+        assert [False] == add(connection, [row(1)])
         assert [(1, len(row(1).record))] == connection.execute("SELECT records, bytes FROM kept").fetchall()
 
 
 def test_a_place_is_never_given_twice() -> None:
     with history() as database, database.transaction() as connection:
-        insert(connection, row(1))
+        add(connection, [row(1)])
         prune(connection, Retention(max_records=0), 0, 10)
-        insert(connection, row(2))
+        add(connection, [row(2)])
         assert [(2,)] == connection.execute("SELECT seq FROM record").fetchall()
 
 
 def test_pruning_deletes_no_more_than_it_may() -> None:
     with history() as database, database.transaction() as connection:
-        for number in range(10):
-            insert(connection, row(number, finished_at_ms=T0 - number))
+        add(connection, [row(number, finished_at_ms=T0 - number) for number in range(10)])
         assert 4 == prune(connection, Retention(max_records=0, max_age=0), T0 / 1000 + 1, 4)
         assert [row(number).id for number in range(6)] == ids(connection)
 
@@ -118,11 +118,14 @@ def kept_by(model: list[RecordRow], retention: Retention, now: float) -> list[Re
         st.none() | st.integers(0, 300),
     ),
     MOMENTS,
+    st.integers(0, 30),
 )
-def test_what_is_kept_is_what_the_model_keeps(model: list[RecordRow], retention: Retention, now_ms: int) -> None:
+def test_what_is_kept_is_what_the_model_keeps(
+    model: list[RecordRow], retention: Retention, now_ms: int, half: int
+) -> None:
     with history() as database, database.transaction() as connection:
-        for one in model:
-            insert(connection, one)
+        add(connection, model[:half])
+        add(connection, model[half:])
         prune(connection, retention, now_ms / 1000, 1000)
         kept = kept_by(model, retention, now_ms / 1000)
         assert [one.id for one in kept] == ids(connection)

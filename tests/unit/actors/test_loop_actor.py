@@ -394,6 +394,30 @@ def test_an_actor_on_a_thread_wakes_the_loop_with_its_answer() -> None:
     on_loop(test)
 
 
+def test_the_loop_is_woken_once_for_all_that_a_thread_answers_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        loop = asyncio.get_running_loop()
+        wake_ups: list[Any] = []
+        wake_up = loop.call_soon_threadsafe
+
+        def counted(callback: Any, *arguments: Any, **how: Any) -> Any:
+            wake_ups.append(callback)
+            return wake_up(callback, *arguments, **how)
+
+        monkeypatch.setattr(loop, "call_soon_threadsafe", counted)
+        for _ in range(2):
+            futures = [LoopFuture() for _ in range(100)]
+            thread = threading.Thread(target=lambda asked=futures: [each.set(1) for each in asked])
+            thread.start()
+            thread.join(WAIT)  # the loop stands still until all are answered
+            async with asyncio.timeout(WAIT):
+                await asyncio.gather(*(each.answered for each in futures if each.answered is not None))
+            assert [1] * 100 == [each.get(timeout=0) for each in futures]
+        assert 2 == len(wake_ups)
+
+    on_loop(test)
+
+
 def test_an_answer_that_comes_when_the_loop_is_closed_is_dropped() -> None:
     future: LoopFuture | None = None
 
