@@ -76,7 +76,7 @@ def _native(_: SelfTestSettings) -> str:
 def _libcurl(_: SelfTestSettings) -> str:
     import pycurl  # noqa: PLC0415  may be missing
 
-    from dispatcher.agent.curl_options import interface  # noqa: PLC0415  imports pycurl
+    from dispatcher.agent.transfers.curl_options import interface  # noqa: PLC0415  imports pycurl
 
     version, features = pycurl.version_info()[1], pycurl.version_info()[4]
     there = {name for name in (*_NEEDED, *_WANTED) if features & getattr(pycurl, f"VERSION_{name}", 0)}
@@ -106,7 +106,7 @@ def _fetch(_: SelfTestSettings) -> str:
 async def _execute() -> tuple[Result, list[str]]:
     """Send one request to a target of our own, as an agent sends it."""
     from dispatcher.agent.executor import Executor  # noqa: PLC0415  imports pycurl, which may be missing
-    from dispatcher.agent.guard import TargetGuard  # noqa: PLC0415  only this check needs it
+    from dispatcher.agent.targets.guard import TargetGuard  # noqa: PLC0415  only this check needs it
     from dispatcher.demo.target import Target  # noqa: PLC0415  only this check needs it
     from dispatcher.request import RequestSpec  # noqa: PLC0415  the same
 

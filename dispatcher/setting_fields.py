@@ -51,7 +51,7 @@ class _Host(fields.String):
 
 class _ExitAddress(fields.String):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
-        from dispatcher.agent.address_rules import parse_explicit  # noqa: PLC0415 - only an agent needs it
+        from dispatcher.agent.addresses.rules import parse_explicit  # noqa: PLC0415 - only an agent needs it
 
         try:
             return parse_explicit(str(value))
@@ -61,7 +61,7 @@ class _ExitAddress(fields.String):
 
 class _Target(fields.String):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
-        from dispatcher.agent.target_rules import parse_rule  # noqa: PLC0415 - only an agent needs it
+        from dispatcher.agent.targets.rules import parse_rule  # noqa: PLC0415 - only an agent needs it
 
         try:
             return parse_rule(str(value))

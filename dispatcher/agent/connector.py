@@ -32,7 +32,7 @@ from dispatcher.wire.messages import RefusalCode
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from dispatcher.agent.guard import Address
+    from dispatcher.agent.targets.guard import Address
 
     OnLocated = Callable[[Iterable[str], Iterable[Address]], None]
 

@@ -11,16 +11,22 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, NoReturn
 
-from dispatcher.agent import curl_errors, results
-from dispatcher.agent.curl import MAX_CONNECTIONS, MAX_IDLE_SECONDS, SourceBoundClient
-from dispatcher.agent.guard import TargetGuard
-from dispatcher.agent.hop import Hop, canonical_source, first_hop, next_hop
-from dispatcher.agent.resolver import ask_for_ipv4
-from dispatcher.agent.response import MalformedResponseError, Response, UnfinishedResponseError, parse_response
+from dispatcher.agent import results
 from dispatcher.agent.run import InterruptedRunError, Interruption, Run
-from dispatcher.agent.speed import MIN_SPEED, MIN_SPEED_SECONDS
-from dispatcher.agent.target import ExecutionError
-from dispatcher.agent.transfer import Ending, Transfer, same_address
+from dispatcher.agent.targets.guard import TargetGuard
+from dispatcher.agent.targets.resolver import ask_for_ipv4
+from dispatcher.agent.targets.target import ExecutionError
+from dispatcher.agent.transfers import curl_errors
+from dispatcher.agent.transfers.curl import MAX_CONNECTIONS, MAX_IDLE_SECONDS, SourceBoundClient
+from dispatcher.agent.transfers.hop import Hop, canonical_source, first_hop, next_hop
+from dispatcher.agent.transfers.response import (
+    MalformedResponseError,
+    Response,
+    UnfinishedResponseError,
+    parse_response,
+)
+from dispatcher.agent.transfers.speed import MIN_SPEED, MIN_SPEED_SECONDS
+from dispatcher.agent.transfers.transfer import Ending, Transfer, same_address
 from dispatcher.errors import Failure, FailureKind, Party
 from dispatcher.slots import FullError, Slots
 from dispatcher.tls import trust

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from dispatcher import logs, sd_notify
 from dispatcher.access import Access
-from dispatcher.agent.address_rules import AddressOptions
-from dispatcher.agent.addresses import AddressWatcher
+from dispatcher.agent.addresses.rules import AddressOptions
+from dispatcher.agent.addresses.watcher import AddressWatcher
 from dispatcher.agent.connector import Connector
 from dispatcher.agent.executor import Executor
-from dispatcher.agent.guard import TargetGuard
 from dispatcher.agent.identity import open_identity
+from dispatcher.agent.targets.guard import TargetGuard
 from dispatcher.agent.worker import Worker
 from dispatcher.errors import ExitStatus
 from dispatcher.lifecycle import Stop, settle_memory, watch_loop

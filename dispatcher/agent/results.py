@@ -11,9 +11,9 @@ from dispatcher.wire.messages import Result
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dispatcher.agent.response import Response
     from dispatcher.agent.run import Run
-    from dispatcher.agent.transfer import Ending, Transfer
+    from dispatcher.agent.transfers.response import Response
+    from dispatcher.agent.transfers.transfer import Ending, Transfer
     from dispatcher.errors import Failure
     from dispatcher.wire.messages import Execute
 

@@ -18,7 +18,7 @@ from dispatcher.wire.messages import AddressesChanged, AddressState, Draining, H
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dispatcher.agent.addresses import AddressWatcher
+    from dispatcher.agent.addresses.watcher import AddressWatcher
     from dispatcher.agent.executor import Executor
     from dispatcher.agent.link import Link
     from dispatcher.wire.messages import AddressReport, Execute

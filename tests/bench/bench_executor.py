@@ -18,7 +18,7 @@ import trustme
 from tornado.curl_httpclient import CurlAsyncHTTPClient
 
 from dispatcher.agent.executor import Executor
-from dispatcher.agent.guard import TargetGuard
+from dispatcher.agent.targets.guard import TargetGuard
 from tests.bench.table import Row, Size, at_least, main, medians
 from tests.support import netns, nginx
 from tests.support.executing import execution

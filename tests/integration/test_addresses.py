@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dispatcher.agent.address_rules import NOT_HERE
-from dispatcher.agent.address_sources import NetlinkSource, ProcSource
+from dispatcher.agent.addresses.rules import NOT_HERE
+from dispatcher.agent.addresses.sources import NetlinkSource, ProcSource
 from dispatcher.wire.messages import AddressState
 from tests.support.netns import THIS, Host, connect
 from tests.support.watching import Told, on_lo, run, watching
@@ -17,7 +17,7 @@ from tests.support.watching import Told, on_lo, run, watching
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dispatcher.agent.netlink import NetlinkMessage
+    from dispatcher.agent.addresses.netlink import NetlinkMessage
 
 PREFERRED = AddressState.PREFERRED
 TENTATIVE = AddressState.TENTATIVE

@@ -11,9 +11,9 @@ import pycurl
 import pytest
 import trustme
 
-from dispatcher.agent import curl_options
-from dispatcher.agent.curl import SourceBoundClient
 from dispatcher.agent.executor import Executor
+from dispatcher.agent.transfers import curl_options
+from dispatcher.agent.transfers.curl import SourceBoundClient
 from dispatcher.errors import FailureKind, Party
 from tests.integration.conftest import SOURCES, TARGET
 from tests.support import netns
@@ -23,8 +23,8 @@ from tests.support.targets import Dripping, Echo, Hanging, TlsEcho
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dispatcher.agent.lanes import Lane
-    from dispatcher.agent.transfer import Transfer
+    from dispatcher.agent.transfers.lanes import Lane
+    from dispatcher.agent.transfers.transfer import Transfer
 
 ONE, TWO = SOURCES[:2]
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from dispatcher.agent.guard import TargetGuard
+from dispatcher.agent.targets.guard import TargetGuard
 from dispatcher.errors import FailureKind, Party
 from dispatcher.wire.messages import HttpVersion
 from tests.integration.conftest import SOURCES, TARGET

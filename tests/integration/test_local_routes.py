@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trustme
 
-from dispatcher.agent.address_rules import NOT_HERE
+from dispatcher.agent.addresses.rules import NOT_HERE
 from dispatcher.errors import FailureKind
 from dispatcher.wire.messages import AddressState, HttpVersion
 from tests.integration.conftest import TARGET

@@ -28,7 +28,7 @@ TIMEOUT = 60.0
 
 _BINDS_ELSEWHERE = """
 import sys
-from dispatcher.agent import curl_options
+from dispatcher.agent.transfers import curl_options
 bind = curl_options.interface
 curl_options.interface = lambda source: bind(%r)
 from dispatcher.cli import main

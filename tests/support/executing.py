@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dispatcher.agent.executor import Executor
-from dispatcher.agent.guard import TargetGuard
+from dispatcher.agent.targets.guard import TargetGuard
 from dispatcher.wire.messages import Execute, Result
 
 if TYPE_CHECKING:

@@ -6,14 +6,14 @@ import asyncio
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from dispatcher.agent.address_rules import AddressOptions
-from dispatcher.agent.addresses import AddressWatcher
+from dispatcher.agent.addresses.rules import AddressOptions
+from dispatcher.agent.addresses.watcher import AddressWatcher
 from tests.support.netns import THIS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 
-    from dispatcher.agent.address_sources import NetlinkSource, ProcSource
+    from dispatcher.agent.addresses.sources import NetlinkSource, ProcSource
     from dispatcher.wire.messages import AddressReport, AddressState
 
 LIMIT_SECONDS = 10.0

@@ -92,6 +92,18 @@ def test_an_agent_reaches_neither_actors_nor_web(name: str) -> None:
     assert set() == under(reached(name), "dispatcher.actors", "dispatcher.web", "dispatcher.monitor")
 
 
+AGENT_LAYERS = ["addresses", "targets", "transfers"]
+"""Folders of the agent, each of which knows those before it and no other; what is beside them brings them together."""
+
+
+@pytest.mark.parametrize(("place", "layer"), list(enumerate(AGENT_LAYERS)))
+def test_an_agents_folder_knows_those_before_it_only(place: int, layer: str) -> None:
+    known = [*inside("dispatcher.agent.special_ranges"), *(f"dispatcher.agent.{each}" for each in AGENT_LAYERS[:place])]
+    for name in inside(f"dispatcher.agent.{layer}"):
+        found = under(imported(name), "dispatcher.agent") - set(inside(f"dispatcher.agent.{layer}"))
+        assert set() == found - under(frozenset(found), *known), name
+
+
 @pytest.mark.parametrize("name", inside("dispatcher.actors"))
 def test_an_actor_knows_neither_web_nor_agent_nor_monitor(name: str) -> None:
     assert set() == under(reached(name), "dispatcher.web", "dispatcher.agent", "dispatcher.monitor")

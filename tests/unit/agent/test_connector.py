@@ -15,8 +15,8 @@ from dispatcher import __version__
 from dispatcher.access import Access
 from dispatcher.agent import connector as connector_module
 from dispatcher.agent.connector import FIRST_PAUSE_SECONDS, Backoff, Connector
-from dispatcher.agent.guard import Address
 from dispatcher.agent.identity import Identity
+from dispatcher.agent.targets.guard import Address
 from dispatcher.errors import RefusedError
 from dispatcher.wire.messages import Hello, RefusalCode, Refused
 from tests.support.scripted_coordinator import (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from dispatcher.agent.executor import Executor
-from dispatcher.agent.guard import TargetGuard
+from dispatcher.agent.targets.guard import TargetGuard
 from dispatcher.errors import FailureKind, Party
 from dispatcher.wire.messages import PHASES
 from tests.support.executing import (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trustme
 
-from dispatcher.agent.transfer import REDIRECT_BODY_BYTES
+from dispatcher.agent.transfers.transfer import REDIRECT_BODY_BYTES
 from dispatcher.errors import FailureKind, Party
 from dispatcher.wire.messages import HttpVersion
 from tests.support.executing import execution, executor, run

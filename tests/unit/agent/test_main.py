@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dispatcher.agent import main
-from dispatcher.agent.address_rules import AddressOptions
+from dispatcher.agent.addresses.rules import AddressOptions
 from dispatcher.settings import agent as agent_settings
 from dispatcher.wire.messages import AddressesChanged, Draining, Execute, RefusalCode, Refused, Result
 from tests.support import stalls

@@ -1,0 +1,91 @@
+"""libcurl's handles, each kept as it was set up for one request: step 7 of a request's way, on the event loop.
+
+Setting some thirty options costs more than all that libcurl does for a small answer, and most executions ask for what
+the one before asked for. So a handle keeps the options of its hop, and only what differs from execution to execution is
+set anew. What would surprise: a lane serves the very same `Hop` object again or is reset whole; no option is ever taken
+back one by one, so none can reach another request.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pycurl
+
+if TYPE_CHECKING:
+    from dispatcher.agent.transfers.hop import Hop
+    from dispatcher.agent.transfers.transfer import Transfer
+
+
+class Lane:
+    """A handle, the hop that it is set up for (None: for none), and the transfer that it is used by."""
+
+    __slots__ = ("handle", "hop", "is_spoiled", "milliseconds", "transfer")
+
+    def __init__(self) -> None:
+        self.handle = pycurl.Curl()
+        self.hop: Hop | None = None
+        self.milliseconds = 0
+        """The time limit that is set."""
+        self.is_spoiled = False
+        """Whether it was set up for this transfer alone."""
+        self.transfer: Transfer | None = None
+
+    def clear(self) -> None:
+        """Forget every option and callback."""
+        self.handle.reset()
+        self.hop = None
+        self.milliseconds = 0
+        self.is_spoiled = False
+
+
+class Lanes:
+    """The lanes that are not in use, by hop. There are as many in all as were ever in use at a time."""
+
+    def __init__(self) -> None:
+        self._idle: dict[Hop | None, list[Lane]] = {}
+        self._all: list[Lane] = []
+
+    def take(self, hop: Hop) -> Lane:
+        """Return a lane that is set up for `hop`, or one that is set up for nothing."""
+        same = self._idle.get(hop)
+        return same.pop() if same else self._other()
+
+    def give(self, lane: Lane) -> None:
+        """Take a lane back; it stays set up only for a hop that others may ask for."""
+        lane.transfer = None
+        hop = lane.hop
+        if hop is not None and (lane.is_spoiled or not hop.is_shared):
+            lane.clear()
+            hop = None
+        same = self._idle.get(hop)
+        if same is None:
+            self._idle[hop] = [lane]
+        else:
+            same.append(lane)
+
+    def clear(self) -> None:
+        """Forget what the unused lanes were set up for."""
+        idle = [lane for lanes in self._idle.values() for lane in lanes]
+        for lane in idle:
+            lane.clear()
+        self._idle = {None: idle} if idle else {}
+
+    def close(self) -> None:
+        """Close every handle."""
+        for lane in self._all:
+            lane.handle.close()
+        self._all.clear()
+        self._idle.clear()
+
+    def _other(self) -> Lane:
+        # Hops without a lane go here, and not in `take`: the next execution most likely asks for the same.
+        self._idle = {hop: lanes for hop, lanes in self._idle.items() if lanes}
+        if not self._idle:
+            lane = Lane()
+            self._all.append(lane)
+            return lane
+        lane = self._idle[None if None in self._idle else next(iter(self._idle))].pop()
+        if lane.hop is not None:
+            lane.clear()
+        return lane

@@ -1,0 +1,145 @@
+"""One hop under way in libcurl, and how it ended: step 7 of a request's way, on the event loop.
+
+libcurl calls into this from the middle of its own work, so nothing here may raise or wait. The surprising part: libcurl
+sends a request again by itself when a kept connection turns out to be closed. A target may have acted on the first one,
+so the second is stopped before it leaves (`before_request`); there, too, the source is checked before a byte is sent.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pycurl
+
+from dispatcher.agent.transfers.hop import REDIRECTS
+from dispatcher.agent.transfers.response import MalformedResponseError, parse_response
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from dispatcher.agent.transfers.hop import Hop
+    from dispatcher.agent.transfers.lanes import Lane
+
+_GO, _STOP = int(pycurl.PREREQFUNC_OK), int(pycurl.PREREQFUNC_ABORT)
+REDIRECT_BODY_BYTES = 64 * 1024
+"""How much of the body of a redirect that is followed is read, so that its connection can be kept; what it says is not
+kept."""
+
+
+@dataclass(slots=True)  # not frozen, which would cost as much as reading it all
+class Ending:
+    """What libcurl said at the end of a transfer.
+
+    `errno` is a `pycurl.E_` number, 0 for success, None where we ended it; `os_errno` is 0 where no system call
+    failed; `phases` are microseconds from dns to receive, and `phase` is the one in which it ended.
+    """
+
+    errno: int | None
+    message: str
+    os_errno: int
+    http_version: str
+    remote_ip: str
+    local_ip: str
+    phase: str
+    phases: tuple[int, ...]
+
+
+class Transfer:
+    """The callbacks of one hop and what they collect. `done` gets the `Ending`."""
+
+    # Where a transfer begins with the same in all of them it is the class's, which costs a transfer nothing.
+    lane: Lane | None = None
+    ending: Ending | None = None
+    size = 0
+    cut = False
+    blocked: str | None = None
+    open_errno = 0
+    asked = ""
+    has_no_route = False
+    pace: tuple[float, int] | None = None
+    too_slow = False
+    resent = False
+    stale = False
+    seen_source: str | None = None
+    _bounded = False
+
+    def __init__(self, hop: Hop, source: str, done: asyncio.Future[Ending]) -> None:
+        self.hop = hop
+        self.source = source
+        self.done = done
+        self.started = time.monotonic()
+        self.header_lines: list[bytes] = []
+        self.fds: list[int] = []
+        self._pieces: list[bytes] = []
+        self._keep = self._read = hop.max_body_bytes
+
+    @property
+    def body(self) -> bytes:
+        """What was kept of the decoded body."""
+        return b"".join(self._pieces)
+
+    @property
+    def refusal(self) -> str | None:
+        """Why the guard kept this hop from its target; None where another of its addresses was tried."""
+        return None if self.fds else self.blocked
+
+    @property
+    def has_wrong_source(self) -> bool:
+        """Whether the connection was bound to another address than its source."""
+        return self.seen_source is not None and not same_address(self.seen_source, self.source)
+
+    def before_request(self, local_ip: str, *, kept_is_dead: bool) -> int:
+        """Say whether the request may leave by a connection that stands.
+
+        Called for every connection that libcurl would use; `kept_is_dead` says that the peer has closed it already.
+        """
+        if self.seen_source is not None:
+            self.resent = True
+        elif kept_is_dead:
+            self.stale = True
+        else:
+            self.seen_source = local_ip
+            if local_ip == self.source or not self.has_wrong_source:
+                return _GO
+        return _STOP
+
+    def write(self, chunk: bytes) -> int | None:
+        """WRITEFUNCTION: a decoded piece of the body. A short count ends the transfer."""
+        if not self._bounded:
+            self._bound()
+        room = self._keep - self.size
+        self.size += len(chunk)
+        if room > 0:
+            self._pieces.append(chunk if len(chunk) <= room else chunk[:room])
+        if self.size <= self._read:
+            return None
+        self.cut = True
+        return 0
+
+    def _bound(self) -> None:
+        """Say how much of the body is kept and how much read, once its headers are there."""
+        self._bounded = True
+        if self._is_followed():
+            self._keep, self._read = 0, REDIRECT_BODY_BYTES
+
+    def _is_followed(self) -> bool:
+        if not self.hop.follow_redirects:
+            return False
+        try:
+            response = parse_response(self.header_lines)
+        except MalformedResponseError:
+            return False
+        return response.status in REDIRECTS and bool(response.header("location"))
+
+
+def same_address(one: str, other: str) -> bool:
+    """Whether two texts name the same address."""
+    if one == other:
+        return True
+    try:
+        return ipaddress.ip_address(one.partition("%")[0]) == ipaddress.ip_address(other)
+    except ValueError:
+        return False

@@ -1,0 +1,25 @@
+"""Options as libcurl takes them; what they do on the wire is in test_curl."""
+
+from __future__ import annotations
+
+from dispatcher.agent.transfers import curl_options
+from dispatcher.agent.transfers.hop import first_hop
+from tests.support.executing import execution
+
+
+def test_an_older_libcurl_gets_the_bare_address_which_keeps_sources_apart() -> None:
+    assert "2001:db8::1" == curl_options.interface("2001:db8::1", 0x081600)
+    assert "host!2001:db8::1" == curl_options.interface("2001:db8::1", 0x081700)
+    assert "host!2001:db8::1" == curl_options.interface("2001:db8::1", 0x090000)
+
+
+def test_an_empty_header_is_written_so_that_libcurl_sends_it() -> None:
+    hop = first_hop(execution("http://a.test/", headers=(("A", ""), ("B", " \t"), ("C", "c"))))
+    assert [b"A;", b"B;", b"C: c"] == curl_options.header_lines(hop)[:3]
+
+
+def test_what_libcurl_would_make_up_is_taken_back_unless_it_is_given() -> None:
+    hop = first_hop(execution("http://a.test/"))
+    assert [b"Expect:", b"Content-Type:"] == curl_options.header_lines(hop)
+    given = first_hop(execution("http://a.test/", headers=(("expect", "e"), ("CONTENT-TYPE", "t"))))
+    assert [b"expect: e", b"CONTENT-TYPE: t"] == curl_options.header_lines(given)

@@ -1,0 +1,207 @@
+"""libcurl's sockets and timers on the loop, with real handles and a target of this process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from typing import TYPE_CHECKING
+
+import pycurl
+import pytest
+
+from dispatcher.agent.transfers import driver as module
+from dispatcher.agent.transfers.driver import Driver
+from tests.support.executing import run
+from tests.support.targets import Echo, Hanging
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Fetching:
+    """A driver with handles for one URL, and what has ended."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.ended: asyncio.Queue[tuple[pycurl.Curl, int]] = asyncio.Queue()
+        self.multi = pycurl.CurlMulti()
+        self.driver = Driver(self.multi, lambda handle, number, _: self.ended.put_nowait((handle, number)))
+        self.handles: list[pycurl.Curl] = []
+
+    def start(self, milliseconds: int = 5000) -> pycurl.Curl:
+        handle = pycurl.Curl()
+        handle.setopt(pycurl.URL, self.url)
+        handle.setopt(pycurl.WRITEFUNCTION, len)
+        handle.setopt(pycurl.TIMEOUT_MS, milliseconds)
+        self.handles.append(handle)
+        self.multi.add_handle(handle)
+        return handle
+
+    async def end(self) -> tuple[pycurl.Curl, int]:
+        handle, number = await asyncio.wait_for(self.ended.get(), 5)
+        self.multi.remove_handle(handle)
+        return handle, number
+
+
+@contextlib.contextmanager
+def fetching(url: str) -> Iterator[Fetching]:
+    made = Fetching(url)
+    try:
+        yield made
+    finally:
+        made.driver.close()
+        for handle in made.handles:
+            handle.close()
+        made.multi.close()
+
+
+def test_each_transfer_ends_once_and_with_its_own_number() -> None:
+    async def test() -> None:
+        async with Echo() as target, Hanging() as slow:
+            with fetching(target.url()) as good, fetching(slow.url()) as bad:
+                handles = {good.start() for _ in range(20)}
+                assert handles == {(await good.end())[0] for _ in handles}
+                failing = bad.start(milliseconds=30)
+                assert (failing, pycurl.E_OPERATION_TIMEDOUT) == await bad.end()
+                assert good.ended.empty()
+                assert bad.ended.empty()
+
+    run(test())
+
+
+def test_a_later_time_limit_does_not_put_off_an_earlier_one() -> None:
+    async def test() -> None:
+        async with Hanging() as slow:
+            with fetching(slow.url()) as made:
+                first = made.start(milliseconds=40)
+                await asyncio.wait_for(slow.seen.wait(), 5)
+                made.start(milliseconds=60_000)
+                assert (first, pycurl.E_OPERATION_TIMEDOUT) == await made.end()
+
+    run(test())
+
+
+def test_an_earlier_time_limit_counts_though_a_later_one_was_first() -> None:
+    async def test() -> None:
+        async with Hanging() as slow:
+            with fetching(slow.url()) as made:
+                made.start(milliseconds=60_000)
+                await asyncio.wait_for(slow.seen.wait(), 5)
+                second = made.start(milliseconds=40)
+                assert (second, pycurl.E_OPERATION_TIMEDOUT) == await made.end()
+
+    run(test())
+
+
+def test_transfers_that_end_together_are_all_taken_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_ENDED", 1)
+
+    async def test() -> None:
+        async with Hanging() as slow:
+            with fetching(slow.url()) as made:
+                handles = {made.start(milliseconds=50) for _ in range(10)}
+                assert handles == {(await made.end())[0] for _ in handles}
+
+    run(test())
+
+
+def test_the_socket_of_a_kept_connection_stays_watched_and_serves_again() -> None:
+    async def test() -> None:
+        async with Echo() as target:
+            with fetching(target.url()) as made:
+                made.start()
+                await made.end()
+                watched = dict(made.driver._watched)
+                assert [False] == [each.is_wanted for each in watched.values()]
+                made.start()
+                await made.end()
+                assert watched == made.driver._watched
+                assert 1 == target.connections
+
+    run(test())
+
+
+def test_a_number_that_has_become_another_socket_is_watched_anew() -> None:
+    async def test() -> None:
+        with fetching("http://[::1]/") as made, contextlib.ExitStack() as stack:
+            near, far = (stack.enter_context(each) for each in socket.socketpair())
+            number = near.fileno()
+            made.driver._want_socket(pycurl.POLL_IN, number, None, None)
+            made.driver._want_socket(pycurl.POLL_REMOVE, number, None, None)
+            inode = made.driver._watched[number].inode
+            near.close()
+            other, other_far = (stack.enter_context(each) for each in socket.socketpair())
+            assert number == other.fileno()
+            made.driver._want_socket(pycurl.POLL_IN, number, None, None)
+            assert inode != made.driver._watched[number].inode
+            other_far.send(b"x")
+            assert [number] == [key.fd for key, _ in made.driver._selector.select(5)]
+            made.driver.opened(number)
+            assert {} == made.driver._watched
+            assert far.fileno() != -1
+
+    run(test())
+
+
+def test_a_kept_connection_of_which_we_know_is_not_looked_up() -> None:
+    async def test() -> None:
+        with fetching("http://[::1]/") as made, contextlib.ExitStack() as stack:
+            near, _ = (stack.enter_context(each) for each in socket.socketpair())
+            made.driver._want_socket(pycurl.POLL_IN, near.fileno(), None, None)
+            made.driver._want_socket(pycurl.POLL_REMOVE, near.fileno(), None, None)
+            made.driver.kept(near.fileno())
+            made.driver.kept(near.fileno() + 1000)
+            assert [True] == [each.is_wanted for each in made.driver._watched.values()]
+
+    run(test())
+
+
+def test_an_idle_socket_that_its_peer_closes_is_watched_no_more() -> None:
+    async def test() -> None:
+        with fetching("http://[::1]/") as made:
+            near, far = socket.socketpair()
+            with near, far:
+                made.driver._want_socket(pycurl.POLL_IN, near.fileno(), None, None)
+                made.driver._want_socket(pycurl.POLL_REMOVE, near.fileno(), None, None)
+                far.close()
+                made.driver._look()
+                assert {} == made.driver._watched
+
+    run(test())
+
+
+def test_what_takes_long_leaves_the_loop_its_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SLICE_SECONDS", -1.0)
+
+    async def test() -> None:
+        turns = 0
+
+        def tick() -> None:
+            nonlocal turns
+            turns += 1
+            asyncio.get_running_loop().call_soon(tick)
+
+        async with Echo() as target:
+            with fetching(target.url()) as made:
+                for _ in range(10):
+                    made.start()
+                asyncio.get_running_loop().call_soon(tick)
+                before = []
+                for _ in range(10):
+                    await made.end()
+                    before.append(turns)
+                assert len(set(before)) > 1
+
+    run(test())
+
+
+def test_one_that_is_closed_asks_for_nothing_more() -> None:
+    async def test() -> None:
+        async with Hanging() as slow:
+            with fetching(slow.url()) as made:
+                made.start(milliseconds=20)
+                await asyncio.wait_for(slow.seen.wait(), 5)
+            assert made.ended.empty()
+
+    run(test())

@@ -1,0 +1,131 @@
+"""Handles that stay set up: whose they may be, and that no option reaches another request."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import Any
+
+import pytest
+
+from dispatcher.agent.transfers.hop import Hop, first_hop
+from dispatcher.agent.transfers.lanes import Lane, Lanes
+from dispatcher.wire.messages import HttpVersion
+from tests.support.executing import echoed, execution, executor, run
+from tests.support.targets import Echo, Hanging
+
+
+def hop(path: str, **rest: Any) -> Hop:
+    return first_hop(execution(f"http://a.test/{path}", **rest))
+
+
+def used(lanes: Lanes, wanted: Hop) -> Lane:
+    """Take a lane and set it up, as the client does."""
+    lane = lanes.take(wanted)
+    lane.hop, lane.milliseconds = wanted, 7
+    return lane
+
+
+def test_a_lane_is_kept_for_its_hop() -> None:
+    lanes = Lanes()
+    one, other = used(lanes, hop("one")), used(lanes, hop("other"))
+    lanes.give(other)
+    lanes.give(one)
+    assert other is lanes.take(hop("other"))
+    assert one is lanes.take(hop("one"))
+    assert (hop("one"), 7) == (one.hop, one.milliseconds)
+    lanes.close()
+
+
+def test_a_lane_of_another_hop_comes_without_anything_set() -> None:
+    lanes = Lanes()
+    one = used(lanes, hop("one"))
+    lanes.give(one)
+    assert one is lanes.take(hop("other"))
+    assert (None, 0) == (one.hop, one.milliseconds)
+    lanes.close()
+
+
+def test_a_lane_that_is_set_up_for_nothing_goes_first_and_a_new_one_last() -> None:
+    lanes = Lanes()
+    one, two = used(lanes, hop("one")), used(lanes, hop("two", body=b"x" * 20_000))
+    lanes.give(one)
+    lanes.give(two)
+    assert None is two.hop
+    assert [two, one] == [lanes.take(hop("other")), lanes.take(hop("other"))]
+    assert lanes.take(hop("other")) not in (one, two)
+    lanes.close()
+
+
+def test_a_spoiled_lane_is_not_kept_as_it_is() -> None:
+    lanes = Lanes()
+    one = used(lanes, hop("one"))
+    one.is_spoiled = True
+    lanes.give(one)
+    assert one is lanes.take(hop("one"))
+    assert (None, False) == (one.hop, one.is_spoiled)
+    lanes.close()
+
+
+def test_lanes_at_rest_keep_nothing_of_what_was_asked() -> None:
+    lanes = Lanes()
+    made = [used(lanes, hop(str(number))) for number in range(3)]
+    for lane in made:
+        lanes.give(lane)
+    lanes.clear()
+    assert [None] * 3 == [lane.hop for lane in made]
+    assert set(made) == {lanes.take(hop("0")) for _ in range(3)}
+    lanes.close()
+
+
+TEMPLATES: tuple[dict[str, Any], ...] = (
+    {},
+    {"method": "PUT", "body": b"secret", "headers": (("X-Key", "k"), ("User-Agent", "mine"), ("Accept", "a/b"))},
+    {"method": "HEAD"},
+    {"method": "POST"},
+    {"method": "DELETE", "body": b"", "http_version": HttpVersion.HTTP_1_1},
+    {"method": "PURGE", "headers": (("Expect", ""), ("Content-Type", "t"), ("Accept-Encoding", "gzip"))},
+    {"max_body_bytes": 3},
+    {"userinfo": "user:hush@"},
+)
+
+
+@pytest.mark.parametrize(("first", "second"), list(itertools.permutations(range(len(TEMPLATES)), 2)))
+def test_no_option_of_one_request_reaches_another(first: int, second: int) -> None:
+    async def seen_of(*wanted: int) -> Any:
+        async with Echo() as target, executor(max_concurrency=1) as made:
+            for number in wanted:
+                rest = dict(TEMPLATES[number])
+                url = target.url().replace("//", f"//{rest.pop('userinfo', '')}")
+                result = await made.execute(execution(url, **rest))
+                assert result.error_kind is None, result.error_detail
+            saw = target.requests[-1]
+            headers = [(name, value) for name, value in saw.headers if name != "Host"]
+            return saw.method, saw.target, headers, saw.body, result.truncated
+
+    assert run(seen_of(second)) == run(seen_of(first, second))
+
+
+def test_the_time_of_one_request_is_not_that_of_another() -> None:
+    async def test() -> None:
+        async with Hanging() as slow, executor(max_concurrency=1) as made:
+            short = await made.execute(execution(slow.url(), timeout=0.05))
+            assert 50 <= short.timings["total"] < 500
+            longer = await made.execute(execution(slow.url(), timeout=0.6))
+            assert 600 <= longer.timings["total"]
+            again = await made.execute(execution(slow.url(), timeout=0.05))
+            assert 50 <= again.timings["total"] < 500
+
+    run(test())
+
+
+def test_a_lane_is_used_again_for_the_same_request_and_the_answers_are_kept_apart() -> None:
+    async def test() -> None:
+        async with Echo() as target, executor() as made:
+            for _ in range(3):
+                asked = [execution(target.url(f"/bytes/{size}")) for size in range(8)]
+                results = await asyncio.gather(*(made.execute(each) for each in asked))
+                assert list(range(8)) == [len(result.body) for result in results]
+            assert "/" == echoed(await made.execute(execution(target.url())))["target"]
+
+    run(test())

@@ -1,0 +1,91 @@
+"""What a transfer keeps, and which request it lets leave."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pycurl
+import pytest
+
+from dispatcher.agent.transfers.hop import first_hop
+from dispatcher.agent.transfers.transfer import REDIRECT_BODY_BYTES, Transfer, same_address
+from tests.support.executing import execution, run
+
+GO, STOP = pycurl.PREREQFUNC_OK, pycurl.PREREQFUNC_ABORT
+
+
+def make(**rest: Any) -> Transfer:
+    async def transfer() -> Transfer:
+        hop = first_hop(execution("http://a.test/", **rest))
+        return Transfer(hop, "2001:db8::1", asyncio.get_running_loop().create_future())
+
+    return run(transfer())
+
+
+def test_a_body_is_kept_up_to_its_limit_and_counted_beyond() -> None:
+    transfer = make(max_body_bytes=5)
+    assert transfer.write(b"abc") is None
+    assert transfer.write(b"de") is None
+    assert not transfer.cut
+    assert 0 == transfer.write(b"fgh")
+    assert (b"abcde", 8, True) == (transfer.body, transfer.size, transfer.cut)
+
+
+def test_the_body_of_a_followed_redirect_is_read_up_to_a_bound_and_not_kept() -> None:
+    transfer = make(max_body_bytes=5, follow_redirects=True)
+    transfer.header_lines += [b"HTTP/1.1 302 Found\r\n", b"Location: /x\r\n", b"\r\n"]
+    assert transfer.write(b"x" * REDIRECT_BODY_BYTES) is None
+    assert 0 == transfer.write(b"x")
+    assert b"" == transfer.body
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        [b"HTTP/1.1 302 Found\r\n", b"\r\n"],
+        [b"HTTP/1.1 302 Found\r\n", b"Location:\r\n", b"\r\n"],
+        [b"HTTP/1.1 200 OK\r\n", b"Location: /x\r\n", b"\r\n"],
+    ],
+)
+def test_the_body_of_a_final_response_is_kept_where_redirects_are_followed(head: list[bytes]) -> None:
+    transfer = make(follow_redirects=True)
+    transfer.header_lines += head
+    assert transfer.write(b"body") is None
+    assert b"body" == transfer.body
+
+
+def test_a_request_leaves_once() -> None:
+    transfer = make()
+    assert GO == transfer.before_request("2001:db8::1", kept_is_dead=False)
+    assert STOP == transfer.before_request("2001:db8::1", kept_is_dead=False)
+    assert transfer.resent
+
+
+def test_a_request_does_not_leave_from_another_address() -> None:
+    transfer = make()
+    assert STOP == transfer.before_request("2001:db8::2", kept_is_dead=False)
+    assert transfer.has_wrong_source
+
+
+def test_a_dead_kept_connection_does_not_count_as_sent() -> None:
+    transfer = make()
+    assert STOP == transfer.before_request("2001:db8::1", kept_is_dead=True)
+    transfer.stale = False  # as the client does when it takes a new connection
+    assert GO == transfer.before_request("2001:db8::1", kept_is_dead=False)
+    assert not transfer.resent
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("2001:db8::1", "2001:db8::1", True),
+        ("2001:DB8:0::1", "2001:db8::1", True),
+        ("fe80::1%lo", "fe80::1", True),
+        ("2001:db8::2", "2001:db8::1", False),
+        ("", "2001:db8::1", False),
+        ("::ffff:192.0.2.1", "192.0.2.1", False),
+    ],
+)
+def test_addresses_are_compared_by_what_they_name(one: str, other: str, same: bool) -> None:
+    assert same == same_address(one, other)
