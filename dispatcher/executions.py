@@ -208,12 +208,15 @@ class Executions:
     async def _run(
         self, request: RequestSpec, slot: asyncio.Future[None], key: str | None, *, needs_exit: bool = False
     ) -> Record:
-        identifier, started_at, begun = self._make_id(), time.time(), time.monotonic()
+        started_at, begun = time.time(), time.monotonic()
         waited_ms = await _wait_for(slot, request.timeout)
+        if not slot.cancelled():
+            await self._demand_store()
+        # Not before the waits, where others may overtake: ids are in the order of the leases.
+        identifier = self._make_id()
         if slot.cancelled():
             attempts = [_out_of_time(identifier, started_at, waited_ms)]
         else:
-            await self._demand_store()
             attempts = await self._attempts.make(request, identifier, started_at, waited_ms)
         last = attempts[-1]
         if needs_exit and last.result.error_kind is FailureKind.NO_EXIT:

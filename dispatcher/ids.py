@@ -1,4 +1,4 @@
-"""Identifiers of executions: step 1 of a request's way. UUIDs of version 7, so that text order is order of time."""
+"""Identifiers of executions: made where step 2 of a request's way begins. UUIDs of version 7, so that their order is of time."""
 
 from __future__ import annotations
 

@@ -368,6 +368,25 @@ def test_a_store_that_fails_is_told_then_refuses_what_is_new_and_is_well_again()
     on_loop(test)
 
 
+def test_ids_are_in_the_order_of_the_leases_though_some_waited_for_the_store() -> None:
+    async def test() -> None:
+        FullDisk.freed = asyncio.Event()
+        coordinator = Coordinator(history=FullDisk, max_in_flight=100)
+        with pytest.raises(UnrecordedError):
+            await coordinator.execute()
+        FullDisk.freed.set()
+        tasks = []
+        for _ in range(40):
+            tasks.append(coordinator.executions.start(SPEC))
+            await turns(1)
+        await asyncio.gather(*tasks)
+        sent = [execute.id for execute in coordinator.sent]
+        assert 41 == len(sent)
+        assert sorted(sent) == sent
+
+    on_loop(test)
+
+
 def test_a_history_that_is_gone_is_a_store_that_fails() -> None:
     async def test() -> None:
         coordinator = Coordinator()
