@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import os
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +30,8 @@ from tests.support.watching import on_lo, run, watching
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from tests.support.processes import Process
 
 PREFIX = "2001:db8:77::/64"
 ONE, TWO, THREE = EXITS = ("2001:db8:77::1", "2001:db8:77:0:beef::2", "2001:db8:77:0:ffff:ffff:ffff:ffff")
@@ -54,21 +58,43 @@ def route(prefix: str = PREFIX, *words: str, kind: str = "local") -> Iterator[No
         )
 
 
-class OrdinaryUsers(Machine):
-    """This machine for somebody without any right; where the program is hidden from others, root without its rights."""
+NOBODY = 65534
 
-    nobody = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
+
+class OrdinaryUsers(Machine):
+    """This machine for somebody without any right; where the program is hidden from others, root without its rights.
+
+    `home` is a folder of theirs.
+    """
+
+    nobody = ("setpriv", "--reuid", str(NOBODY), "--regid", str(NOBODY), "--clear-groups")
     rightless = ("setpriv", "--inh-caps=-all", "--bounding-set=-all")
 
-    def __init__(self) -> None:
-        """Find out what works here."""
+    def __init__(self, home: Path) -> None:
+        """Find out what works here, and give `home` to whom it is for."""
+        self.home = home
         check = [*self.nobody, sys.executable, "-c", "import dispatcher.agent.main"]
         works = subprocess.run(check, capture_output=True, check=False, timeout=30).returncode == 0
         self._prefix = self.nobody if works else self.rightless
+        if works:
+            os.chown(home, NOBODY, NOBODY)
 
     def argv(self, argv: Sequence[str]) -> list[str]:
         """Return the command that runs `argv` without rights."""
         return super().argv([*self._prefix, *argv])
+
+
+@pytest.fixture
+def users() -> Iterator[OrdinaryUsers]:
+    """Ordinary users with a home outside of pytest's own folder, which is closed to them."""
+    with tempfile.TemporaryDirectory(prefix="dispatcher-tests-") as home:
+        yield OrdinaryUsers(Path(home))
+
+
+def agent_of(users: OrdinaryUsers, cluster: Cluster) -> Process:
+    """Start an ordinary user's agent, which keeps its state at home."""
+    cluster.agent_state_dir = users.home
+    return cluster.agent("agent-01", EXITS, machine=users)
 
 
 def rights_of(pid: int) -> int:
@@ -77,10 +103,12 @@ def rights_of(pid: int) -> int:
     return int(next(line.split()[1] for line in lines if line.startswith("CapEff:")), 16)
 
 
-def test_an_ordinary_users_agent_uses_addresses_of_a_locally_routed_prefix(cluster: Cluster, target: Echo) -> None:
+def test_an_ordinary_users_agent_uses_addresses_of_a_locally_routed_prefix(
+    users: OrdinaryUsers, cluster: Cluster, target: Echo
+) -> None:
     with route():
         cluster.coordinator()
-        agent = cluster.agent("agent-01", EXITS, machine=OrdinaryUsers())
+        agent = agent_of(users, cluster)
         assert 0 == rights_of(agent.pid)
         cluster.client.wait_for_exits(3)
         cluster.client.configure(target.url())
@@ -90,11 +118,11 @@ def test_an_ordinary_users_agent_uses_addresses_of_a_locally_routed_prefix(clust
 
 
 def test_when_the_route_goes_what_hangs_fails_at_once_and_when_it_comes_the_exits_are_back(
-    cluster: Cluster, target: Echo
+    users: OrdinaryUsers, cluster: Cluster, target: Echo
 ) -> None:
     with route(), serving(Hanging(TARGET)) as hanging:
         cluster.coordinator()
-        agent = cluster.agent("agent-01", EXITS, machine=OrdinaryUsers())
+        agent = agent_of(users, cluster)
         agent.expect("no IPv6 address of this machine may be used")
         client = cluster.client
         client.wait_for_exits(3)

@@ -54,6 +54,13 @@ def test_names_are_ours_and_every_other_fails_at_once() -> None:
         socket.getaddrinfo("v4only.test", 80)
 
 
+@pytest.mark.parametrize(("elsewhere", "expected"), [([], "True\n"), (["unshare", "-n"], "False\n")])
+def test_a_process_that_we_start_knows_whether_it_is_in_our_network(elsewhere: list[str], expected: str) -> None:
+    asked = "from tests.support import netns; print(netns.in_private_network())"
+    command = [*elsewhere, sys.executable, "-c", asked]
+    assert expected == subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
+
+
 def test_another_machine_is_reached_over_its_link_only() -> None:
     with Host() as host:
         ends = ("here0", "there0")
@@ -104,5 +111,6 @@ def test_a_process_with_threads_is_refused_with_the_reason() -> None:
         "except netns.NoNamespaceError as error: print(error)\n"
         "finally: stop.set()\n"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30).stdout
+    elsewhere = ["unshare", "-n", sys.executable, "-c", code]
+    said = subprocess.run(elsewhere, capture_output=True, text=True, check=True, timeout=30).stdout
     assert "this process has 2 threads; only one with a single thread can move\n" == said

@@ -131,10 +131,13 @@ def test_a_target_that_closes_without_a_word(client: Client) -> None:
     check(client, answer, Expected(502, "reset", "target", "ended the connection before it answered"))
 
 
-def test_a_network_without_a_route(client: Client) -> None:
+def test_a_network_without_a_route_which_sets_the_exit_aside_for_a_second(client: Client) -> None:
     answer = client.execute(url="http://[2001:db8:dead::1]/")
     expected = Expected(502, "connect", "agent", f"[2001:db8:dead::1]:80 from {SOURCE} failed: Network is unreachable")
     check(client, answer, expected)
+    why = f"set aside, failure 1 in a row: connect in execution {answer.record['id']}"
+    assert ("aside", why) == (client.pool()[SOURCE]["state"], client.pool()[SOURCE]["reason"])
+    client.wait_for_exits(1)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,8 @@
 
 `enter_private_network` moves this process (pytest, while it has one thread) and so all its children; a `Host` is
 another machine, held by a process that ends when its stdin does. Needs root, or a kernel that gives ordinary users
-namespaces; where neither is so, `NoNamespaceError` says why.
+namespaces; where neither is so, `NoNamespaceError` says why. A pytest that is started from a moved one is in the same
+network, and knows it by the environment: it could not mount its names over ours, whose files have no name any more.
 """
 
 from __future__ import annotations
@@ -30,12 +31,22 @@ RUN_TIMEOUT = 30.0
 _BASE_HOSTS = {"localhost": ["127.0.0.1", "::1"]}
 _RESOLV_CONF = "nameserver 127.0.0.1\noptions attempts:1 timeout:1\n"
 _NSSWITCH = "hosts: files dns\n"
+_MARK = "DISPATCHER_TESTS_NETWORK"
+"""Names in the environment the network that this process or its parent has moved to."""
+
 _libc = ctypes.CDLL(None, use_errno=True)
-_entered = False
 
 
 class NoNamespaceError(Exception):
     """This process cannot have a network of its own; the text says why."""
+
+
+def _network() -> str:
+    """Return what the kernel calls the network that this process is in."""
+    return str(Path("/proc/self/ns/net").stat().st_ino)
+
+
+_entered = Path("/proc/self/ns/net").exists() and os.environ.get(_MARK) == _network()
 
 
 def in_private_network() -> bool:
@@ -65,6 +76,7 @@ def enter_private_network() -> None:
     _replace_file("/etc/nsswitch.conf", _NSSWITCH)
     _replace_file("/etc/hosts", "")
     _entered = True
+    os.environ[_MARK] = _network()
     set_hosts({})
     try:
         THIS.link_up("lo")
