@@ -1,4 +1,4 @@
-"""Identifiers of executions, made where step 2 of a request's way begins. UUIDs of version 7: their order is of time."""
+"""Identifiers of executions, made where step 2 of a request's way begins. UUIDs of version 7, in order of time."""
 
 from __future__ import annotations
 
