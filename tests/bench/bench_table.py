@@ -22,7 +22,7 @@ from tests.bench.table import Row
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MEASUREMENTS = ("executor", "single", "rotation", "fleet", "reading")
+MEASUREMENTS = ("executor", "batch", "single", "rotation", "fleet", "reading", "memory")
 
 
 def heading() -> str:
