@@ -11,7 +11,7 @@ from dispatcher.actors.in_flight import InFlight, Running, judge
 from dispatcher.actors.messages import Ended, Outcome
 from dispatcher.errors import FailureKind
 from dispatcher.wire import messages as wire
-from tests.unit.actors.test_agent_connection import Link, answer, execute
+from tests.unit.actors.linked import Link, answer, execute
 from tests.unit.loops import on_loop
 
 NEVER = 1000.0

@@ -33,7 +33,7 @@ from dispatcher.actors.ownership import Ownership, OwnershipRules
 from dispatcher.actors.pool import IpPool
 from dispatcher.actors.registry import AgentRegistry
 from dispatcher.wire import messages as wire
-from tests.unit.actors.test_agent_connection import Link, Told
+from tests.unit.actors.linked import Link, Told
 from tests.unit.loops import on_loop, turns
 
 NEVER = 1000.0
