@@ -17,7 +17,7 @@ from dispatcher.errors import FailureKind, Party
 from dispatcher.request import RequestSpec
 from dispatcher.wire import messages as wire
 from tests.unit.loops import on_loop
-from tests.unit.test_executions import ADDRESSES, SPEC, Coordinator, Script, completed
+from tests.unit.scripted import ADDRESSES, SPEC, Coordinator, Script, completed
 
 TWICE = replace(SPEC, retries=1)
 TEN_TIMES = replace(SPEC, retries=10)

@@ -17,7 +17,7 @@ from dispatcher.executions import DrainingError, NoExitError
 from dispatcher.request import RequestSpec
 from dispatcher.wire import messages as wire
 from tests.unit.loops import on_loop, turns
-from tests.unit.test_executions import ADDRESSES, SPEC, Coordinator, FullDisk, ScriptedConnection, completed, kind_of
+from tests.unit.scripted import ADDRESSES, SPEC, Coordinator, FullDisk, ScriptedConnection, completed, kind_of
 
 
 class Held:
