@@ -13,11 +13,12 @@ import sys
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pykka
 from pykka.messages import _ActorStop
+
+from dispatcher.actors.loop_future import LoopFuture
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,100 +43,8 @@ TURN_SECONDS = 0.01
 """How long one actor may keep the loop before others get their turn; a fifth of the 50 ms that are promised."""
 
 
-class BlockingOnLoopError(RuntimeError):
-    """Something would have blocked the event loop for an actor's answer; use `ask()`."""
-
-
 class ActorFailedError(Exception):
     """An actor met something that is no ordinary exception while it handled a message."""
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
-
-
-class LoopFuture(pykka.ThreadingFuture[Any]):
-    """The future of one `ask`: made on the loop it wakes the loop, made elsewhere it blocks its own thread only."""
-
-    def __init__(self) -> None:
-        """Remember the loop that runs here, if one does."""
-        super().__init__()
-        self._loop = _running_loop()
-        self._loop_thread = threading.get_ident()
-        self.answered = self._loop.create_future() if self._loop else None
-
-    @property
-    def has_answer(self) -> bool:
-        """Whether `get` returns, or raises, at once."""
-        return self._result is not None or self._get_hook is not None
-
-    def set(self, value: Any | None = None) -> None:
-        """Take the answer, from any thread."""
-        super().set(value)
-        self._wake()
-
-    def set_exception(self, exc_info: Any = None) -> None:
-        """Take an exception as the answer, from any thread."""
-        super().set_exception(exc_info)
-        self._wake()
-
-    def get(self, *, timeout: float | None = None) -> Any:
-        """Return the answer, waiting for it only off the loop.
-
-        Raises:
-            BlockingOnLoopError: called on the loop before the answer is there.
-        """
-        if not self.has_answer and _running_loop() is not None:
-            raise BlockingOnLoopError("an actor's answer was waited for on the event loop; use ask()")
-        return super().get(timeout=timeout)
-
-    def __await__(self) -> NoReturn:
-        """Refuse: see the module's first lines."""
-        raise BlockingOnLoopError("a Pykka future was awaited; use ask()")
-
-    def _wake(self) -> None:
-        if self._loop is None:
-            return
-        if threading.get_ident() == self._loop_thread:
-            self.mark_answered()
-        elif not self._loop.is_closed():
-            waker = _WAKERS.get(self._loop) or _WAKERS.setdefault(self._loop, _Waker(self._loop))
-            waker.answered(self)
-
-    def mark_answered(self) -> None:
-        """Let whoever asked go on. On the loop's thread only."""
-        if self.answered is not None and not self.answered.done():
-            self.answered.set_result(None)
-
-
-class _Waker:
-    """Wakes a loop once for all that other threads have answered since it last looked.
-
-    A commit answers up to 256 asks: a wake-up each cost a system call and a change of threads.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._answered: deque[LoopFuture] = deque()
-        self._is_called = False
-
-    def answered(self, future: LoopFuture) -> None:
-        """Have the loop look at `future`. From any thread: it is put there first, so no look can miss it."""
-        self._answered.append(future)
-        if not self._is_called:
-            self._is_called = True
-            self._loop.call_soon_threadsafe(self._look)
-
-    def _look(self) -> None:
-        self._is_called = False
-        while self._answered:
-            self._answered.popleft().mark_answered()
-
-
-_WAKERS: WeakKeyDictionary[asyncio.AbstractEventLoop, _Waker] = WeakKeyDictionary()
 
 
 async def ask(ref: ActorRef[Any], message: Message[R], *, timeout: float = ASK_TIMEOUT_SECONDS) -> R:  # noqa: ASYNC109 (the deadline is the point of this function)

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pykka
 from pykka.messages import _ActorStop
 
-from dispatcher.actors.loop_actor import ActorFailedError, LoopFuture
+from dispatcher.actors.loop_actor import ActorFailedError
+from dispatcher.actors.loop_future import LoopFuture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

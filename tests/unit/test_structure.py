@@ -151,7 +151,7 @@ def places(path: Path, found: list[ast.Call]) -> list[str]:
     return [f"{path.relative_to(ROOT)}:{node.lineno}" for node in found]
 
 
-CROSSING = {"dispatcher.actors.loop_actor", "dispatcher.actors.thread_actor"}
+CROSSING = {"dispatcher.actors.loop_actor", "dispatcher.actors.loop_future", "dispatcher.actors.thread_actor"}
 """Where Pykka's own `ask`, `get` and inboxes are touched."""
 
 

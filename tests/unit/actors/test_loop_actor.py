@@ -20,14 +20,13 @@ from pykka.messages import _ActorStop
 from dispatcher.actors import loop_actor
 from dispatcher.actors.loop_actor import (
     ActorFailedError,
-    BlockingOnLoopError,
     LoopActor,
-    LoopFuture,
     LoopInbox,
     ask,
     stop_actor,
     tell_or_drop,
 )
+from dispatcher.actors.loop_future import BlockingOnLoopError, LoopFuture
 from dispatcher.actors.messages import Message
 from tests.unit.loops import WAIT, on_loop, turns
 
@@ -85,15 +84,6 @@ def test_pykkas_hooks_are_where_we_override_them() -> None:
     assert ["self", "message"] == list(inspect.signature(pykka.Actor._handle_receive).parameters)
     assert issubclass(_ActorStop, object)
     assert {"message", "reply_to"} <= set(inspect.signature(Envelope).parameters)
-
-
-def test_pykkas_futures_keep_their_result_where_we_look() -> None:
-    future = pykka.ThreadingFuture[Any]()
-    assert future._result is None
-    assert future._get_hook is None
-    future.set(1)
-    assert 1 == vars(future)["_result"].value
-    assert {"timeout"} == set(inspect.signature(pykka.ThreadingFuture.get).parameters) - {"self"}
 
 
 def test_pykka_asks_the_class_for_the_future_of_an_ask() -> None:
@@ -392,45 +382,6 @@ def test_an_actor_on_a_thread_wakes_the_loop_with_its_answer() -> None:
         await stop_actor(ref)
 
     on_loop(test)
-
-
-def test_the_loop_is_woken_once_for_all_that_a_thread_answers_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def test() -> None:
-        loop = asyncio.get_running_loop()
-        wake_ups: list[Any] = []
-        wake_up = loop.call_soon_threadsafe
-
-        def counted(callback: Any, *arguments: Any, **how: Any) -> Any:
-            wake_ups.append(callback)
-            return wake_up(callback, *arguments, **how)
-
-        monkeypatch.setattr(loop, "call_soon_threadsafe", counted)
-        for _ in range(2):
-            futures = [LoopFuture() for _ in range(100)]
-            thread = threading.Thread(target=lambda asked=futures: [each.set(1) for each in asked])
-            thread.start()
-            thread.join(WAIT)  # the loop stands still until all are answered
-            async with asyncio.timeout(WAIT):
-                await asyncio.gather(*(each.answered for each in futures if each.answered is not None))
-            assert [1] * 100 == [each.get(timeout=0) for each in futures]
-        assert 2 == len(wake_ups)
-
-    on_loop(test)
-
-
-def test_an_answer_that_comes_when_the_loop_is_closed_is_dropped() -> None:
-    future: LoopFuture | None = None
-
-    async def make() -> None:
-        nonlocal future
-        future = LoopFuture()
-
-    asyncio.run(make())
-    assert future is not None
-    thread = threading.Thread(target=future.set, args=(1,))
-    thread.start()
-    thread.join(WAIT)
-    assert future.get(timeout=0) == 1
 
 
 def test_what_is_put_before_an_inbox_has_its_actor_waits_for_it() -> None:

@@ -15,7 +15,8 @@ import pytest
 from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
-from dispatcher.actors.loop_actor import ActorFailedError, LoopFuture, ask
+from dispatcher.actors.loop_actor import ActorFailedError, ask
+from dispatcher.actors.loop_future import LoopFuture
 from dispatcher.actors.messages import ReadTotals
 from dispatcher.actors.thread_actor import BatchingActor, Request
 from tests.unit.actors.stored import WAIT, Hold, answer, held, running
