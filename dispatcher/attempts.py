@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pykka
 
-from dispatcher.actors.loop_actor import ask, tell_or_drop
+from dispatcher.actors.loop_actor import ask_at_once, tell_or_drop
 from dispatcher.actors.messages import Ended, Lease, LeaseEnded, LeaseExit, NotTaken, Outcome, RunExecution
 from dispatcher.actors.setbacks import Finding
 from dispatcher.errors import FailureKind, Party
@@ -96,7 +96,7 @@ class Attempts:
         lease: Lease | None = None
         reason = ""
         for _ in range(LEASES_AT_MOST):
-            lease = await ask(self._pool, LeaseExit(tried))
+            lease = await ask_at_once(self._pool, LeaseExit(tried))
             if lease is None:
                 detail = "no exit is available: no connected agent has a usable address that is not set aside"
                 return None, failed(identifier, FailureKind.NO_EXIT, detail)
@@ -111,7 +111,7 @@ class Attempts:
         execute = request.to_execute(identifier, lease.address, left)
         patience = left + self._grace_seconds + ANSWER_MARGIN_SECONDS
         try:
-            ended = await ask(lease.connection, RunExecution(execute), timeout=patience)
+            ended = await ask_at_once(lease.connection, RunExecution(execute), timeout=patience)
         except pykka.ActorDeadError:
             ended = NotTaken(f"agent {lease.agent_id} was removed before the request was sent")
         except Exception:

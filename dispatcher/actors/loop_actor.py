@@ -10,19 +10,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-import threading
 import time
-from collections import deque
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pykka
 from pykka.messages import _ActorStop
 
 from dispatcher.actors.loop_future import LoopFuture
+from dispatcher.actors.loop_inbox import LoopInbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pykka import ActorRef
     from pykka._envelope import Envelope
 
@@ -66,21 +63,65 @@ async def stop_actor(ref: ActorRef[Any], *, timeout: float = ASK_TIMEOUT_SECONDS
         logger.debug("%s was stopped already", ref)
 
 
+async def ask_at_once(ref: ActorRef[Any], message: Message[R], *, timeout: float = ASK_TIMEOUT_SECONDS) -> R:  # noqa: ASYNC109 (as above)
+    """Do as `ask` does, but without a pause where an actor of this loop has the answer at once.
+
+    What was said before to any actor of this loop is handled before, as it would be in the loop's next turn. Not for
+    asking again and again: an answer without a pause lets nobody else have a turn.
+    """
+    inbox = ref.actor_inbox
+    if isinstance(inbox, LoopInbox) and inbox.catch_up() and ref.is_alive():
+        return await _settled(inbox.handle(message), timeout)  # type: ignore[no-any-return]  # as above
+    return await ask(ref, message, timeout=timeout)
+
+
 async def _ask(ref: ActorRef[Any], message: Any, seconds: float) -> Any:
     future = ref.ask(message, block=False)
     assert isinstance(future, LoopFuture)
     assert future.answered is not None
-    # Not `asyncio.timeout`, which costs three times as much; here the end of the time is no exception.
-    deadline = future.answered.get_loop().call_later(seconds, future.mark_answered)
-    try:
-        await future.answered
-    finally:
-        deadline.cancel()
+    await _wait(future.answered, seconds)
     if not future.has_answer:
         await asyncio.sleep(LATE_SECONDS)
         if not future.has_answer:
             raise TimeoutError
     return future.get(timeout=0)
+
+
+async def _settled(response: Any, seconds: float) -> Any:
+    """Return what a handler answered with, which is the result where it is an `asyncio.Future`."""
+    if not isinstance(response, asyncio.Future):
+        return response
+    # A future of its own to wait for: whoever waits may be cancelled, and the handler's is not to be.
+    answered = response.get_loop().create_future()
+
+    def wake(_: object) -> None:
+        if not answered.done():
+            answered.set_result(None)
+
+    response.add_done_callback(wake)
+    await _wait(answered, seconds)
+    if not response.done():
+        await asyncio.sleep(LATE_SECONDS)
+        if not response.done():
+            raise TimeoutError
+    if response.cancelled():
+        raise _stand_in(asyncio.CancelledError())
+    return response.result()
+
+
+async def _wait(answered: asyncio.Future[None], seconds: float) -> None:
+    """Wait until `answered` is done; after `seconds` it is so without an answer."""
+    # Not `asyncio.timeout`, which costs three times as much.
+    timer = answered.get_loop().call_later(seconds, _give_up, answered)
+    try:
+        await answered
+    finally:
+        timer.cancel()
+
+
+def _give_up(answered: asyncio.Future[None]) -> None:
+    if not answered.done():
+        answered.set_result(None)
 
 
 def tell_or_drop(ref: ActorRef[Any], message: Message[Any]) -> bool:
@@ -91,52 +132,6 @@ def tell_or_drop(ref: ActorRef[Any], message: Message[Any]) -> bool:
         logger.debug("%s is stopped; dropped %s", ref, type(message).__name__)
         return False
     return True
-
-
-class LoopInbox:
-    """An inbox that any thread may fill and the event loop empties."""
-
-    def __init__(self) -> None:
-        """Start with no actor: what comes before `attach` waits."""
-        self._envelopes: deque[Envelope[Any]] = deque()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread = 0
-        self._drain: Callable[[], None] | None = None
-        self._is_scheduled = False
-
-    def attach(self, loop: asyncio.AbstractEventLoop, drain: Callable[[], None]) -> None:
-        """Have `loop` call `drain` whenever envelopes wait."""
-        self._loop, self._thread, self._drain = loop, threading.get_ident(), drain
-        self.schedule()
-
-    def put(self, envelope: Envelope[Any], /) -> None:
-        """Add an envelope, from any thread."""
-        self._envelopes.append(envelope)
-        if self._loop is None or self._is_scheduled:
-            return
-        if threading.get_ident() == self._thread:
-            self.schedule()
-        else:
-            self._loop.call_soon_threadsafe(self.schedule)
-
-    def schedule(self) -> None:
-        """Have the actor's turn come once, if there is something for it. On the loop's thread only."""
-        if self._envelopes and not self._is_scheduled and self._loop is not None:
-            self._is_scheduled = True
-            self._loop.call_soon(self._turn)
-
-    def _turn(self) -> None:
-        self._is_scheduled = False
-        assert self._drain is not None
-        self._drain()
-
-    def get(self) -> Envelope[Any]:
-        """Take the first envelope; there must be one."""
-        return self._envelopes.popleft()
-
-    def empty(self) -> bool:
-        """Say whether nothing waits."""
-        return not self._envelopes
 
 
 class LoopActor(pykka.Actor):
@@ -159,7 +154,7 @@ class LoopActor(pykka.Actor):
 
     def _start_actor_loop(self) -> None:
         self._actor_loop_setup()
-        self.actor_inbox.attach(asyncio.get_running_loop(), self._actor_loop_running)
+        self.actor_inbox.attach(asyncio.get_running_loop(), self._actor_loop_running, self._handle_at_once)
 
     def _actor_loop_running(self) -> None:
         end = time.monotonic() + TURN_SECONDS
@@ -184,6 +179,14 @@ class LoopActor(pykka.Actor):
         else:
             envelope.reply_to.set(response)
 
+    def _handle_at_once(self, message: Any) -> Any:
+        try:
+            return self._handle_receive(message)
+        except Exception:
+            raise
+        except BaseException as error:  # (as in `_handle`)
+            raise _stand_in(error) from error
+
     def _answer_error(self, envelope: Envelope[Any], error: BaseException) -> None:
         if envelope.reply_to is None:
             logger.error("%s failed over %s", self, type(envelope.message).__name__, exc_info=error)
@@ -203,7 +206,13 @@ def _pass_on(done: asyncio.Future[Any], reply_to: pykka.Future[Any] | None) -> N
 
 def _exc_info(error: BaseException) -> tuple[type[BaseException], BaseException, Any]:
     if not isinstance(error, Exception):
-        failed = ActorFailedError(f"{type(error).__name__} in an actor")
-        failed.__cause__ = error
+        failed = _stand_in(error)
         return type(failed), failed, None
     return type(error), error, error.__traceback__ or sys.exc_info()[2]
+
+
+def _stand_in(error: BaseException) -> ActorFailedError:
+    """Make what an asker gets where the handler's own exception would end the asker."""
+    failed = ActorFailedError(f"{type(error).__name__} in an actor")
+    failed.__cause__ = error
+    return failed

@@ -98,8 +98,8 @@ class LoopFuture(pykka.Future[Any]):
         if threading.get_ident() == self._loop_thread:
             self.mark_answered()
         elif not self._loop.is_closed():
-            waker = _WAKERS.get(self._loop) or _WAKERS.setdefault(self._loop, _Waker(self._loop))
-            waker.answered(self)
+            waker = _WAKERS.get(self._loop) or _WAKERS.setdefault(self._loop, _Waker())
+            waker.answered(self, self._loop)
 
     def mark_answered(self) -> None:
         """Let whoever asked go on. On the loop's thread only."""
@@ -110,20 +110,20 @@ class LoopFuture(pykka.Future[Any]):
 class _Waker:
     """Wakes a loop once for all that other threads have answered since it last looked.
 
-    A commit answers up to 256 asks: a wake-up each cost a system call and a change of threads.
+    A commit answers up to 256 asks: a wake-up each cost a system call and a change of threads. It does not know the
+    loop, which it would keep for ever.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self) -> None:
         self._answered: deque[LoopFuture] = deque()
         self._is_called = False
 
-    def answered(self, future: LoopFuture) -> None:
-        """Have the loop look at `future`. From any thread: it is put there first, so no look can miss it."""
+    def answered(self, future: LoopFuture, loop: asyncio.AbstractEventLoop) -> None:
+        """Have its loop look at `future`. From any thread: it is put there first, so no look can miss it."""
         self._answered.append(future)
         if not self._is_called:
             self._is_called = True
-            self._loop.call_soon_threadsafe(self._look)
+            loop.call_soon_threadsafe(self._look)
 
     def _look(self) -> None:
         self._is_called = False

@@ -21,8 +21,8 @@ from dispatcher.actors import loop_actor
 from dispatcher.actors.loop_actor import (
     ActorFailedError,
     LoopActor,
-    LoopInbox,
     ask,
+    ask_at_once,
     stop_actor,
     tell_or_drop,
 )
@@ -239,6 +239,169 @@ def test_a_deferred_answer_may_be_an_error(end: Callable[[Any], Any], expected: 
     on_loop(test)
 
 
+# Asking at once
+
+
+def test_an_answer_that_is_there_at_once_takes_no_turn_of_the_loop() -> None:
+    async def test() -> None:
+        ref = Doer.start()
+        passed: list[str] = []
+        asyncio.get_running_loop().call_soon(passed.append, "a turn")
+        assert await ask_at_once(ref, say("at once")) == "at once"
+        assert [] == passed
+
+    on_loop(test)
+
+
+def test_nothing_overtakes_what_was_said_before_to_any_actor() -> None:
+    async def test() -> None:
+        seen: list[str] = []
+        first, second = Doer.start(), Doer.start()
+        second.tell(Do(lambda: seen.append("second, told")))
+        first.tell(Do(lambda: second.tell(Do(lambda: seen.append("second, told by the first")))))
+        first.tell(Do(lambda: seen.append("first, told")))
+        await ask_at_once(first, Do(lambda: seen.append("first, asked")))
+        await ask_at_once(second, Do(lambda: seen.append("second, asked")))
+        assert ["second, told", "first, told", "first, asked", "second, told by the first", "second, asked"] == seen
+        await turns()
+        assert 5 == len(seen)
+
+    on_loop(test)
+
+
+def test_whoever_asks_at_once_waits_behind_an_actor_with_much_to_do() -> None:
+    async def test() -> None:
+        ref = Doer.start()
+        order: list[str] = []
+
+        def work() -> None:
+            hold_the_loop(loop_actor.TURN_SECONDS)
+            order.append("told")
+
+        for _ in range(3):
+            ref.tell(Do(work))
+        await ask_at_once(ref, Do(lambda: order.append("asked")))
+        assert ["told", "told", "told", "asked"] == order
+
+    on_loop(test)
+
+
+def test_a_deferred_answer_to_who_asks_at_once_comes_when_it_is_there() -> None:
+    async def test() -> None:
+        ref = Doer.start()
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        asking = asyncio.create_task(ask_at_once(ref, Do(lambda: answer)))
+        await turns()
+        assert not asking.done()
+        answer.set_result("now")
+        assert await asking == "now"
+        assert await ask_at_once(ref, Do(lambda: answer)) == "now"
+
+    on_loop(test)
+
+
+@pytest.mark.parametrize(
+    ("end", "expected"),
+    [
+        (lambda future: future.set_exception(ZeroDivisionError("by nought")), ZeroDivisionError),
+        (lambda future: future.cancel(), ActorFailedError),
+    ],
+)
+def test_a_deferred_answer_to_who_asks_at_once_may_be_an_error(
+    end: Callable[[Any], Any], expected: type[Exception]
+) -> None:
+    async def test() -> None:
+        ref = Doer.start()
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        asking = asyncio.create_task(ask_at_once(ref, Do(lambda: answer)))
+        await turns()
+        end(answer)
+        with pytest.raises(expected):
+            await asking
+
+    on_loop(test)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"), [(ZeroDivisionError(), ZeroDivisionError), (SystemExit(1), ActorFailedError)]
+)
+def test_what_an_actor_raises_at_once_is_raised_in_the_asker(error: BaseException, expected: type[Exception]) -> None:
+    async def test() -> None:
+        ref = Doer.start()
+        with pytest.raises(expected):
+            await ask_at_once(ref, fail(error))
+        assert await ask_at_once(ref, say("alive")) == "alive"
+
+    on_loop(test)
+
+
+def test_asking_at_once_ends_at_its_deadline_and_a_late_answer_harms_nobody() -> None:
+    async def test() -> None:
+        ref = Doer.start()
+        late: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        with pytest.raises(TimeoutError):
+            await ask_at_once(ref, Do(lambda: late), timeout=0.01)
+        late.set_result("too late")
+        await turns()
+        assert await ask_at_once(ref, say("alive")) == "alive"
+
+    on_loop(test)
+
+
+def test_an_answer_to_who_asks_at_once_counts_though_a_stop_of_the_process_made_it_late() -> None:
+    async def test() -> None:
+        ref = Doer.start()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[str] = loop.create_future()
+        loop.call_later(0.04, answer.set_result, "in time")
+        loop.call_later(0.01, hold_the_loop, 0.2)
+        assert "in time" == await ask_at_once(ref, Do(lambda: answer), timeout=0.05)
+
+    on_loop(test)
+
+
+def test_who_asks_at_once_and_is_cancelled_leaves_the_actor_alone() -> None:
+    async def test() -> None:
+        ref = Doer.start()
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        asking = asyncio.create_task(ask_at_once(ref, Do(lambda: answer)))
+        await turns()
+        asking.cancel()
+        await asyncio.wait([asking])
+        answer.set_result("to nobody")
+        await turns()
+        assert await ask_at_once(ref, say("alive")) == "alive"
+
+    on_loop(test)
+
+
+def test_asking_a_dead_actor_at_once_raises() -> None:
+    async def test() -> None:
+        ref, dying = Doer.start(), Doer.start()
+        await stop_actor(ref)
+        dying.stop(block=False)
+        for dead in (ref, dying, FailsToStart.start()):
+            with pytest.raises(pykka.ActorDeadError):
+                await ask_at_once(dead, say(1))
+
+    on_loop(test)
+
+
+def test_an_actor_on_a_thread_may_be_asked_at_once_too() -> None:
+    class OnThread(pykka.ThreadingActor):
+        _create_future = staticmethod(LoopFuture)
+
+        def on_receive(self, message: Any) -> Any:
+            return message.work()
+
+    async def test() -> None:
+        ref = OnThread.start()
+        assert threading.get_ident() != await ask_at_once(ref, Do(threading.get_ident))
+        await stop_actor(ref)
+
+    on_loop(test)
+
+
 # What must not be done
 
 
@@ -380,26 +543,6 @@ def test_an_actor_on_a_thread_wakes_the_loop_with_its_answer() -> None:
         with pytest.raises(ZeroDivisionError):
             await ask(ref, fail(ZeroDivisionError()))
         await stop_actor(ref)
-
-    on_loop(test)
-
-
-def test_what_is_put_before_an_inbox_has_its_actor_waits_for_it() -> None:
-    async def test() -> None:
-        inbox = LoopInbox()
-        inbox.put(Envelope("early"))
-        drained: list[Any] = []
-
-        def drain() -> None:
-            while not inbox.empty():
-                drained.append(inbox.get().message)
-
-        inbox.attach(asyncio.get_running_loop(), drain)
-        await turns()
-        assert ["early"] == drained
-        inbox.put(Envelope("late"))
-        await turns()
-        assert ["early", "late"] == drained
 
     on_loop(test)
 

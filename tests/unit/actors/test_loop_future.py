@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 import queue
 import threading
+import weakref
 from typing import Any
 
 import pykka
@@ -93,3 +95,20 @@ def test_an_answer_that_comes_when_the_loop_is_closed_is_dropped() -> None:
     thread.start()
     thread.join(WAIT)
     assert future.get(timeout=0) == 1
+
+
+def test_a_loop_is_not_kept_by_what_woke_it() -> None:
+    async def make() -> LoopFuture:
+        return LoopFuture()
+
+    loop = asyncio.new_event_loop()
+    future = loop.run_until_complete(make())
+    thread = threading.Thread(target=future.set, args=(1,))
+    thread.start()
+    thread.join(WAIT)
+    loop.run_until_complete(turns())
+    kept = weakref.ref(loop)
+    loop.close()
+    del loop, future, thread
+    gc.collect()
+    assert kept() is None
