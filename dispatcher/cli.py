@@ -228,6 +228,15 @@ def _monitor(given: Given, environment: Mapping[str, str]) -> int:
     return monitor.run(wanted, read_token(wanted.token_file, environment))
 
 
+def _execute(given: Given, environment: Mapping[str, str]) -> int:
+    from dispatcher import settings  # noqa: PLC0415 (see the module's first lines)
+    from dispatcher.auth.credentials import read_token  # noqa: PLC0415 (see the module's first lines)
+    from dispatcher.execute import main as execute  # noqa: PLC0415 (see the module's first lines)
+
+    wanted = settings.execute(given, environment)
+    return execute.run(wanted, read_token(wanted.token_file, environment))
+
+
 def _demo(given: Given, environment: Mapping[str, str]) -> int:
     from dispatcher import demo, native, settings  # noqa: PLC0415 (see the module's first lines)
 
@@ -245,6 +254,7 @@ _RUNNERS: dict[str, Callable[[Given, Mapping[str, str]], int]] = {
     "coordinator": _coordinator,
     "agent": _agent,
     "monitor": _monitor,
+    "execute": _execute,
     "demo": _demo,
     "self-test": _self_test,
 }

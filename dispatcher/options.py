@@ -223,6 +223,19 @@ MONITOR = Command(
     ),
 )
 
+EXECUTE = Command(
+    "execute",
+    "execute the configured request, once or many times, and print the records",
+    (
+        _COORDINATOR_URL,
+        _CA_FILE,
+        TOKEN_FILE,
+        Option("count", "N", "so many executions; more than one are a batch", Kind.WHOLE, 1, 1, 1_000_000),
+        Option("concurrency", "C", "of a batch at once; 0 is what the agents take", Kind.WHOLE, 0, 0, 1_000_000),
+        Option("json", "", "a JSON line a record instead of a table", Kind.FLAG, default=False),
+    ),
+)
+
 DEMO = Command(
     "demo",
     "everything on this machine in one go: coordinator, two agents, a target, a few executions",
@@ -251,7 +264,7 @@ TOKEN_REVOKE = Command(
 )
 TOKEN_COMMANDS = {command.name: command for command in (TOKEN_CREATE, TOKEN_LIST, TOKEN_REVOKE)}
 
-COMMANDS = {command.name: command for command in (COORDINATOR, AGENT, MONITOR, DEMO, SELF_TEST)}
+COMMANDS = {command.name: command for command in (COORDINATOR, AGENT, MONITOR, EXECUTE, DEMO, SELF_TEST)}
 
 MODES = {"coordinator": "coordinator", "agent": "agent", "monitor": "monitor", "monitoring": "monitor"}
 """What `--mode` and `DISPATCHER_MODE` take, and the command each means."""

@@ -15,7 +15,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
 from dispatcher.errors import SettingsError
 from dispatcher.option import Command, Kind, Option
-from dispatcher.options import AGENT, COORDINATOR, DEMO, MONITOR, SELF_TEST
+from dispatcher.options import AGENT, COORDINATOR, DEMO, EXECUTE, MONITOR, SELF_TEST
 from dispatcher.setting_fields import FIELDS
 
 S = TypeVar("S")
@@ -102,6 +102,18 @@ class MonitorSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ExecuteSettings:
+    """What `options.EXECUTE` says. A `concurrency` of 0 is what the agents take."""
+
+    coordinator_url: str
+    ca_file: Path | None
+    token_file: Path | None
+    count: int
+    concurrency: int
+    json: bool
+
+
+@dataclass(frozen=True, slots=True)
 class DemoSettings:
     """What `options.DEMO` says."""
 
@@ -133,6 +145,11 @@ def agent(given: Mapping[str, Any], environment: Mapping[str, str]) -> AgentSett
 def monitor(given: Mapping[str, Any], environment: Mapping[str, str]) -> MonitorSettings:
     """Make the monitor's settings; see `coordinator`."""
     return load(MONITOR, MonitorSettings, given, environment, _client_faults)
+
+
+def execute(given: Mapping[str, Any], environment: Mapping[str, str]) -> ExecuteSettings:
+    """Make the settings of `execute`; see `coordinator`."""
+    return load(EXECUTE, ExecuteSettings, given, environment, _client_faults)
 
 
 def demo(given: Mapping[str, Any], environment: Mapping[str, str]) -> DemoSettings:

@@ -31,6 +31,7 @@ SECONDS = 60.0
 LOCAL = "By hand on one machine"
 TWO_MACHINES = "Quick start on two machines"
 INSTALL = "Install on a gateway"
+SHELL = "From a shell"
 MONITOR = "The monitor"
 DEVELOP = "Develop"
 FIRST = ["python3 build.py demo", "python3 build.py test"]
@@ -121,7 +122,7 @@ def shell(tmp_path: Path) -> Iterator[Shell]:
 def test_no_command_of_the_readme_is_left_untested() -> None:
     """What no test below runs is `build.py test` and `.ci/run`, which run these tests, and `build.py check`."""
     tested = [*FIRST]
-    for title in (TWO_MACHINES, INSTALL, LOCAL, MONITOR, DEVELOP):
+    for title in (TWO_MACHINES, INSTALL, LOCAL, SHELL, MONITOR, DEVELOP):
         tested += readme_run.section(title)
 
     assert sorted(tested) == sorted(readme_run.commands())
@@ -160,6 +161,11 @@ def test_every_endpoint_answers_by_hand_on_one_machine(shell: Shell) -> None:
 
     [once] = readme_run.section(MONITOR)
     assert "agent-01" in shell.run(once)
+    one, many = readme_run.section(SHELL)
+    assert ["1", "agent-01", "::1", "200"] == shell.run(one).splitlines()[1].split()[:4]
+    shell.run(many)
+    *records, last = (readme_run.ROOT / "dist" / "records.jsonl").read_text(encoding="utf-8").splitlines()
+    assert (1000, 1000) == (len(records), json.loads(last)["summary"]["completed"])
     executed = json.loads(next(answer for command, answer in answers.items() if command.endswith("/api/execute")))
     assert "::1" == executed["source_ip"]
     assert 200 == executed["response"]["status"]

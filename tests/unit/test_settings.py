@@ -17,6 +17,7 @@ LOADERS: dict[str, Callable[[Mapping[str, Any], Mapping[str, str]], Any]] = {
     "coordinator": settings.coordinator,
     "agent": settings.agent,
     "monitor": settings.monitor,
+    "execute": settings.execute,
     "demo": settings.demo,
     "self-test": settings.self_test,
 }

@@ -217,6 +217,8 @@ ELSEWHERE = {
     "dispatcher.setting_fields": "tests/unit/test_settings.py tries every kind of option",
     "dispatcher.__main__": "tests/unit/test_cli.py runs it",
     "dispatcher.coordinator": "tests/support/coordinator.py runs its parts, tests/integration all of it",
+    "dispatcher.execute.answer": "tests/integration/test_execute.py runs it",
+    "dispatcher.execute.main": "a process; tests/integration/test_execute.py runs it",
     "dispatcher.lifecycle": "signals and stalls are of processes; tests/integration sends them",
     "dispatcher.agent.main": "a process; tests/integration runs it",
     "dispatcher.agent.connector": "tests/integration loses its links",
