@@ -172,11 +172,17 @@ def damaged(error: Exception) -> NotUsableError:
 
 
 def find(name: str) -> str | None:
-    """Find the whole, private folder of this set; None where it has to be unpacked."""
-    for _, root in places():
+    """Find the whole, private folder of this set; None where it has to be unpacked.
+
+    A set that lies elsewhere does not stand in for one in the place that DISPATCHER_CACHE names: unpacking puts one
+    there, or says at each start why it cannot.
+    """
+    for origin, root in places():
         folder = os.path.join(root, name)
         if os.path.isdir(folder) and not why_unfit(root) and take(folder):
             return folder
+        if origin == "DISPATCHER_CACHE":
+            break
     return None
 
 

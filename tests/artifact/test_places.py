@@ -77,11 +77,21 @@ def test_a_cache_that_others_may_write_is_refused_and_said(gateway: Gateway, pro
     exposed.mkdir()
     exposed.chmod(0o777)
     gateway.env["DISPATCHER_CACHE"] = str(exposed)
-    done = gateway.run(probe)
-    assert 0 == done.returncode
-    assert f"DISPATCHER_CACHE is not used: {exposed} (DISPATCHER_CACHE): others may write to it\n" == done.stderr
-    assert [] == list(exposed.iterdir())
-    assert 1 == len(gateway.sets)
+    for _ in ("the first start", "a later one"):
+        done = gateway.run(probe)
+        assert 0 == done.returncode
+        assert f"DISPATCHER_CACHE is not used: {exposed} (DISPATCHER_CACHE): others may write to it\n" == done.stderr
+        assert [] == list(exposed.iterdir())
+        assert 1 == len(gateway.sets)
+
+
+def test_the_place_that_is_named_is_used_though_a_set_lies_in_another(
+    gateway: Gateway, probe: Path, tmp_path: Path
+) -> None:
+    gateway.report(probe)
+    named = tmp_path / "named"
+    gateway.env["DISPATCHER_CACHE"] = str(named)
+    assert gateway.report(probe)["path"][0].startswith(f"{named}/{target_tag()}-")
 
 
 @every_python
