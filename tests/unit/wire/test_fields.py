@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import math
 from dataclasses import dataclass
 from enum import StrEnum
@@ -132,3 +133,34 @@ def test_only_declared_members_are_written_and_tuples_become_lists() -> None:
         "maybe": None,
     }
     assert expected == fields.as_json(sample)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    at: str = fields.address()
+
+
+_GROUPS = st.sampled_from(["0", "00", "1", "0db8", "FFFF", "ffff", "12345", "g", "", "1.2.3.4", "01.2.3.4"])
+WRITTEN = st.one_of(
+    st.ip_addresses(v=6).map(str),
+    st.ip_addresses(v=6).map(lambda address: address.exploded.upper()),
+    st.ip_addresses().map(str),
+    st.integers(0, 2**33).map(lambda low: f"::{low >> 16:x}:{low & 0xFFFF:x}"),
+    st.lists(_GROUPS, max_size=10).map(":".join),
+    st.tuples(st.lists(_GROUPS, max_size=6), st.lists(_GROUPS, max_size=6)).map(
+        lambda halves: "::".join(map(":".join, halves))
+    ),
+    st.text("0123456789abcdef:.%\0 ", max_size=45),
+)
+
+
+@given(WRITTEN)
+def test_an_address_is_what_pythons_own_reader_makes_of_it(written: str) -> None:
+    try:
+        expected = None if "%" in written else str(ipaddress.ip_address(written))
+    except ValueError:
+        expected = None
+    try:
+        assert expected == fields.parse(Place, {"at": written}).at
+    except WireError:
+        assert expected is None
