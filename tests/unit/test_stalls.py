@@ -40,7 +40,7 @@ def test_a_stall_fails_the_tests_if_it_is_there_in_three_runs(
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-q"],
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},  # they are slow to load
         capture_output=True,
         text=True,
         timeout=60,

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from dispatcher.monitor import plain
 from dispatcher.monitor.plain import is_heartbeat, snapshot_text
 from tests.support.coordinator import Running, coordinator_running
 from tests.support.scripted_agent import post_json, scripted_agent
@@ -21,13 +22,14 @@ from tests.unit.monitor.examples import NOW, URL, snapshot
 WAIT = 30.0
 
 
-async def monitor(*options: str, url: str, **environment: str) -> asyncio.subprocess.Process:
+async def monitor(
+    *options: str, url: str, program: tuple[str, ...] = ("-m", "dispatcher"), **environment: str
+) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         sys.executable,
         "-W",
         "error",
-        "-m",
-        "dispatcher",
+        *program,
         "monitor",
         "--coordinator-url",
         url,
@@ -163,6 +165,19 @@ def test_the_lines_need_no_curtsies() -> None:
     asyncio.run(run())
 
 
+IMPATIENT = """
+import sys
+from dispatcher.monitor import plain
+plain.SNAPSHOT_SECONDS = 0.5
+from dispatcher.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_snapshot_is_waited_for_no_longer_than_10_seconds() -> None:
+    assert plain.SNAPSHOT_SECONDS <= 10
+
+
 def test_once_ends_with_3_where_a_coordinator_takes_the_call_and_says_nothing() -> None:
     async def test() -> None:
         async def say_nothing(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -172,12 +187,13 @@ def test_once_ends_with_3_where_a_coordinator_takes_the_call_and_says_nothing() 
         held = asyncio.Event()
         server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        process = await monitor("--once", url=f"http://127.0.0.1:{port}")
+        process = await monitor("--once", url=f"http://127.0.0.1:{port}", program=("-c", IMPATIENT))
         _, said = await asyncio.wait_for(process.communicate(), WAIT)
         held.set()
         server.close()
         assert 3 == process.returncode
-        assert 1 == len(said.decode().splitlines()), said
+        (line,) = said.decode().splitlines()
+        assert line.endswith(f"http://127.0.0.1:{port} gave no snapshot within 0.5 s")
 
     asyncio.run(test())
 
