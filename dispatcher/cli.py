@@ -16,15 +16,8 @@ from docopt import DocoptExit, docopt
 from dispatcher import __version__
 from dispatcher.errors import DispatcherError, ExitStatus, SettingsError
 from dispatcher.option import PROGRAM, Command, Option
-from dispatcher.options import (
-    COMMANDS,
-    MODES,
-    SYSTEMD_USAGE,
-    TOKEN_COMMANDS,
-    TOKEN_USAGE,
-    overview,
-    usage,
-)
+from dispatcher.options import COMMANDS, MODES, TOKEN_COMMANDS
+from dispatcher.usage import SYSTEMD_USAGE, TOKEN_USAGE, overview, usage
 
 Given = Mapping[str, Any]
 

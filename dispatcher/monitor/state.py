@@ -97,9 +97,6 @@ class FilterPrompt:
     before: str
 
 
-Overlay = "Detail | Help | Confirm | FilterPrompt | Form"
-
-
 @dataclass(frozen=True, slots=True)
 class State:
     """All of it. `commands` is what is to be done now; whoever does it empties it.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dispatcher import options
+from dispatcher import usage
 from tests.integration import readme_run
 from tests.integration.conftest import TARGET
 from tests.support import netns
@@ -132,12 +132,10 @@ def test_no_command_of_the_readme_is_left_untested() -> None:
 
 
 def test_the_settings_of_the_readme_are_those_of_the_program() -> None:
-    """To write them anew: ``python -c 'from dispatcher import options; print(options.markdown_table())'``."""
+    """To write them anew: ``python -c 'from dispatcher import usage; print(usage.markdown_table())'``."""
     readme = (readme_run.ROOT / "README.md").read_text(encoding="utf-8")
 
-    assert (
-        options.markdown_table().strip() == readme.split("<!-- settings -->")[1].split("<!-- /settings -->")[0].strip()
-    )
+    assert usage.markdown_table().strip() == readme.split("<!-- settings -->")[1].split("<!-- /settings -->")[0].strip()
 
 
 def test_the_first_command_shows_twelve_executions(shell: Shell) -> None:

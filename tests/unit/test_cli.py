@@ -12,7 +12,8 @@ import pytest
 
 from dispatcher import __version__, cli
 from dispatcher.errors import DispatcherError, RefusedError
-from dispatcher.options import COMMANDS, MODES, overview, usage
+from dispatcher.options import COMMANDS, MODES
+from dispatcher.usage import overview, usage
 
 PROGRAM = [sys.executable, "-W", "error", "-m", "dispatcher"]
 
@@ -217,6 +218,7 @@ def test_words_are_there_without_any_package_but_docopt(arguments: list[str]) ->
         "dispatcher.errors",
         "dispatcher.option",
         "dispatcher.options",
+        "dispatcher.usage",
     }
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from dispatcher import bootstrap, cli, settings, systemd
 from dispatcher.errors import DispatcherError
-from dispatcher.options import SYSTEMD_USAGE
+from dispatcher.usage import SYSTEMD_USAGE
 
 URL = "http://[2001:db8::1]:8000"
 

@@ -12,7 +12,7 @@ from ipaddress import IPv6Address, IPv6Network
 from typing import TYPE_CHECKING, NamedTuple
 
 from dispatcher.agent.addresses.netlink import AddressFlag, KernelAddress
-from dispatcher.agent.special_ranges import special_ipv6
+from dispatcher.agent.special_ranges import holds, special_ipv6
 from dispatcher.wire import limits
 from dispatcher.wire.messages import AddressState
 
@@ -102,7 +102,7 @@ def judge(address: KernelAddress, options: AddressOptions, interface_name: Calla
     if options.explicit:
         return _by_flags(address) if address.address in options.named else None
     number = int(IPv6Address(address.address))
-    if _is_in(number, _LINK_LOCAL) or _is_in(number, _MULTICAST):
+    if holds(_LINK_LOCAL, number) or holds(_MULTICAST, number):
         return None
     reason = _exclusion(address, number, options, interface_name)
     return _by_flags(address) if reason is None else Verdict(AddressState.EXCLUDED, reason)
@@ -121,7 +121,7 @@ def _exclusion(
 
 
 def _special_range(number: int, options: AddressOptions) -> str | None:
-    if _is_in(number, _ULA):
+    if holds(_ULA, number):
         return None if options.include_ula else "unique local (RFC 4193); --include-ula takes it"
     name = special_ipv6(number)
     return None if name is None else f"{name}; only --address takes it"
@@ -138,7 +138,3 @@ def _by_flags(address: KernelAddress) -> Verdict:
     if flags & AddressFlag.DEPRECATED or address.preferred_seconds == 0:
         return Verdict(AddressState.DEPRECATED, "its preferred lifetime is over")
     return Verdict(AddressState.PREFERRED)
-
-
-def _is_in(number: int, network: IPv6Network) -> bool:
-    return int(network.network_address) <= number <= int(network.broadcast_address)

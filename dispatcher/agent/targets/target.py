@@ -89,18 +89,18 @@ def parse_target(url: str, *, base: Target | None = None) -> Target:
 
 def _split(url: str, base: Target | None) -> SplitResult:
     if _CONTROLS.search(url):
-        raise _invalid("the URL holds a control character")
+        raise invalid("the URL holds a control character")
     bracketed = _BRACKETED.match(url.strip(" "))
     if bracketed and is_ipv4(bracketed[1]):  # some versions of urlsplit raise here
         raise _ipv4(bracketed[1])
     try:
         split = urlsplit(url.strip(" ") if base is None else urljoin(base.url, url.strip(" ")))
     except ValueError as error:
-        raise _invalid(f"the URL cannot be read: {error}") from error
+        raise invalid(f"the URL cannot be read: {error}") from error
     if split.scheme not in PORTS:
-        raise _invalid(f"the URL's scheme is {split.scheme[:32]!r}, not http or https")
+        raise invalid(f"the URL's scheme is {split.scheme[:32]!r}, not http or https")
     if "\\" in split.netloc:
-        raise _invalid("the URL has a backslash before its path")
+        raise invalid("the URL has a backslash before its path")
     return split
 
 
@@ -108,16 +108,16 @@ def _port(split: SplitResult) -> int:
     try:
         port = split.port
     except ValueError as error:
-        raise _invalid("the URL's port is not a number from 1 to 65535") from error
+        raise invalid("the URL's port is not a number from 1 to 65535") from error
     if port == 0:
-        raise _invalid("the URL's port is 0")
+        raise invalid("the URL's port is 0")
     return port or PORTS[split.scheme]
 
 
 def _host(split: SplitResult) -> str:
     host = split.hostname or ""
     if not host:
-        raise _invalid("the URL names no host")
+        raise invalid("the URL names no host")
     if "[" in split.netloc.rpartition("@")[2]:
         return _address(host)
     name = ascii_name(host)
@@ -128,11 +128,11 @@ def _host(split: SplitResult) -> str:
 
 def _address(literal: str) -> str:
     if "%" in literal:
-        raise _invalid("the URL's address has a zone, which means something on one machine only")
+        raise invalid("the URL's address has a zone, which means something on one machine only")
     try:
         address = ipaddress.IPv6Address(literal)
     except ValueError as error:
-        raise _invalid(f"the URL's host [{literal[:64]}] is no IPv6 address") from error
+        raise invalid(f"the URL's host [{literal[:64]}] is no IPv6 address") from error
     if address in _IPV4_MAPPED:
         raise _ipv4(f"[{address}]")
     return str(address)
@@ -141,13 +141,13 @@ def _address(literal: str) -> str:
 def ascii_name(host: str) -> str:
     """Return a host name as DNS has it: ASCII, lower case. Raises `ExecutionError` (`internal`) where it is none."""
     if _AMBIGUOUS & set(host):
-        raise _invalid("the URL's host has a letter that standards encode differently; write its xn-- form")
+        raise invalid("the URL's host has a letter that standards encode differently; write its xn-- form")
     try:
         name = host if host.isascii() else host.encode("idna").decode("ascii")
     except UnicodeError as error:
-        raise _invalid("the URL's host cannot be written as a DNS name") from error
+        raise invalid("the URL's host cannot be written as a DNS name") from error
     if not _HOST_CHARS.fullmatch(name):
-        raise _invalid("the URL's host holds a character that no host name has")
+        raise invalid("the URL's host holds a character that no host name has")
     return name.lower()
 
 
@@ -173,5 +173,6 @@ def _ipv4(host: str) -> ExecutionError:
     return ExecutionError.of(FailureKind.TARGET_HAS_NO_IPV6, f"the target {host} is an IPv4 address")
 
 
-def _invalid(detail: str) -> ExecutionError:
+def invalid(detail: str) -> ExecutionError:
+    """Make the failure of an execution that no coordinator should have sent: it checks the same itself."""
     return ExecutionError.of(FailureKind.INTERNAL, detail)

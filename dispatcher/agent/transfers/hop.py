@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from dispatcher.agent.targets.target import ExecutionError, Target, parse_target
+from dispatcher.agent.targets.target import ExecutionError, Target, invalid, parse_target
 from dispatcher.errors import FailureKind
 from dispatcher.wire.messages import HttpVersion
 
@@ -177,25 +177,21 @@ def _without(headers: Headers, names: Iterable[str]) -> Headers:
 
 def _check_method(method: str, body: bytes | None) -> None:
     if not _TOKEN.fullmatch(method):
-        raise _invalid("the method holds a character that no method has")
+        raise invalid("the method holds a character that no method has")
     if method == "CONNECT":
-        raise _invalid("the method CONNECT asks for a tunnel, not for an answer")
+        raise invalid("the method CONNECT asks for a tunnel, not for an answer")
     if method == "HEAD" and body:
-        raise _invalid("a HEAD request cannot carry a body")
+        raise invalid("a HEAD request cannot carry a body")
 
 
 def _check_headers(headers: Headers, body: bytes | None) -> None:
     for name, value in headers:
         if not _TOKEN.fullmatch(name):
-            raise _invalid(f"the header name {name[:64]!r} holds a character that no name has")
+            raise invalid(f"the header name {name[:64]!r} holds a character that no name has")
         if _BAD_IN_VALUE.search(value):
-            raise _invalid(f"the value of the header {name} holds a line break or a NUL")
+            raise invalid(f"the value of the header {name} holds a line break or a NUL")
         if any(ord(char) > 0xFF for char in value):
-            raise _invalid(f"the value of the header {name} holds a character outside latin-1")
+            raise invalid(f"the value of the header {name} holds a character outside latin-1")
         if name.lower() == "content-length" and value.strip() != str(len(body or b"")):
             # A wrong length would make the rest of the body the start of the connection's next request.
-            raise _invalid(f"the header Content-Length is not the body's length of {len(body or b'')} bytes")
-
-
-def _invalid(detail: str) -> ExecutionError:
-    return ExecutionError.of(FailureKind.INTERNAL, detail)
+            raise invalid(f"the header Content-Length is not the body's length of {len(body or b'')} bytes")
