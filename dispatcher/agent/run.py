@@ -43,6 +43,7 @@ class Run:
 
     _why: Interruption | None = None
     _waiting: asyncio.Future[object] | None = None
+    _has_hops = False
 
     def __init__(self, execute: Execute, source: str, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -65,7 +66,10 @@ class Run:
 
     def add_hop(self, phases: Iterable[int]) -> None:
         """Add the microseconds of one hop, from dns to receive."""
-        self.phases[1:] = map(operator.add, self.phases[1:], phases)
+        if self._has_hops:
+            phases = map(operator.add, self.phases[1:], phases)
+        self.phases[1:] = phases
+        self._has_hops = True
 
     def interrupt(self, why: Interruption) -> None:
         """End what it waits for now, and every later wait; the first reason counts."""

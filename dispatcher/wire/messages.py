@@ -13,6 +13,7 @@ from typing import ClassVar
 from dispatcher.errors import Failure, FailureKind, Party
 from dispatcher.wire import fields, limits
 from dispatcher.wire.fields import choice, flag, headers, identifiers, integer, number, optional, strings, text
+from dispatcher.wire.quick import quickly_made
 
 PHASES = ("queued", "dns", "connect", "tls", "send", "wait", "receive", "total")
 """Members of a record's `timings`, in the order of time; milliseconds."""
@@ -101,6 +102,7 @@ class Holding(Message):
     ids: frozenset[str] = identifiers(limits.MAX_HELD, IDENTIFIER_CHARS)
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Result(Message):
     """How an execution ended: a response (`status` set) or a failure (`error_kind` set), never both.
@@ -156,6 +158,7 @@ class Refused(Message):
     accepted_versions: tuple[str, ...] = strings(16, 16, default=())
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Execute(Message):
     """Make this request from this source address and answer with one `Result` within `timeout` seconds.

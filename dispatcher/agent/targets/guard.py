@@ -67,7 +67,8 @@ class TargetGuard:
         self._is_own = is_own
         self._coordinator_names: frozenset[str] = frozenset()
         self._coordinator: frozenset[Address] = frozenset()
-        self._judge = functools.lru_cache(_VERDICTS)(self._judge_anew)
+        self._judge = self.kept_refusal = functools.lru_cache(_VERDICTS)(self._judge_anew)
+        """Says why a request for a host may not leave by a connection that stands. Costs a look-up, asks no kernel."""
 
     def coordinator_at(self, names: Iterable[str], addresses: Iterable[Address]) -> None:
         """Refuse the coordinator under these names, and under these addresses beside those known before."""
@@ -95,10 +96,6 @@ class TargetGuard:
         if next(own, None) is None:
             return None
         return _blocked(host, address, "an address of the agent's own machine", address)
-
-    def kept_refusal(self, host: str, address: str) -> str | None:
-        """Say why a request for `host` may not leave by a connection that stands. Costs a look-up, asks no kernel."""
-        return self._judge(host, address)
 
     def _is_named(self, host: str, address: IPv6Address) -> bool:
         return self._allow.name(host) is not None or self._allow.address(address) is not None

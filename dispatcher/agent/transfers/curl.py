@@ -110,7 +110,7 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         lane.transfer = transfer
         transfer.lane = lane
         self._active[lane.handle] = lane
-        self._multi.add_handle(lane.handle)
+        self._driver.add(lane.handle)
         self._speed.wake()
         return transfer
 
@@ -240,7 +240,7 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         lane.handle.setopt(pycurl.FRESH_CONNECT, 1)
         spent = math.ceil((time.monotonic() - transfer.started) * 1000)
         curl_options.limit(lane.handle, max(1, lane.milliseconds - spent))
-        self._multi.add_handle(lane.handle)
+        self._driver.add(lane.handle)
 
     def _end(self, lane: Lane, transfer: Transfer, errno: int | None, message: str) -> Ending:
         del self._active[lane.handle]

@@ -6,7 +6,8 @@ the loop asks it once, tells libcurl all that is due, and takes out the transfer
 
 What would surprise: a socket stays watched when libcurl no longer asks for it, since the next transfer of a kept
 connection asks again in no time. libcurl does not say when it closes such a socket, and its number may return as
-another; so a number counts as the same socket only while its inode is the same.
+another; so a number counts as the same socket only while its inode is the same. And libcurl is not let to say when it
+wants time, which it would several times for each transfer: it is asked once a turn.
 """
 
 from __future__ import annotations
@@ -62,22 +63,27 @@ class Driver:
         self._selector = selectors.DefaultSelector()
         self._watched: dict[int, _Watched] = {}
         self._ready: collections.deque[tuple[int, int]] = collections.deque()
-        self._due: float | None = None
+        self._is_due = False
         self._timer: asyncio.TimerHandle | None = None
         self._next_turn: asyncio.Handle | None = None
-        multi.setopt(pycurl.M_TIMERFUNCTION, self._want_time)
+        multi.setopt(pycurl.M_TIMERFUNCTION, None)
         multi.setopt(pycurl.M_SOCKETFUNCTION, self._want_socket)
         self._loop.add_reader(self._selector, self._look)
 
     def close(self) -> None:
         """Stop; to be called before the handles and `multi` are closed, which then tell nobody."""
-        self._multi.setopt(pycurl.M_TIMERFUNCTION, _ignore)
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, _ignore)
         for handle in (self._timer, self._next_turn):
             if handle is not None:
                 handle.cancel()
         self._loop.remove_reader(self._selector)
         self._selector.close()
+
+    def add(self, handle: pycurl.Curl) -> None:
+        """Begin a transfer; all that are begun in one turn of the loop are taken up together in the next."""
+        self._multi.add_handle(handle)
+        self._is_due = True
+        self._turn_soon()
 
     def opened(self, fd: int) -> None:
         """Take note that `fd` is a new socket of libcurl, whatever was known by this number."""
@@ -91,33 +97,6 @@ class Driver:
             known.is_wanted = True
 
     # What libcurl asks for
-
-    def _want_time(self, milliseconds: int) -> None:
-        if milliseconds == 0:
-            self._due = 0.0
-            self._turn_soon()
-        elif milliseconds < 0:
-            self._due = None
-        else:
-            self._due = self._loop.time() + milliseconds / 1000
-            self._set_timer(self._due)
-
-    def _set_timer(self, due: float) -> None:
-        """Have a turn at `due` at the latest; an earlier one looks again by itself."""
-        if self._timer is not None:
-            if self._timer.when() <= due:
-                return
-            self._timer.cancel()
-        self._timer = self._loop.call_at(due, self._timer_fired)
-
-    def _timer_fired(self) -> None:
-        self._timer = None
-        if self._due is None:
-            return
-        if self._due > self._loop.time():
-            self._set_timer(self._due)
-        else:
-            self._turn()
 
     def _want_socket(self, event: int, fd: int, _multi: object, _data: object) -> None:
         known = self._watched.get(fd)
@@ -169,25 +148,39 @@ class Driver:
             self._ready.extend([(key.fd, events) for key, events in self._selector.select(0)])
         self._turn()
 
+    def _timer_fired(self) -> None:
+        self._timer = None
+        self._is_due = True  # or old with something due, which libcurl is told in the same way
+        self._turn()
+
     def _turn(self) -> None:
-        """Tell libcurl what is due, for `SLICE_SECONDS` at most."""
+        """Tell libcurl what is due, for `SLICE_SECONDS` at most, and ask when it wants to be told again."""
         if self._next_turn is not None:
             self._next_turn.cancel()
             self._next_turn = None
-        now = time.monotonic()
-        if self._due is not None and self._due <= now:
-            self._time_is_due()
-        if not self._act(now + SLICE_SECONDS):
+        until = time.monotonic() + SLICE_SECONDS
+        if self._is_due:
+            self._is_due = False
+            self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+        if not self._act(until):
             self._turn_soon()
+        self._ask_for_time()
 
-    def _time_is_due(self) -> None:
-        self._due = None
-        self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
-        if self._due is None:
-            # Its clock may be a little behind ours: then nothing was due, and it does not ask again.
-            milliseconds = self._multi.timeout()
-            if milliseconds is not None and milliseconds >= 0:
-                self._want_time(milliseconds)
+    def _ask_for_time(self) -> None:
+        milliseconds = self._multi.timeout()
+        if milliseconds == 0:
+            self._is_due = True
+            self._turn_soon()
+        elif milliseconds > 0:
+            self._set_timer(self._loop.time() + milliseconds / 1000)
+
+    def _set_timer(self, due: float) -> None:
+        """Have a turn at `due` at the latest; an earlier one asks for the time again."""
+        if self._timer is not None:
+            if self._timer.when() <= due:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(due, self._timer_fired)
 
     def _act(self, until: float) -> bool:
         """Go through what is ready, then through what has ended; say whether all was done in time."""

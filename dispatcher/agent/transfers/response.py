@@ -10,8 +10,12 @@ import functools
 import re
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from dispatcher.wire import limits
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _STATUS_LINE = re.compile(r"HTTP/\d(?:\.\d)? +(\d{3})(?: (.*))?")
 _FOLDS = (b" ", b"\t")
@@ -20,6 +24,9 @@ _FIRST_OF_NAMES = b"!"
 
 _MOST_REMEMBERED = 256
 """Bytes of a line whose reading is remembered: a target's answers are alike in most of theirs."""
+
+_MOST_REMEMBERED_HEAD = 2048
+"""Bytes of a whole head whose reading is remembered: most heads of a target differ by their Date alone."""
 
 
 class MalformedResponseError(Exception):
@@ -50,6 +57,12 @@ def parse_response(lines: list[bytes]) -> Response:
         MalformedResponseError: no status line, or more than `limits.MAX_HEADERS` headers.
         UnfinishedResponseError: no empty line after the headers.
     """
+    if len(b"".join(lines)) <= _MOST_REMEMBERED_HEAD:
+        return _known_head(tuple(lines))
+    return _parse(lines)
+
+
+def _parse(lines: Sequence[bytes]) -> Response:
     start = 0
     while True:
         status, reason = _status_line(lines, start)
@@ -59,7 +72,7 @@ def parse_response(lines: list[bytes]) -> Response:
         start = end + 1
 
 
-def _status_line(lines: list[bytes], start: int) -> tuple[int, str]:
+def _status_line(lines: Sequence[bytes], start: int) -> tuple[int, str]:
     if start >= len(lines):
         raise UnfinishedResponseError("it has no status line")
     line = lines[start]
@@ -74,7 +87,7 @@ def _status(line: bytes) -> tuple[int, str]:
     return int(match[1]), (match[2] or "").strip()[: limits.MAX_TEXT_CHARS]
 
 
-def _end_of_head(lines: list[bytes], start: int) -> int:
+def _end_of_head(lines: Sequence[bytes], start: int) -> int:
     with suppress(ValueError):
         if b"\n" not in lines:
             return lines.index(b"\r\n", start)
@@ -84,7 +97,7 @@ def _end_of_head(lines: list[bytes], start: int) -> int:
     raise UnfinishedResponseError("its headers have no end")
 
 
-def _headers(lines: list[bytes]) -> tuple[tuple[str, str], ...]:
+def _headers(lines: Sequence[bytes]) -> tuple[tuple[str, str], ...]:
     if len(lines) > limits.MAX_HEADERS:
         raise MalformedResponseError(f"it has {len(lines)} headers, more than {limits.MAX_HEADERS}")
     if lines and min(lines) < _FIRST_OF_NAMES:
@@ -93,7 +106,7 @@ def _headers(lines: list[bytes]) -> tuple[tuple[str, str], ...]:
     return tuple([known(line) if len(line) <= _MOST_REMEMBERED else _header(line) for line in lines])
 
 
-def _unfolded(lines: list[bytes]) -> list[bytes]:
+def _unfolded(lines: Sequence[bytes]) -> list[bytes]:
     """Put lines that begin with a space behind the ones before them."""
     unfolded: list[bytes] = []
     for line in lines:
@@ -109,5 +122,6 @@ def _header(line: bytes) -> tuple[str, str]:
     return name.strip(), value.strip(" \t")
 
 
+_known_head = functools.lru_cache(128)(_parse)
 _known_status = functools.lru_cache(64)(_status)
 _known_header = functools.lru_cache(2048)(_header)

@@ -35,7 +35,7 @@ class Fetching:
         handle.setopt(pycurl.WRITEFUNCTION, len)
         handle.setopt(pycurl.TIMEOUT_MS, milliseconds)
         self.handles.append(handle)
-        self.multi.add_handle(handle)
+        self.driver.add(handle)
         return handle
 
     async def end(self) -> tuple[pycurl.Curl, int]:
