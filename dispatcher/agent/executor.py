@@ -160,17 +160,28 @@ class Executor:
 
     async def _run(self, run: Run) -> Result:
         hop = first_hop(run.execute)
-        try:
-            slot = self._slots.take()
-        except FullError as error:
-            detail = f"the agent has {self._slots.size} transfers and {self._slots.max_waiting} waiting ones already"
-            raise ExecutionError.of(FailureKind.OVERLOADED, detail) from error
+        slot = self._take_slot()
         try:
             if not slot.done():
                 await self._wait_for_slot(run, slot)
-            return await self._follow(run, hop)
+            for _ in range(run.execute.max_redirects + 1):
+                transfer, ending = await self._transfer(run, hop)
+                response = _conclude(transfer, ending)
+                following = next_hop(hop, response)
+                if following is None:
+                    return results.completed(run, response, transfer, ending)
+                hop = following
         finally:
             self._slots.give_back(slot)
+        detail = f"more than {run.execute.max_redirects} redirects, the last to {hop.target.place}"
+        raise ExecutionError.of(FailureKind.HTTP_PROTOCOL, detail)
+
+    def _take_slot(self) -> asyncio.Future[None]:
+        try:
+            return self._slots.take()
+        except FullError as error:
+            detail = f"the agent has {self._slots.size} transfers and {self._slots.max_waiting} waiting ones already"
+            raise ExecutionError.of(FailureKind.OVERLOADED, detail) from error
 
     async def _wait_for_slot(self, run: Run, slot: asyncio.Future[None]) -> None:
         try:
@@ -179,17 +190,6 @@ class Executor:
             _raise_for(interrupted.why, run, "queued", "")
         finally:
             run.phases[_QUEUED] = run.elapsed
-
-    async def _follow(self, run: Run, hop: Hop) -> Result:
-        for _ in range(run.execute.max_redirects + 1):
-            transfer, ending = await self._transfer(run, hop)
-            response = _conclude(transfer, ending)
-            following = next_hop(hop, response)
-            if following is None:
-                return results.completed(run, response, transfer, ending)
-            hop = following
-        detail = f"more than {run.execute.max_redirects} redirects, the last to {hop.target.place}"
-        raise ExecutionError.of(FailureKind.HTTP_PROTOCOL, detail)
 
     async def _transfer(self, run: Run, hop: Hop) -> tuple[Transfer, Ending]:
         refusal = self._guard.name_refusal(hop.target.host)
@@ -200,7 +200,7 @@ class Executor:
             raise ExecutionError(curl_errors.timeout("dns", hop.target.place))
         transfer = self._client.start(hop, run.source, seconds=seconds)
         try:
-            ending = await run.wait_bounded(transfer.done)
+            ending = await run.bound(transfer.done)
         except InterruptedRunError as interrupted:
             ending = self._client.stop(transfer)
             run.add_hop(ending.phases)
@@ -237,9 +237,11 @@ def _raise_for(why: Interruption, run: Run, phase: str, place: str) -> NoReturn:
 def _conclude(transfer: Transfer, ending: Ending) -> Response:
     """Return the response of a transfer that has one. Raises `ExecutionError`."""
     hop, source = transfer.hop, transfer.source
-    for local_ip in (transfer.seen_source, ending.local_ip if ending.errno == 0 or transfer.cut else None):
-        if local_ip not in (None, source) and not same_address(local_ip, source):
-            raise ExecutionError(curl_errors.mismatch(local_ip, transfer))
+    before, after = transfer.seen_source, ending.local_ip
+    if before is not None and before != source and not same_address(before, source):
+        raise ExecutionError(curl_errors.mismatch(before, transfer))
+    if after != source and (ending.errno == 0 or transfer.cut) and not same_address(after, source):
+        raise ExecutionError(curl_errors.mismatch(after, transfer))
     if ending.errno != 0 and not transfer.cut:
         raise ExecutionError(curl_errors.failure_of(ending, transfer))
     if hop.http_version in _ASKED_VERSIONS and hop.http_version != ending.http_version:

@@ -28,7 +28,7 @@ def completed(run: Run, response: Response, transfer: Transfer, ending: Ending) 
         reason=response.reason,
         http_version=ending.http_version,
         remote_ip=_canonical(ending.remote_ip),
-        source_ip=_canonical(ending.local_ip),
+        source_ip=run.source if ending.local_ip == run.source else _canonical(ending.local_ip),
         headers=response.headers,
         body_size=transfer.size,
         truncated=transfer.cut,

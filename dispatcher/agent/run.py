@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import operator
+import time
 from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
 
@@ -49,7 +50,7 @@ class Run:
         self._loop = loop
         self.execute = execute
         self.source = source
-        self.started = loop.time()
+        self.started = time.monotonic()  # the loop's clock
         self.deadline = self.started + execute.timeout
         self.phases = [0] * (len(PHASES) - 1)
         """Microseconds of each of `PHASES` but the total."""
@@ -57,12 +58,12 @@ class Run:
     @property
     def elapsed(self) -> int:
         """Microseconds since it came."""
-        return int((self._loop.time() - self.started) * 1_000_000)
+        return int((time.monotonic() - self.started) * 1_000_000)
 
     @property
     def seconds_left(self) -> float:
         """Seconds to the deadline, never below 0."""
-        return max(0.0, self.deadline - self._loop.time())
+        return max(0.0, self.deadline - time.monotonic())
 
     def add_hop(self, phases: Iterable[int]) -> None:
         """Add the microseconds of one hop, from dns to receive."""
@@ -86,20 +87,17 @@ class Run:
         """
         timer = self._loop.call_at(self.deadline, self.interrupt, Interruption.DEADLINE)
         try:
-            return await self.wait_bounded(future)
+            return await self.bound(future)
         finally:
             timer.cancel()
 
-    async def wait_bounded(self, future: asyncio.Future[T]) -> T:
-        """`wait` for a future that will be done by the deadline without us."""
-        self.check()
-        self._waiting = future  # type: ignore[assignment]  # only its exception is ever set from here
-        try:
-            return await future
-        finally:
-            self._waiting = None
+    def bound(self, future: asyncio.Future[T]) -> asyncio.Future[T]:
+        """Return `future`, which is to be waited for next and will be done by the deadline without us.
 
-    def check(self) -> None:
-        """Raise `InterruptedRunError` if the run was interrupted."""
+        An interruption is raised where it is awaited, or here if it came before. No coroutine, since every execution
+        waits here.
+        """
         if self._why is not None:
             raise InterruptedRunError(self._why)
+        self._waiting = future  # type: ignore[assignment]  # only its exception is ever set from here
+        return future

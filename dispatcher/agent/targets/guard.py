@@ -67,6 +67,8 @@ class TargetGuard:
         self._is_own = is_own
         self._coordinator_names: frozenset[str] = frozenset()
         self._coordinator: frozenset[Address] = frozenset()
+        self.name_refusal = functools.lru_cache(_VERDICTS)(self._name_refusal_anew)
+        """Says why a host (lower case, no brackets) is refused before it is even resolved; None where it is not."""
         self._judge = self.kept_refusal = functools.lru_cache(_VERDICTS)(self._judge_anew)
         """Says why a request for a host may not leave by a connection that stands. Costs a look-up, asks no kernel."""
 
@@ -77,9 +79,9 @@ class TargetGuard:
         self._coordinator = known if len(known) <= MAX_COORDINATOR_ADDRESSES else more
         self._coordinator_names = frozenset(name.rstrip(".").lower() for name in names)
         self._judge.cache_clear()
+        self.name_refusal.cache_clear()
 
-    def name_refusal(self, host: str) -> str | None:
-        """Say why a host (lower case, no brackets) is refused before it is even resolved; None where it is not."""
+    def _name_refusal_anew(self, host: str) -> str | None:
         rule = self._deny.name(host)
         if rule is not None:
             return f"the target {host} is blocked by --deny-target {rule} of the agent's owner"

@@ -17,6 +17,9 @@ from dispatcher.agent.transfers.transfer import Ending
 if TYPE_CHECKING:
     from dispatcher.agent.transfers.transfer import Transfer
 
+Marks = tuple[int, int, int, int, int]
+"""The moments at which all phases but the last ended, in microseconds; 0 for one that was not reached."""
+
 HOP_PHASES = ("dns", "connect", "tls", "send", "wait", "receive")
 """What `Ending.phases` are."""
 
@@ -32,8 +35,10 @@ _RECEIVE = len(HOP_PHASES) - 1
 def read(handle: Any, transfer: Transfer, errno: int | None, message: str) -> Ending:
     """Read the ending of `transfer`; `errno` as in `Ending`."""
     getinfo = handle.getinfo
-    is_kept = errno == 0 and not transfer.fds
-    marks = _marks_of_kept(getinfo) if is_kept else _marks(getinfo)
+    if errno == 0 and not transfer.fds:  # by a kept connection
+        marks: Marks = 0, 0, 0, getinfo(pycurl.POSTTRANSFER_TIME_T), getinfo(pycurl.STARTTRANSFER_TIME_T)
+    else:
+        marks = _marks(getinfo)
     phase = _RECEIVE if errno == 0 else _phase(transfer, marks)
     return Ending(
         errno,
@@ -57,8 +62,7 @@ def moved_bytes(transfer: Transfer) -> int | None:
     return int(getinfo(pycurl.SIZE_DOWNLOAD_T) + getinfo(pycurl.HEADER_SIZE) + getinfo(pycurl.SIZE_UPLOAD_T))
 
 
-def _marks(getinfo: Any) -> tuple[int, ...]:
-    """The moments at which all phases but the last ended, in microseconds; 0 for one that was not reached."""
+def _marks(getinfo: Any) -> Marks:
     return (
         getinfo(pycurl.NAMELOOKUP_TIME_T),
         getinfo(pycurl.CONNECT_TIME_T),
@@ -68,11 +72,7 @@ def _marks(getinfo: Any) -> tuple[int, ...]:
     )
 
 
-def _marks_of_kept(getinfo: Any) -> tuple[int, ...]:
-    return 0, 0, 0, getinfo(pycurl.POSTTRANSFER_TIME_T), getinfo(pycurl.STARTTRANSFER_TIME_T)
-
-
-def _phase(transfer: Transfer, marks: tuple[int, ...]) -> int:
+def _phase(transfer: Transfer, marks: Marks) -> int:
     """In which phase, by its place in `HOP_PHASES`, a transfer ended that failed."""
     dns, connect, _, send, _ = marks
     if transfer.seen_source is not None:
@@ -85,7 +85,7 @@ def _phase(transfer: Transfer, marks: tuple[int, ...]) -> int:
     return 2 if is_tls and connect else 1
 
 
-def _phases(marks: tuple[int, ...], phase: int, total: int) -> tuple[int, ...]:
+def _phases(marks: Marks, phase: int, total: int) -> tuple[int, ...]:
     phases = [0, 0, 0, 0, 0, 0]
     reached = 0
     # Where a transfer fails, libcurl marks later moments too.

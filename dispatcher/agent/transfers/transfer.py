@@ -64,7 +64,6 @@ class Transfer:
     resent = False
     stale = False
     seen_source: str | None = None
-    _bounded = False
 
     def __init__(self, hop: Hop, source: str, done: asyncio.Future[Ending]) -> None:
         self.hop = hop
@@ -75,11 +74,13 @@ class Transfer:
         self.fds: list[int] = []
         self._pieces: list[bytes] = []
         self._keep = self._read = hop.max_body_bytes
+        self._bounded = not hop.follow_redirects
 
     @property
     def body(self) -> bytes:
         """What was kept of the decoded body."""
-        return b"".join(self._pieces)
+        pieces = self._pieces
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     @property
     def refusal(self) -> str | None:
@@ -126,8 +127,6 @@ class Transfer:
             self._keep, self._read = 0, REDIRECT_BODY_BYTES
 
     def _is_followed(self) -> bool:
-        if not self.hop.follow_redirects:
-            return False
         try:
             response = parse_response(self.header_lines)
         except MalformedResponseError:

@@ -226,7 +226,7 @@ def test_closing_cancels_what_has_no_result_yet() -> None:
 class BrokenExecutor(Executor):
     """Fails where nobody expects it."""
 
-    async def _follow(self, run: Run, hop: Any) -> Result:
+    async def _transfer(self, run: Run, hop: Any) -> Any:
         raise KeyError(hop)
 
 

@@ -64,7 +64,7 @@ def test_an_interruption_after_the_answer_does_not_undo_it() -> None:
 def test_an_interruption_ends_a_wait_without_a_timer_too() -> None:
     async def test() -> None:
         made = make(timeout=0.01)
-        waiting = asyncio.create_task(made.wait_bounded(asyncio.get_running_loop().create_future()))
+        waiting = made.bound(asyncio.get_running_loop().create_future())
         done, _ = await asyncio.wait([waiting], timeout=0.05)
         assert set() == done
         made.interrupt(Interruption.SOURCE_GONE)

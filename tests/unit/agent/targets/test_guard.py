@@ -215,3 +215,12 @@ def test_no_more_than_so_many_addresses_of_the_coordinator_are_remembered() -> N
 def test_only_the_machine_itself_is_asked_about_its_own_addresses_by_default() -> None:
     assert TargetGuard(["::/0"]).refusal("::1", "::1") is not None
     assert TargetGuard(["::1"]).refusal("::1", "::1") is None
+
+
+def test_a_name_that_was_taken_before_is_refused_once_it_is_the_coordinators() -> None:
+    made = guard()
+    assert made.name_refusal("c.test") is None
+    made.coordinator_at(["c.test"], [IPv6Address(PUBLIC)])
+    assert made.name_refusal("c.test") is not None
+    made.coordinator_at(["other.test"], [IPv6Address(PUBLIC)])
+    assert made.name_refusal("c.test") is None

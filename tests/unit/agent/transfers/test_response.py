@@ -84,3 +84,20 @@ def test_a_long_reason_is_cut() -> None:
 def test_headers_come_back_as_they_were_sent(headers: list[tuple[str, str]]) -> None:
     text = "".join(f"{name}: {value}\n" for name, value in headers)
     assert tuple(headers) == parse_response(lines(f"HTTP/1.1 200 OK\n{text}")).headers
+
+
+def test_a_head_is_read_the_same_when_it_comes_again_and_one_that_is_too_long_to_remember_too() -> None:
+    short = lines("HTTP/1.1 200 OK\nA: 1\nA: 2\n")
+    long = lines(f"HTTP/1.1 200 OK\nA: {'x' * 4096}\n")
+    assert parse_response(short) is parse_response(list(short))
+    assert (("A", "1"), ("A", "2")) == parse_response(short).headers
+    assert parse_response(long) is not parse_response(list(long))
+    assert (("A", "x" * 4096),) == parse_response(long).headers
+    assert (("A", "1"), ("A", "3")) == parse_response([*short[:2], b"A: 3\r\n", short[-1]]).headers
+
+
+def test_lines_that_are_the_same_text_but_other_lines_are_another_head() -> None:
+    whole = [b"HTTP/1.1 200 OK\r\n", b"A: 1\r\nB: 2\r\n", b"\r\n"]
+    apart = [b"HTTP/1.1 200 OK\r\n", b"A: 1\r\n", b"B: 2\r\n", b"\r\n"]
+    assert 2 == len(parse_response(apart).headers)
+    assert 1 == len(parse_response(whole).headers)
