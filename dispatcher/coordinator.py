@@ -40,6 +40,7 @@ from dispatcher.web.monitor_feed import MonitorFeed
 from dispatcher.web.origins import Origins
 from dispatcher.web.server import Server
 from dispatcher.web.services import Services
+from dispatcher.web.short_way import ShortWay
 from dispatcher.web.stats import RateMeter
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def _origins(settings: CoordinatorSettings, sockets: list[socket.socket]) -> Ori
 
 def _make_server(settings: CoordinatorSettings, services: Services, certificates: reload.Certificates | None) -> Server:
     return Server(
-        make_app(services),
+        ShortWay(make_app(services), services),
         max_body_size=settings.max_request_bytes + DISCARDED_BYTES,
         max_header_size=HEADER_BYTES,
         idle_connection_timeout=settings.idle_timeout,

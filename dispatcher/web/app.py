@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 from tornado.routing import URLSpec
 from tornado.web import Application
 
-from dispatcher.web import openapi
+from dispatcher.web import execute, openapi
 from dispatcher.web.agent_socket import AgentSocket
 from dispatcher.web.agents import SOCKET_PATH, AgentHandler, AgentsHandler, RegisterHandler
 from dispatcher.web.base import BaseHandler, NotFoundHandler
 from dispatcher.web.config import ConfigHandler
-from dispatcher.web.execute import ExecuteHandler
 from dispatcher.web.health import LiveHandler, ReadyHandler
 from dispatcher.web.history import HistoryHandler, HistoryRecordHandler
 from dispatcher.web.metrics import MetricsHandler
@@ -31,7 +30,7 @@ REST_ROUTES: tuple[tuple[str, type[BaseHandler]], ...] = (
     ("/api/agents", AgentsHandler),
     (r"/api/agents/(?P<agent_id>[^/]+)", AgentHandler),
     ("/api/config/request", ConfigHandler),
-    ("/api/execute", ExecuteHandler),
+    (execute.PATH, execute.ExecuteHandler),
     ("/api/pool/status", PoolHandler),
     ("/api/stats", StatsHandler),
     ("/api/history", HistoryHandler),

@@ -194,7 +194,7 @@ class BaseHandler(GuardedHandler):
             detail = f"this path takes {allowed or 'nothing'}, not {self.request.method}"
             self.write_problem(Problem(405, "method_not_allowed", detail, headers={"Allow": allowed}))
         elif status_code >= 500:
-            self.write_problem(Problem(500, "internal", "the coordinator failed over this; its log says more"))
+            self.write_problem(problems.internal())
         else:
             detail = getattr(error, "log_message", None) or responses.get(status_code, "error")
             self.write_problem(Problem(status_code, "http", str(detail)))

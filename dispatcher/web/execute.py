@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from dispatcher.record import Record
     from dispatcher.request import RequestSpec
 
+PATH = "/api/execute"
+
 _PROBLEMS = (403, 409, 500, 502, 503, 504)
 
 _NOT_ACCEPTED = {
@@ -32,6 +34,9 @@ _NOT_ACCEPTED = {
     executions.NoExitError: "no_exit",
     executions.AbandonedError: "abandoned",  # to a caller that went away; nobody reads it
 }
+
+NOT_ANSWERED = (executions.NotAcceptedError, UnrecordedError)
+"""What an execution raises for its caller to be told."""
 
 
 class ExecuteHandler(BaseHandler):
@@ -107,7 +112,7 @@ class ExecuteHandler(BaseHandler):
             await self._batch.start()
             await batching.answer(self, self._batch)
         except executions.NotAcceptedError as error:
-            raise Problem(503, _NOT_ACCEPTED[type(error)], str(error)) from error
+            raise problem_of(error) from error
         finally:
             self._batch.close()
 
@@ -116,10 +121,8 @@ class ExecuteHandler(BaseHandler):
             self._task = self._start(spec, key)
             # Shielded: when the caller goes away, the execution still ends and is recorded.
             record = await asyncio.shield(self._task)
-        except executions.NotAcceptedError as error:
-            raise Problem(503, _NOT_ACCEPTED[type(error)], str(error)) from error
-        except UnrecordedError as error:
-            raise Problem(503, "unrecorded", str(error), execution=record_writer.in_problem(error.record)) from error
+        except NOT_ANSWERED as error:
+            raise problem_of(error) from error
         await self._answer(record)
 
     def _start(self, spec: RequestSpec, key: str | None) -> asyncio.Task[Record]:
@@ -138,5 +141,18 @@ class ExecuteHandler(BaseHandler):
             self.set_header("Content-Type", "application/json")
             await record_writer.write(self, record)
             return
-        kind = record.failure.kind
-        raise Problem(kind.http_status, str(kind), record.failure.detail, execution=record_writer.in_problem(record))
+        raise problem_of_record(record)
+
+
+def problem_of(error: executions.NotAcceptedError | UnrecordedError) -> Problem:
+    """Make the answer to one of `NOT_ANSWERED`."""
+    if isinstance(error, UnrecordedError):
+        return Problem(503, "unrecorded", str(error), execution=record_writer.in_problem(error.record))
+    return Problem(503, _NOT_ACCEPTED[type(error)], str(error))
+
+
+def problem_of_record(record: Record) -> Problem:
+    """Make the answer of an execution that ended in a failure."""
+    assert record.failure is not None
+    kind = record.failure.kind
+    return Problem(kind.http_status, str(kind), record.failure.detail, execution=record_writer.in_problem(record))

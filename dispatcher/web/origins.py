@@ -7,6 +7,7 @@ at this machine: to its browser that page is then no other site.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -79,14 +80,17 @@ class Origins:
             "Access-Control-Max-Age": str(PREFLIGHT_SECONDS),
         }
 
-    def _check_host(self, request: HTTPServerRequest) -> None:
+    def takes(self, host: str) -> bool:
+        """Say whether this name, with or without a port, is one to be asked under."""
         if self.hosts is None:
-            return
-        name = split_host_and_port(request.host.lower())[0].strip("[]").removesuffix(".")
-        if not is_loopback(name) and name not in self.hosts:
-            raise Problem(
-                421, "wrong_host", f"this coordinator is not {name[:200]}; --allow-host would let it be asked so"
-            )
+            return True
+        name, is_here = _name(host)
+        return is_here or name in self.hosts
+
+    def _check_host(self, request: HTTPServerRequest) -> None:
+        if not self.takes(request.host):
+            name = _name(request.host)[0][:200]
+            raise Problem(421, "wrong_host", f"this coordinator is not {name}; --allow-host would let it be asked so")
 
     @staticmethod
     def _is_own(request: HTTPServerRequest, origin: str | None) -> bool:
@@ -95,3 +99,10 @@ class Origins:
         if site is not None:
             return site in _OWN
         return origin is None or urlsplit(origin).netloc.lower() == request.host.lower()
+
+
+@functools.lru_cache(maxsize=64)
+def _name(host: str) -> tuple[str, bool]:
+    """Return the name in a `Host` header, and whether it means this machine. Remembered: most come again and again."""
+    name = split_host_and_port(host.lower())[0].strip("[]").removesuffix(".")
+    return name, is_loopback(name)

@@ -43,6 +43,11 @@ class Problem(Exception):  # noqa: N818 (the term of RFC 9457)
         }
 
 
+def internal() -> Problem:
+    """Make the answer to what nobody foresaw."""
+    return Problem(500, "internal", "the coordinator failed over this; its log says more")
+
+
 def as_response(problem: Problem) -> bytes:
     """Write a problem as it stands on the wire, for where no handler answers; the connection is to be closed then."""
     body = dump(problem.content)

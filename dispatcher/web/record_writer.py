@@ -12,19 +12,28 @@ import codecs
 import json
 import secrets
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from dispatcher.record import JsonObject, dump
 
 if TYPE_CHECKING:
     from dispatcher.record import Record
-    from dispatcher.web.base import BaseHandler
 
 PIECE_BYTES = 3 * 64 * 1024
 """A piece of a body; a multiple of 3, so that pieces of base64 join without padding."""
 
 
-async def write(handler: BaseHandler, record: Record, *, first_members: bytes = b"") -> None:
+class Sink(Protocol):
+    """What takes an answer, such as a handler."""
+
+    def write(self, chunk: bytes) -> None:
+        """Put a piece among those that leave next."""
+
+    async def flush_in_turns(self) -> None:
+        """Send what was written, and let the loop turn."""
+
+
+async def write(handler: Sink, record: Record, *, first_members: bytes = b"") -> None:
     """Write the whole record, with `first_members` (JSON, with its comma) before its own."""
     if len(record.body) <= PIECE_BYTES:
         handler.write(with_members(record.to_json_bytes(), first_members))
