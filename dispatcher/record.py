@@ -168,11 +168,7 @@ def make_record(  # noqa: PLR0913 (a record has that many parts, and this is whe
         outcome=outcome,
         agent_id=agent_id,
         source_ip=source_ip,
-        request={
-            "method": request.method,
-            "url": redactor.url(request.url),
-            "headers": [list(pair) for pair in redactor.headers(request.headers)],
-        },
+        request=redactor.request(request),
         result=result,
         failure=failure,
         response_headers=response_headers,

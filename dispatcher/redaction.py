@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from dispatcher.errors import Failure
+    from dispatcher.request import RequestSpec
 
 REDACTED = "[redacted]"
 
@@ -38,6 +39,22 @@ class Redactor:
     def __init__(self, more_headers: Iterable[str] = ()) -> None:
         """Redact `more_headers` beside `SECRET_HEADERS`; case does not matter."""
         self._secret = frozenset((*SECRET_HEADERS, *(_key(name) for name in more_headers)))
+        self._last: tuple[RequestSpec, dict[str, Any]] | None = None
+
+    def request(self, request: RequestSpec) -> dict[str, Any]:
+        """Return what a record shows of its request: method, URL and headers. Not to be changed.
+
+        It is the same object for the same request, since one request is executed many times over.
+        """
+        last = self._last
+        if last is None or last[0] is not request:
+            shown = {
+                "method": request.method,
+                "url": self.url(request.url),
+                "headers": [list(pair) for pair in self.headers(request.headers)],
+            }
+            self._last = last = (request, shown)
+        return last[1]
 
     def headers(self, pairs: Pairs) -> Pairs:
         """Return the same header lines without secret values."""

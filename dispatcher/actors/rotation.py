@@ -52,9 +52,13 @@ class Rotation(Generic[K]):
 
         What is passed over keeps its turn, and costs a step each.
         """
-        key = next((key for key in self._leasable if key not in passing_over), None)
+        leasable = self._leasable
+        if passing_over:
+            key = next((key for key in leasable if key not in passing_over), None)
+        else:
+            key = next(iter(leasable), None)
         if key is not None:
-            self._leasable.move_to_end(key)
+            leasable.move_to_end(key)
         return key
 
     @property

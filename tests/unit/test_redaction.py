@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from dispatcher.errors import Failure, FailureKind, Party
 from dispatcher.redaction import REDACTED, SECRET_HEADERS, Redactor
+from dispatcher.request import RequestSpec
 from dispatcher.web.schemas import Url
 
 SECRET = "s3cret"
@@ -158,3 +159,17 @@ def test_a_configuration_is_shown_without_secrets_and_without_its_body(
     )
     assert (("Authorization", "[redacted]"), ("Accept", "*/*")) == shown["headers"]
     assert body == stored["body"]
+
+
+def test_what_a_record_shows_of_a_request_is_made_once_for_the_same_request_and_anew_for_another() -> None:
+    redactor = Redactor()
+    first = RequestSpec("http://me:s3cret@a.test/", headers=(("Authorization", "Bearer s3cret"), ("X-A", "1")))
+    shown = redactor.request(first)
+    assert {
+        "method": "GET",
+        "url": f"http://{REDACTED}@a.test/",
+        "headers": [["Authorization", REDACTED], ["X-A", "1"]],
+    } == shown
+    assert shown is redactor.request(first)
+    assert "POST" == redactor.request(RequestSpec("http://b.test/", method="POST"))["method"]
+    assert shown == redactor.request(first)
