@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -61,6 +62,35 @@ def test_a_record_is_committed_before_the_answer(tmp_path: Path, log: pykka.Acto
     append(log, row(1))
     assert [row(1).id] == stored(tmp_path)
     assert [row(1).record] == stored(tmp_path, "SELECT record FROM content")
+
+
+class HeldCommit(list[str]):
+    """A trace of SQL statements in which each COMMIT stops before it is carried out, until it is `released`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached = threading.Event()
+        self.released = threading.Event()
+
+    def append(self, statement: str) -> None:
+        super().append(statement)
+        if statement == "COMMIT":
+            self.reached.set()
+            self.released.wait(WAIT)
+
+
+def test_nobody_is_answered_before_the_commit_is_done(tmp_path: Path) -> None:
+    trace = HeldCommit()
+    with running(HeldLog, tmp_path, max_records=1000, trace=trace) as log:
+        futures = [log.ask(AppendRecord(row(n)), block=False) for n in range(3)]
+        assert trace.reached.wait(WAIT)
+        try:
+            for future in futures:
+                with pytest.raises(pykka.Timeout):
+                    future.get(timeout=0)
+        finally:
+            trace.released.set()
+        assert [None] * 3 == [future.get(timeout=WAIT) for future in futures]
 
 
 def test_a_reply_implies_a_record_even_after_kill_9(tmp_path: Path) -> None:
