@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 _LENGTH_BYTES = 4
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
+"""`json.dumps` would make one for each message, and look for circles in what is a tree."""
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Invalid:
@@ -37,7 +40,7 @@ def message_json(message: Message) -> bytes:
     size = len(body_of(message))
     if size:
         content["b"] = size
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    return _ENCODER.encode(content).encode("utf-8", "surrogatepass")
 
 
 def body_of(message: Message) -> bytes:
@@ -102,13 +105,12 @@ def _body_size(item: dict[str, Any], left: int) -> int:
 
 
 def _message(cls: type[Message], item: dict[str, Any], body: bytes) -> Message | Invalid:
+    more = {"body": body} if body and hasattr(cls, "body") else None
     try:
-        message: Message = fields.parse(cls, item)
+        message: Message = fields.parse(cls, item, more)
     except WireError as error:
         named = item.get("id")
         return Invalid(cls.tag, named if isinstance(named, str) else None, str(error))
-    if not body:
-        return message
-    if not hasattr(message, "body"):
+    if body and more is None:
         return Invalid(cls.tag, None, f"{cls.__name__} has a body")
-    return dataclasses.replace(message, body=body)  # type: ignore[type-var]  # every message is a dataclass
+    return message

@@ -10,7 +10,7 @@ import dataclasses
 import functools
 import ipaddress
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import Any, TypeVar
 
@@ -230,29 +230,31 @@ def optional(declared: Any) -> Any:
     return _field(lambda value: None if value is None else inner(value), None)
 
 
-def parse(cls: type[Any], value: Any) -> Any:
-    """Make a `cls` from the object that JSON gave. Unknown members are ignored: a newer peer may send more.
+def parse(cls: type[Any], value: Any, more: Mapping[str, Any] | None = None) -> Any:
+    """Make a `cls` from the object that JSON gave, and from `more` members that did not come with it.
+
+    Unknown members are ignored: a newer peer may send more.
 
     Raises:
         WireError: a member is missing or outside its bounds; the text names the class and the member.
     """
     if not isinstance(value, dict):
         raise WireError(f"{cls.__name__} is not an object")
-    found = {}
-    for field in _declared(cls):
-        if field.name in value:
+    found = dict(more or ())
+    for name, check, is_required in _declared(cls):
+        if name in value:
             try:
-                found[field.name] = field.metadata["check"](value[field.name])
+                found[name] = check(value[name])
             except WireError as error:
-                raise WireError(f"{cls.__name__}.{field.name} {error}") from None
-        elif field.default is _ABSENT and field.default_factory is _ABSENT:
-            raise WireError(f"{cls.__name__}.{field.name} is missing")
+                raise WireError(f"{cls.__name__}.{name} {error}") from None
+        elif is_required:
+            raise WireError(f"{cls.__name__}.{name} is missing")
     return cls(**found)
 
 
 def as_json(message: Any) -> dict[str, Any]:
     """Return the declared members of `message` as JSON can write them."""
-    return {field.name: _plain(getattr(message, field.name)) for field in _declared(type(message))}
+    return {name: _plain(getattr(message, name)) for name, _, _ in _declared(type(message))}
 
 
 def _plain(value: Any) -> Any:
@@ -268,12 +270,19 @@ def _plain(value: Any) -> Any:
 _PLAIN = frozenset((str, int, float, bool, dict, type(None)))
 """What most values are, and is written as it is."""
 
-_DECLARED: dict[type[Any], tuple[dataclasses.Field[Any], ...]] = {}
+Declared = tuple[str, Check, bool]
+"""A field's name, its check, and whether a message without it is not valid."""
+
+_DECLARED: dict[type[Any], tuple[Declared, ...]] = {}
 
 
-def _declared(cls: type[Any]) -> tuple[dataclasses.Field[Any], ...]:
-    fields = _DECLARED.get(cls)
-    if fields is None:
-        fields = tuple(field for field in dataclasses.fields(cls) if "check" in field.metadata)
-        _DECLARED[cls] = fields
-    return fields
+def _declared(cls: type[Any]) -> tuple[Declared, ...]:
+    found = _DECLARED.get(cls)
+    if found is None:
+        found = tuple(
+            (field.name, field.metadata["check"], field.default is _ABSENT and field.default_factory is _ABSENT)
+            for field in dataclasses.fields(cls)
+            if "check" in field.metadata
+        )
+        _DECLARED[cls] = found
+    return found
