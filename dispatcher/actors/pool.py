@@ -70,6 +70,10 @@ class _Exit:
     def forgive(self) -> None:
         """Forget what went wrong, and wait for nothing."""
         self.setbacks = Setbacks()
+        self.wait_no_more()
+
+    def wait_no_more(self) -> None:
+        """Forget that a pause would end."""
         if self.pause is not None:
             self.pause.cancel()
 
@@ -152,10 +156,13 @@ class IpPool(LoopActor):
         self._count(placed, placed.shown)
 
     def _count(self, counted: _Exit, state: ExitState | None) -> None:
-        if counted.counted is not state:
-            self._by_state.subtract([counted.counted] if counted.counted is not None else ())
-            self._by_state.update([state] if state is not None else ())
-            counted.counted = state
+        if counted.counted is state:
+            return
+        if counted.counted is not None:
+            self._by_state[counted.counted] -= 1
+        if state is not None:
+            self._by_state[state] += 1
+        counted.counted = state
 
     def _count_places(self) -> int:
         """An agent with a third of all exits gets a third of the executions, so it bounds them at three times its own.
@@ -192,7 +199,7 @@ class IpPool(LoopActor):
         removed = self._exits.pop(key, None)
         if removed is None:
             return
-        removed.forgive()
+        removed.wait_no_more()
         self._count(removed, None)
         self._rotation.remove(key)
         addresses = self._of_agent[key[0]]
