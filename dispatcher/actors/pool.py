@@ -104,8 +104,7 @@ class IpPool(LoopActor):
             case ExitsChanged():
                 self._change_exits(message)
             case AgentGone():
-                for address in list(self._of_agent.get(message.agent_id, ())):
-                    self._remove((message.agent_id, address))
+                self._remove_agent(message.agent_id)
             case CountPlaces():
                 return self._count_places()
             case DescribePool():
@@ -196,17 +195,26 @@ class IpPool(LoopActor):
         self._place(key, known)
 
     def _remove(self, key: Key) -> None:
-        removed = self._exits.pop(key, None)
-        if removed is None:
+        if key not in self._exits:
             return
-        removed.wait_no_more()
-        self._count(removed, None)
-        self._rotation.remove(key)
+        self._forget(key)
         addresses = self._of_agent[key[0]]
         addresses.discard(key[1])
         if not addresses:
             del self._of_agent[key[0]]
             self._places.pop(key[0], None)
+
+    def _remove_agent(self, agent_id: str) -> None:
+        """Remove all exits of an agent in one turn: none of them may be leased any more. 16,384 take some 20 ms."""
+        for address in self._of_agent.pop(agent_id, ()):
+            self._forget((agent_id, address))
+        self._places.pop(agent_id, None)
+
+    def _forget(self, key: Key) -> None:
+        removed = self._exits.pop(key)
+        removed.wait_no_more()
+        self._count(removed, None)
+        self._rotation.remove(key)
 
     def _describe(self, *, with_exits: bool) -> PoolStatus | asyncio.Future[PoolStatus]:
         pool = PoolStatus(len(self._rotation), self._rotation.available, self._rotation.next, ())
