@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tornado.websocket import websocket_connect
 
 from dispatcher.errors import FailureKind
 from dispatcher.web.record_writer import PIECE_BYTES
@@ -235,3 +236,27 @@ def test_a_batch_is_never_overloaded_by_itself(tmp_path: Path, options: dict[str
         api.agent(*EXITS)
         summary = api.call("POST", PATH, {"count": 200, "concurrency": 50}).lines[-1]["summary"]
         assert (200, {}) == (summary["completed"], summary["by_error"])
+
+
+def test_a_monitor_hears_of_a_batch_in_few_messages_and_of_every_execution(api: Served) -> None:
+    api.agent(*EXITS)
+    messages = api.run(_watch(api, 1500))
+    told = sum(len(message.get("executions", ())) + message.get("skipped", 0) for message in messages)
+    assert 1500 == told
+    # A tick has whatever ended since the one before; as many messages as executions would be a flood.
+    assert len(messages) < 150
+
+
+async def _watch(api: Served, count: int) -> list[Any]:
+    monitor = await websocket_connect(f"ws://127.0.0.1:{api.running.port}/ws/monitor", max_message_size=2**26)
+    try:
+        async with asyncio.timeout(20):
+            assert "snapshot" == json.loads(str(await monitor.read_message()))["type"]
+            reply = asyncio.create_task(api.call_async("POST", PATH, {"count": count}))
+            found: list[Any] = []
+            while sum(len(each.get("executions", ())) + each.get("skipped", 0) for each in found) < count:
+                found.append(json.loads(str(await monitor.read_message())))
+            assert count == (await reply).lines[-1]["summary"]["completed"]
+            return found
+    finally:
+        monitor.close()
