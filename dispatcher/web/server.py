@@ -74,7 +74,7 @@ class Server(HTTPServer):
             self._turn_away(stream) if is_full else self._greet(stream, address)
         )
         tasks.add(task)
-        task.add_done_callback(tasks.discard)
+        task.add_done_callback(lambda ended: _forget(ended, tasks, stream))
 
     async def _greet(self, stream: IOStream, address: tuple[Any, ...]) -> None:
         try:
@@ -140,6 +140,12 @@ class Server(HTTPServer):
         reply = self._replies.pop(server_conn, None)
         if reply is not None:
             reply.set_result(None)
+
+
+def _forget(ended: asyncio.Task[None], among: set[asyncio.Task[None]], stream: IOStream) -> None:
+    among.discard(ended)
+    if ended.cancelled():
+        close(stream)  # a task that is cancelled in the turn that made it has not begun, and so closed nothing
 
 
 class _Watched(HTTPMessageDelegate):

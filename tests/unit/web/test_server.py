@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tornado.iostream import IOStream
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 from tornado.websocket import WebSocketHandler, websocket_connect
@@ -198,6 +199,21 @@ def test_who_waits_at_the_turnstile_is_closed_with_the_server() -> None:
             with contextlib.suppress(ConnectionResetError):
                 assert b"" == await reader.read()
             writer.close()
+
+    on_loop(test)
+
+
+@pytest.mark.parametrize("most", [1, 0], ids=["greeted", "turned away"])
+def test_who_is_accepted_in_the_turn_in_which_all_are_closed_is_closed_too(most: int) -> None:
+    async def test() -> None:
+        async with serving(max_connections=most) as (server, _, _):
+            ours, theirs = socket.socketpair()
+            with theirs:
+                stream = IOStream(ours)
+                server.handle_stream(stream, ("127.0.0.1", 1))
+                await server.close_all_connections()
+                assert stream.closed()
+                assert b"" == theirs.recv(1)
 
     on_loop(test)
 
