@@ -95,7 +95,8 @@ def _token(arguments: list[str]) -> int:
         return _print(TOKEN_USAGE)
     command = TOKEN_COMMANDS.get(f"token {verb}")
     if command is None:
-        raise SettingsError(f"token: needs create, list or revoke first, not {verb!r}")
+        instead = f", not {verb!r}" if verb else ""
+        raise SettingsError(f"token: needs create, list or revoke first{instead}")
     if any(argument in ("-h", "--help") for argument in rest):
         return _print(usage(command))
     if verb == "revoke" and rest and not rest[0].startswith("-"):

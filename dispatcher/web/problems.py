@@ -67,7 +67,7 @@ def invalid(messages: Mapping[str, Any] | list[Any]) -> Problem:
     """Make the answer to fields that do not validate, with a JSON pointer to each."""
     # Sorted, because unknown fields come in an order that changes with every start.
     errors = [{"pointer": pointer, "detail": detail} for pointer, detail in sorted(_flatten(messages, ""))]
-    wrong = ", ".join(dict.fromkeys(error["pointer"] or "/" for error in errors))
+    wrong = ", ".join(dict.fromkeys(error["pointer"] or "the whole of it" for error in errors))
     return Problem(422, "invalid", f"not valid: {wrong}", errors=errors)
 
 

@@ -58,7 +58,7 @@ def test_a_token_is_revoked_by_its_id(tmp_path: Path, capsys: Captured, flag: li
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
-        ([], "token: needs create, list or revoke first, not ''"),
+        ([], "token: needs create, list or revoke first\n"),
         (["make"], "token: needs create, list or revoke first, not 'make'"),
         (["create"], "--role (DISPATCHER_ROLE): Is missing"),
         (["create", "--role", "root"], "--role: Must be one of admin, operator, reader, agent."),

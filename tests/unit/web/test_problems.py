@@ -34,6 +34,8 @@ def test_a_pointer_names_the_wrong_field_as_rfc_6901_says(messages: Any, pointer
 def test_the_detail_names_every_wrong_field_once() -> None:
     problem = problems.invalid({"a": ["one", "two"], "b": ["three"]})
     assert "not valid: /a, /b" == problem.content["detail"]
+    # A single / would be the field whose name is empty.
+    assert "not valid: the whole of it" == problems.invalid(["wrong"]).content["detail"]
 
 
 def test_a_shortage_says_when_to_come_back() -> None:
