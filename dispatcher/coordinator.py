@@ -24,11 +24,12 @@ from dispatcher.actors.pool import IpPool
 from dispatcher.actors.registry import AgentRegistry
 from dispatcher.actors.setbacks import pause
 from dispatcher.auth.opening import listens_on_loopback_only, open_gate
+from dispatcher.collector import Collector
 from dispatcher.descriptors import make_room
 from dispatcher.errors import DispatcherError, ExitStatus
 from dispatcher.executions import Executions, Limits
 from dispatcher.idempotency import IdempotencyKeys
-from dispatcher.lifecycle import Stop, settle_memory, watch_loop
+from dispatcher.lifecycle import Stop, watch_loop
 from dispatcher.meters import Meters
 from dispatcher.redaction import Redactor
 from dispatcher.tls import reload
@@ -38,6 +39,7 @@ from dispatcher.web.base import DISCARDED_BYTES
 from dispatcher.web.configured import Configured
 from dispatcher.web.monitor_feed import MonitorFeed
 from dispatcher.web.origins import Origins
+from dispatcher.web.pulses import Pulses
 from dispatcher.web.server import Server
 from dispatcher.web.services import Services
 from dispatcher.web.short_way import ShortWay
@@ -88,7 +90,7 @@ async def _run(settings: CoordinatorSettings) -> int:
     ]
     if certificates is not None:
         helpers.append(asyncio.create_task(reload.watch(certificates)))
-    settle_memory()
+    Collector().start()
     url = _url(sockets[0], is_secure=certificates is not None)
     logs.announce(f"coordinator ready on {url}")
     sd_notify.ready(f"ready on {url}")
@@ -202,6 +204,7 @@ async def _make_services(settings: CoordinatorSettings, actors: _Actors, gate: G
         max_request_bytes=settings.max_request_bytes,
         ping_interval=settings.ping_interval,
         ping_timeout=settings.ping_timeout,
+        pulses=Pulses(interval=settings.ping_interval, timeout=settings.ping_timeout),
         takeover_timeout=settings.takeover_timeout,
         needs_client_certificates=settings.tls_client_ca is not None,
         gate=gate,

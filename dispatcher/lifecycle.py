@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -49,15 +48,6 @@ class Stop:
             # The actors' threads would hold up an ordinary exit; what they committed is safe.
             os._exit(ExitStatus.DONE)
         self._event.set()
-
-
-def settle_memory() -> None:
-    """Keep the garbage collector from what was loaded at the start: none of it is ever garbage.
-
-    A full collection over it held the event loop for 12 to 25 ms, each time.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 async def watch_loop(warn_seconds: float, on_lag: Callable[[float], None] | None = None) -> None:

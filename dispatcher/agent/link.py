@@ -103,7 +103,7 @@ class Link:
         self._user = user
         self._hostname = hostname
         self._channel = Channel(messages.FROM_COORDINATOR, lambda _: limits.MAX_BODY_BYTES)
-        self._pump = Pump(self._channel, self._write)
+        self._pump = Pump(self._channel, self._write, _log_failure)
         self._connection: WebSocketClientConnection | None = None
         self.session = ""
         self.can_resume = False
@@ -164,10 +164,7 @@ class Link:
         self.session = session
         self._connection = await self._connect(url)
         heartbeat = self._listen_to(self._connection)
-        tasks = [
-            asyncio.create_task(self._pump.run()),
-            asyncio.create_task(self._abort_when_silent(self._connection, heartbeat)),
-        ]
+        silence = asyncio.create_task(self._abort_when_silent(self._connection, heartbeat))
         try:
             self.send(
                 messages.Hello(
@@ -190,10 +187,10 @@ class Link:
                 self._proof.cancel()
             if self._is_welcome:
                 self._user.on_lost(self)
-            for task in tasks:
-                task.cancel()
-            # Not one by one with their cancellation suppressed: that would swallow a cancellation of our own.
-            await asyncio.gather(*tasks, return_exceptions=True)
+            self._pump.end()
+            silence.cancel()
+            # Not with its cancellation suppressed: that would swallow a cancellation of our own.
+            await asyncio.gather(silence, return_exceptions=True)
 
     async def _connect(self, url: str) -> WebSocketClientConnection:
         request = HTTPRequest(url, connect_timeout=CONNECT_SECONDS, request_timeout=CONNECT_SECONDS)
@@ -266,6 +263,11 @@ class Link:
     async def _write(self, frame: bytes) -> None:
         assert self._connection is not None
         await self._connection.write_message(frame, binary=True)
+
+
+def _log_failure(error: Exception) -> None:
+    """A frame could not be sent; whoever reads the link learns why, and ends it."""
+    logger.debug("a frame was not sent: %s", error)
 
 
 def _refuse(identifier: str, detail: str) -> messages.Result:

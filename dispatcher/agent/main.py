@@ -16,8 +16,9 @@ from dispatcher.agent.executor import Executor
 from dispatcher.agent.identity import open_identity
 from dispatcher.agent.targets.guard import TargetGuard
 from dispatcher.agent.worker import Worker
+from dispatcher.collector import settle_memory
 from dispatcher.errors import ExitStatus
-from dispatcher.lifecycle import Stop, settle_memory, watch_loop
+from dispatcher.lifecycle import Stop, watch_loop
 
 if TYPE_CHECKING:
     from dispatcher.settings import AgentSettings

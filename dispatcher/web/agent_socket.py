@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
@@ -23,7 +23,7 @@ from dispatcher.wire import limits, messages, version
 from dispatcher.wire.channel import Channel
 from dispatcher.wire.codec import Invalid, encode
 from dispatcher.wire.fields import WireError
-from dispatcher.wire.heartbeat import CLOSE_SILENT, Heartbeat
+from dispatcher.wire.heartbeat import CLOSE_SILENT
 from dispatcher.wire.outbox import OutboxFullError
 from dispatcher.wire.pump import Pump
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from pykka import ActorRef
-    from tornado.iostream import IOStream
 
+    from dispatcher.web.pulses import Pulse
     from dispatcher.web.services import Services
 
 logger = logging.getLogger(__name__)
@@ -42,6 +42,11 @@ HELLO_SECONDS = 10.0
 
 WRITE_BUFFER_BYTES = 2 * limits.MAX_FRAME_BYTES
 """What Tornado may buffer for an agent that does not read: the frame on its way and the pings behind it."""
+
+_SPENT = HTTPServerRequest(
+    start_line=RequestStartLine("GET", "/ws/agent", "HTTP/1.1"), headers=HTTPHeaders({"Host": "coordinator"})
+)
+"""What stands for the request of every link that is open: all that is said of it in a log."""
 
 _CLOSE_GOING_AWAY = 1001
 _CLOSE_POLICY = 1008
@@ -56,9 +61,10 @@ class AgentSocket(GuardedHandler, WebSocketHandler):
         self._connection: ActorRef[Any] | None = None
         self._bounds: dict[str, int] = {}
         self._channel = Channel(messages.FROM_AGENT, self._bounds.get)
-        self._pump = Pump(self._channel, self._write)
-        self._heartbeat = Heartbeat(self.ping, interval=services.ping_interval, timeout=services.ping_timeout)
-        self._tasks: list[asyncio.Task[Any]] = []
+        self._pump = Pump(self._channel, self._write, self._fail)
+        self._pulse: Pulse | None = None
+        self._hello_timer: asyncio.TimerHandle | None = None
+        self._goodbye: asyncio.Task[None] | None = None
         self._is_closing = False
         self._is_orderly = False
         self._is_silent = False
@@ -68,7 +74,7 @@ class AgentSocket(GuardedHandler, WebSocketHandler):
 
     @property
     def ping_interval(self) -> None:
-        """Tornado does not ping here; see `Heartbeat`."""
+        """Tornado does not ping here; see `Pulses`."""
         return
 
     def needs(self) -> Permission:
@@ -88,18 +94,18 @@ class AgentSocket(GuardedHandler, WebSocketHandler):
         stream.max_write_buffer_size = WRITE_BUFFER_BYTES
         self.set_nodelay(True)
         self.services.sockets.add(self)
+        self._pulse = self.services.pulses.begin(self.ping, self._give_up)
         loop = asyncio.get_running_loop()
-        self._tasks.append(loop.create_task(self._send_until_closed()))
-        self._tasks.append(loop.create_task(self._abort_when_silent(stream)))
         self._hello_timer = loop.call_later(HELLO_SECONDS, self._refuse_protocol, "no hello came")
+        self._forget_request()
 
     def on_pong(self, _data: bytes) -> None:
         """Take a sign of life."""
-        self._heartbeat.heard()
+        self._hear()
 
     async def on_message(self, message: str | bytes) -> None:
         """Take a frame."""
-        self._heartbeat.heard()
+        self._hear()
         self.services.meters.received.add(message)
         if self._connection is None:
             await self.services.greetings.pass_through()
@@ -121,9 +127,14 @@ class AgentSocket(GuardedHandler, WebSocketHandler):
         """Tell the connection that this link is gone, and what never left."""
         self.leave()
         self.services.sockets.discard(self)
-        self._hello_timer.cancel()
-        for task in self._tasks:
-            task.cancel()
+        self._wait_no_more()
+        self._pump.end()
+        if self._pulse is not None:
+            self._pulse.end()
+            self._pulse = None
+        if self._goodbye is not None:
+            self._goodbye.cancel()
+            self._goodbye = None
         if self._connection is not None:
             reason: str | None = self.close_reason
             unsent = self._channel.outbox.unsent()
@@ -147,7 +158,7 @@ class AgentSocket(GuardedHandler, WebSocketHandler):
             detail = "the session is not known here; register again"
             self.close_link(messages.Refused(messages.RefusalCode.SESSION, detail))
             return
-        self._hello_timer.cancel()
+        self._wait_no_more()
         self._connection = connection
         tell_or_drop(connection, LinkOpened(self, first))
 
@@ -183,9 +194,11 @@ class AgentSocket(GuardedHandler, WebSocketHandler):
 
     def prove_alive(self, seconds: float) -> asyncio.Future[bool]:
         """Ask the agent for a sign of life; False where none came within `seconds`."""
-        proof = asyncio.get_running_loop().create_task(self._is_answered(seconds))
-        self._tasks.append(proof)
-        return proof
+        if self._pulse is not None:
+            return self._pulse.prove(seconds)
+        gone: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        gone.set_result(False)
+        return gone
 
     def abort(self, reason: str) -> None:
         """End the link without a word: nobody is there to hear it."""
@@ -204,7 +217,7 @@ class AgentSocket(GuardedHandler, WebSocketHandler):
         """End the link, after telling the agent why if there is a reason."""
         if not self._is_closing:
             self._is_closing = True
-            self._tasks.append(asyncio.get_running_loop().create_task(self._say_goodbye(refusal)))
+            self._goodbye = asyncio.get_running_loop().create_task(self._say_goodbye(refusal))
 
     def end_access(self) -> None:
         """End the link for good: its token was revoked."""
@@ -229,28 +242,33 @@ class AgentSocket(GuardedHandler, WebSocketHandler):
             return
         self.close(_CLOSE_POLICY, str(refusal.code))
 
-    async def _send_until_closed(self) -> None:
-        try:
-            await self._pump.run()
-        except (WebSocketClosedError, StreamClosedError):
+    def _fail(self, error: Exception) -> None:
+        if isinstance(error, (WebSocketClosedError, StreamClosedError)):
             logger.debug("a link closed while a frame was on its way")
-        except Exception:
-            logger.exception("a link could not send")
-            self.close(_CLOSE_POLICY, "internal")
+            return
+        logger.error("a link could not send", exc_info=error)
+        self.close(_CLOSE_POLICY, "internal")
 
-    async def _abort_when_silent(self, stream: IOStream) -> None:
-        with suppress(WebSocketClosedError):
-            self._ended = await self._heartbeat.run()
-            self._is_silent = True
-            stream.close()
+    def _give_up(self, why: str) -> None:
+        self._is_silent = True
+        self.abort(why)
 
-    async def _is_answered(self, seconds: float) -> bool:
-        try:
-            return await self._heartbeat.is_answered(seconds)
-        except WebSocketClosedError:
-            return False
+    def _hear(self) -> None:
+        if self._pulse is not None:
+            self._pulse.heard()
 
-    async def _write(self, frame: bytes) -> None:
+    def _wait_no_more(self) -> None:
+        """Stop the wait for a hello: it has come, or will not."""
+        if self._hello_timer is not None:
+            self._hello_timer.cancel()
+            self._hello_timer = None
+
+    def _forget_request(self) -> None:
+        """Let go of the request that opened the link, its HTTP connection and all headers, and of the templates."""
+        self.request.headers.clear()  # a frame of Tornado's still knows them
+        self.request, self._headers = _SPENT, _SPENT.headers
+        self.ui = None  # type: ignore[assignment]  # as Tornado does when it ends a handler
+
+    def _write(self, frame: bytes) -> Awaitable[None]:
         self.services.meters.sent.add(frame)
-        written: Awaitable[None] = self.write_message(frame, binary=True)
-        await written
+        return self.write_message(frame, binary=True)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dispatcher.web.configured import Configured
     from dispatcher.web.monitor_feed import MonitorFeed
     from dispatcher.web.origins import Origins
+    from dispatcher.web.pulses import Pulses
     from dispatcher.web.stats import RateMeter
 
 
@@ -78,6 +79,7 @@ class Services:
     max_request_bytes: int
     ping_interval: float
     ping_timeout: float
+    pulses: Pulses
     takeover_timeout: float
     gate: Gate
     origins: Origins

@@ -1,8 +1,8 @@
-"""Notices a peer that is silent: beside steps 4 and 8 of a request's way, on the event loop of either side.
+"""Notices a coordinator that is silent: beside step 5 of a request's way, on the event loop of an agent.
 
 Tornado can ping by itself, but it says goodbye to a silent peer and waits five seconds more for an answer, in which
 executions are still given to it. And here everything that comes counts as a sign of life, not only the pong: on a slow
-line a pong waits behind the body that the peer is sending.
+line a pong waits behind the body that the peer is sending. A coordinator has thousands of links, and `web/pulses.py`.
 """
 
 from __future__ import annotations
@@ -27,17 +27,6 @@ class Heartbeat:
     def heard(self) -> None:
         """Something came from the peer."""
         self._heard.set()
-
-    async def is_answered(self, seconds: float) -> bool:
-        """Ping now; say whether something came from the peer within `seconds`."""
-        self._heard.clear()
-        self._ping(b"")
-        try:
-            async with asyncio.timeout(seconds):
-                await self._heard.wait()
-        except TimeoutError:
-            return False
-        return True
 
     async def run(self) -> str:
         """Ping until nothing came for `interval` and `timeout` seconds, and return a sentence that says so."""

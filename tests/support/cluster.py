@@ -111,7 +111,7 @@ class Cluster:
         alarms = [f"[{process.name}] {line}" for process in self.processes for line in process.alarms()]
         assert [] == alarms
         for process in self.processes:
-            stalls.judge(process.stalls(), process.name)
+            stalls.judge(process.stalls(), process.name, process.stall_limit)
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ import threading
 import time
 from typing import IO, TYPE_CHECKING
 
-from tests.support import netns
+from tests.support import netns, stalls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -51,8 +51,10 @@ def eventually(condition: Callable[[], bool], what: str, *, seconds: float = REA
 class Process:
     """A process under test, in our own network or another machine's.
 
-    `lines` is what it has said on stderr, `out` on stdout.
+    `lines` is what it has said on stderr, `out` on stdout. Its event loop may work for `stall_limit` seconds at once.
     """
+
+    stall_limit = stalls.LIMIT_SECONDS
 
     def __init__(
         self,

@@ -55,8 +55,8 @@ class ScriptedAgent:
         self.heard: asyncio.Queue[Message | Invalid] = asyncio.Queue()
         self._answer = answer
         self._channel = Channel(FROM_COORDINATOR, lambda _: limits.MAX_BODY_BYTES)
-        self._pump = Pump(self._channel, self._write)
-        self._tasks: list[asyncio.Task[None]] = []
+        self._pump = Pump(self._channel, self._write, self._fail)
+        self._reading: asyncio.Task[None] | None = None
         self._connection: Any = None
 
     async def register(self, base_url: str, **content: Any) -> dict[str, Any]:
@@ -68,7 +68,7 @@ class ScriptedAgent:
     async def connect(self, url: str) -> None:
         """Open the link, and read and send on it from now on. Nothing is said by itself."""
         self._connection = await websocket_connect(url, max_message_size=limits.MAX_FRAME_BYTES)
-        self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._send())]
+        self._reading = asyncio.create_task(self._read())
 
     def say_hello(self, *, wire: tuple[int, int] = WIRE, session: str | None = None) -> None:
         """Say who calls."""
@@ -115,16 +115,15 @@ class ScriptedAgent:
     async def closed(self) -> None:
         """Wait until the link is gone."""
         async with asyncio.timeout(WAIT):
-            await self._tasks[0]
+            assert self._reading is not None
+            await self._reading
 
     async def close(self) -> None:
         """End the link in order."""
         if self._connection is not None:
             self._connection.close(1000, "the agent ends")
             await self.closed()
-            self._tasks[1].cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._tasks[1]
+            self._pump.end()
 
     async def _read(self) -> None:
         while (frame := await self._connection.read_message()) is not None:
@@ -142,9 +141,10 @@ class ScriptedAgent:
             case Execute():
                 self._answer(self, message)
 
-    async def _send(self) -> None:
-        with contextlib.suppress(WebSocketClosedError, StreamClosedError):
-            await self._pump.run()
+    @staticmethod
+    def _fail(error: Exception) -> None:
+        if not isinstance(error, (WebSocketClosedError, StreamClosedError)):
+            raise error
 
     async def _write(self, frame: bytes) -> None:
         await self._connection.write_message(frame, binary=True)

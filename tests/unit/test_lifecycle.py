@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import re
 import signal
@@ -11,7 +10,7 @@ import time
 
 import pytest
 
-from dispatcher.lifecycle import Stop, settle_memory, watch_loop
+from dispatcher.lifecycle import Stop, watch_loop
 from tests.unit.loops import on_loop
 
 WATCHED = "the event loop was held for"
@@ -123,12 +122,3 @@ def test_the_lag_is_told_of_every_look_warned_of_or_not(caplog: pytest.LogCaptur
     assert lags[0] > 0.2
     assert min(lags) >= 0.0
     assert (warn_seconds > 0) == (WATCHED in caplog.text)
-
-
-def test_what_was_loaded_at_the_start_is_collected_no_more() -> None:
-    before = gc.get_freeze_count()
-    try:
-        settle_memory()
-        assert gc.get_freeze_count() > before + 1000
-    finally:
-        gc.unfreeze()

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import time
+import weakref
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
@@ -14,8 +17,8 @@ from dispatcher.wire import limits
 from dispatcher.wire.messages import AddressesChanged, Execute, Hello, RefusalCode, Refused, Result, Welcome
 from dispatcher.wire.version import WIRE
 from tests.support.coordinator import Running, coordinator_running
-from tests.support.scripted_agent import ScriptedAgent, never_answers, ok, post_json, scripted_agent
-from tests.unit.loops import on_loop
+from tests.support.scripted_agent import WAIT, ScriptedAgent, never_answers, ok, post_json, scripted_agent
+from tests.unit.loops import on_loop, turns
 
 ADDRESS = "2001:db8::1"
 
@@ -172,8 +175,9 @@ async def get(running: Running, path: str) -> dict[str, object]:
 def test_an_agent_that_answers_pings_stays(with_coordinator: Runner) -> None:
     async def test(running: Running) -> None:
         async with scripted_agent(running.url, [ADDRESS]) as agent:
-            _, still_open = await asyncio.wait(agent._tasks[:1], timeout=0.6)
-            assert {agent._tasks[0]} == still_open
+            closed = asyncio.create_task(agent.closed())
+            _, still_open = await asyncio.wait([closed], timeout=0.6)
+            assert {closed} == still_open
 
     with_coordinator(test, ping_interval=0.1, ping_timeout=0.1)
 
@@ -225,3 +229,40 @@ def test_another_link_of_the_same_session_replaces_the_first(with_coordinator: R
             await second.close()
 
     with_coordinator(test)
+
+
+def test_a_link_that_ends_is_freed_without_the_garbage_collector(with_coordinator: Runner) -> None:
+    async def test(running: Running) -> None:
+        opened: list[weakref.ref[Any]] = []
+        gc.disable()
+        try:
+            for end in (ScriptedAgent.close, hang_up, break_protocol):
+                agent = await linked(running)
+                agent.say_hello()
+                await agent.hear(Welcome)
+                opened += [weakref.ref(socket) for socket in running.services.sockets._sockets]
+                await end(agent)
+                await ended(running)
+            await turns()
+            assert 3 == len(opened)
+            assert [None] * 3 == [link() for link in opened]
+        finally:
+            gc.enable()
+
+    with_coordinator(test)
+
+
+async def hang_up(agent: ScriptedAgent) -> None:
+    agent.hang_up()
+    await agent.close()
+
+
+async def break_protocol(agent: ScriptedAgent) -> None:
+    agent.send_raw("text")
+    await agent.close()
+
+
+async def ended(running: Running) -> None:
+    """Wait until the coordinator has no link any more."""
+    async with asyncio.timeout(WAIT):
+        await running.services.sockets._none.wait()

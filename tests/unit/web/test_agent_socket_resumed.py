@@ -257,9 +257,13 @@ def test_a_copy_with_the_same_key_is_told_that_it_is_one(patient: Served) -> Non
     registered = register(patient, key=key).json
     agent = ScriptedAgent(never_answers)
     agent.session = registered["session"]
-    patient.run(agent.connect(registered["websocket_url"].replace("//test", f"//127.0.0.1:{patient.running.port}")))
-    agent.say_hello()
-    patient.run(agent.hear(Welcome))
+
+    async def connect() -> None:
+        await agent.connect(registered["websocket_url"].replace("//test", f"//127.0.0.1:{patient.running.port}"))
+        agent.say_hello()
+        await agent.hear(Welcome)
+
+    patient.run(connect())
     reply = register(patient, key=key)
     said = "agent id a is in use by another copy of this agent, which has the same key"
     assert (409, said) == (reply.status, reply.json["detail"])

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
 from typing import Any
-
-import pytest
 
 from dispatcher.wire import codec, limits
 from dispatcher.wire import messages as wire
@@ -40,22 +36,13 @@ class BrokenWire:
 class Sender:
     def __init__(self, write: Any) -> None:
         self.channel = Channel(wire.FROM_AGENT, lambda _: None)
-        self.pump = Pump(self.channel, write)
+        self.errors: list[Exception] = []
+        self.pump = Pump(self.channel, write, self.errors.append)
 
     def send(self, *messages: Message) -> None:
         for message in messages:
             self.channel.outbox.put(message)
             self.pump.wake()
-
-
-@contextlib.asynccontextmanager
-async def pumping(sender: Sender) -> AsyncIterator[asyncio.Task[None]]:
-    task = asyncio.create_task(sender.pump.run())
-    try:
-        yield task
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
 
 
 def cancels(*numbers: int) -> list[Message]:
@@ -66,13 +53,12 @@ def test_the_messages_of_one_turn_share_a_frame() -> None:
     async def test() -> None:
         over = Wire()
         sender = Sender(over.write)
-        async with pumping(sender):
-            for number in range(100):
-                sender.send(wire.Cancel(str(number)))
-            assert cancels(*range(100)) == await over.frames.get()
-            sender.send(*cancels(1, 2))
-            assert cancels(1, 2) == await over.frames.get()
-            assert over.frames.empty()
+        for number in range(100):
+            sender.send(wire.Cancel(str(number)))
+        assert cancels(*range(100)) == await over.frames.get()
+        sender.send(*cancels(1, 2))
+        assert cancels(1, 2) == await over.frames.get()
+        assert over.frames.empty()
 
     on_loop(test)
 
@@ -82,14 +68,13 @@ def test_what_comes_while_a_frame_is_taken_waits_and_goes_together() -> None:
         over = Wire()
         over.open.clear()
         sender = Sender(over.write)
-        async with pumping(sender):
-            sender.send(*cancels(1))
-            assert cancels(1) == await over.frames.get()
-            sender.send(*cancels(2))
-            sender.send(*cancels(3))
-            assert over.frames.empty()
-            over.open.set()
-            assert cancels(2, 3) == await over.frames.get()
+        sender.send(*cancels(1))
+        assert cancels(1) == await over.frames.get()
+        sender.send(*cancels(2))
+        sender.send(*cancels(3))
+        assert over.frames.empty()
+        over.open.set()
+        assert cancels(2, 3) == await over.frames.get()
 
     on_loop(test)
 
@@ -99,13 +84,12 @@ def test_a_small_message_overtakes_a_large_one() -> None:
         over = Wire()
         over.open.clear()
         sender = Sender(over.write)
-        async with pumping(sender):
-            large = wire.Execute("L", "::1", "POST", "x", 1.0, body=bytes(5 * limits.CHUNK_BYTES))
-            sender.send(large)
-            await over.frames.get()
-            sender.send(*cancels(1))
-            over.open.set()
-            assert wire.Cancel("1") == (await over.frames.get())[0]
+        large = wire.Execute("L", "::1", "POST", "x", 1.0, body=bytes(5 * limits.CHUNK_BYTES))
+        sender.send(large)
+        await over.frames.get()
+        sender.send(*cancels(1))
+        over.open.set()
+        assert wire.Cancel("1") == (await over.frames.get())[0]
 
     on_loop(test)
 
@@ -114,19 +98,18 @@ def test_a_shut_window_opens_again_when_it_is_woken() -> None:
     async def test() -> None:
         over = Wire()
         sender = Sender(over.write)
-        async with pumping(sender):
-            chunks = limits.BULK_WINDOW_BYTES // limits.CHUNK_BYTES
-            large = wire.Execute("L", "::1", "POST", "x", 1.0, body=bytes(limits.BULK_WINDOW_BYTES + 1))
-            sender.send(large)
-            for _ in range(chunks):
-                assert isinstance((await over.frames.get())[0], wire.BodyChunk)
-            flushed = asyncio.create_task(sender.pump.flush())
-            sender.channel.receive(codec.encode([wire.BodyTaken(limits.CHUNK_BYTES)]))
-            await turns()
-            assert (True, False) == (over.frames.empty(), flushed.done())
-            sender.pump.wake()
-            assert isinstance((await over.frames.get())[0], wire.Execute)
-            await flushed
+        chunks = limits.BULK_WINDOW_BYTES // limits.CHUNK_BYTES
+        large = wire.Execute("L", "::1", "POST", "x", 1.0, body=bytes(limits.BULK_WINDOW_BYTES + 1))
+        sender.send(large)
+        for _ in range(chunks):
+            assert isinstance((await over.frames.get())[0], wire.BodyChunk)
+        flushed = asyncio.create_task(sender.pump.flush())
+        sender.channel.receive(codec.encode([wire.BodyTaken(limits.CHUNK_BYTES)]))
+        await turns()
+        assert (True, False) == (over.frames.empty(), flushed.done())
+        sender.pump.wake()
+        assert isinstance((await over.frames.get())[0], wire.Execute)
+        await flushed
 
     on_loop(test)
 
@@ -136,13 +119,12 @@ def test_a_flush_waits_until_the_last_frame_was_taken() -> None:
         over = Wire()
         over.open.clear()
         sender = Sender(over.write)
-        async with pumping(sender):
-            sender.send(*cancels(1))
-            flushed = asyncio.create_task(sender.pump.flush())
-            await over.frames.get()
-            assert not flushed.done()
-            over.open.set()
-            await flushed
+        sender.send(*cancels(1))
+        flushed = asyncio.create_task(sender.pump.flush())
+        await over.frames.get()
+        assert not flushed.done()
+        over.open.set()
+        await flushed
 
     on_loop(test)
 
@@ -159,25 +141,57 @@ def test_a_flush_ends_with_the_pump() -> None:
         over = Wire()
         over.open.clear()
         sender = Sender(over.write)
-        async with pumping(sender) as task:
-            sender.send(*cancels(1))
-            await over.frames.get()
-            flushed = asyncio.create_task(sender.pump.flush())
-            task.cancel()
-            await flushed
+        sender.send(*cancels(1))
+        await over.frames.get()
+        flushed = asyncio.create_task(sender.pump.flush())
+        await turns()
+        sender.pump.end()
+        await flushed
         sender.send(*cancels(2))
         await sender.pump.flush()
+        assert (True, []) == (over.frames.empty(), sender.errors)
 
     on_loop(test)
 
 
-def test_what_the_wire_raises_ends_the_pump() -> None:
+def test_one_who_gives_up_a_flush_takes_nobody_elses() -> None:
+    async def test() -> None:
+        over = Wire()
+        over.open.clear()
+        sender = Sender(over.write)
+        sender.send(*cancels(1))
+        await over.frames.get()
+        impatient, patient = (asyncio.create_task(sender.pump.flush()) for _ in range(2))
+        await turns()
+        impatient.cancel()
+        await turns()
+        assert not patient.done()
+        over.open.set()
+        await patient
+
+    on_loop(test)
+
+
+def test_what_the_wire_raises_is_told_and_ends_the_pump() -> None:
     async def test() -> None:
         sender = Sender(BrokenWire().write)
-        async with pumping(sender) as task:
-            sender.send(*cancels(1))
-            await sender.pump.flush()
-            with pytest.raises(ConnectionResetError):
-                await task
+        sender.send(*cancels(1))
+        await sender.pump.flush()
+        assert [ConnectionResetError] == [type(error) for error in sender.errors]
+        sender.send(*cancels(2))
+        await sender.pump.flush()
+        assert 1 == len(sender.errors)
+
+    on_loop(test)
+
+
+def test_a_pump_with_nothing_to_send_has_no_task() -> None:
+    async def test() -> None:
+        over = Wire()
+        sender = Sender(over.write)
+        sender.send(*cancels(1))
+        await sender.pump.flush()
+        sender.pump.wake()
+        assert {asyncio.current_task()} == asyncio.all_tasks()
 
     on_loop(test)
