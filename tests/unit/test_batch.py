@@ -346,3 +346,18 @@ def test_a_store_that_fails_stops_the_batch_and_what_had_left_says_that_it_is_no
         batch.close()
 
     on_loop(test)
+
+
+def test_a_drain_ends_a_batch_that_waits_for_an_exit_at_once() -> None:
+    async def test() -> None:
+        coordinator = Coordinator(lambda execute: NotTaken("the agent left"), exits=1)
+        batch = batch_of(coordinator, 20, 4)
+        await batch.start()
+        coordinator.pool.tell(AgentGone("agent-01"))
+        await until(lambda: batch._pause is not None)
+        assert await coordinator.executions.drain(1)
+        assert [] == await read_all(batch)
+        assert "the coordinator is shutting down" == batch.stopped
+        batch.close()
+
+    on_loop(test)
