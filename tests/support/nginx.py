@@ -47,7 +47,8 @@ def running(
     connection's number. A connection is ended after `keepalive_requests`.
     """
     assert BINARY is not None, "nginx is not installed"
-    places = {name: f"[{address}]:{_free_port(address)}" for name in ("plain", "h2c", "tls11", "tls")}
+    names = ("plain", "h2c", "tls11", "tls")
+    places = {name: f"[{address}]:{port}" for name, port in zip(names, _free_ports(address, 4), strict=True)}
     (directory / "cert.pem").write_bytes(b"".join(blob.bytes() for blob in certificate.cert_chain_pems))
     (directory / "key.pem").write_bytes(certificate.private_key_pem.bytes())
     (directory / "files").mkdir(exist_ok=True)
@@ -67,8 +68,10 @@ def running(
         process.communicate(timeout=10)
 
 
-def _free_port(address: str) -> int:
-    """A port that was free just now."""
-    with socket.create_server((address, 0), family=socket.AF_INET6) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+def _free_ports(address: str, count: int) -> list[int]:
+    """So many different ports that were free just now."""
+    with contextlib.ExitStack() as stack:
+        listeners = [
+            stack.enter_context(socket.create_server((address, 0), family=socket.AF_INET6)) for _ in range(count)
+        ]
+        return [listener.getsockname()[1] for listener in listeners]

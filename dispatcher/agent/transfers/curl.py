@@ -199,9 +199,9 @@ class SourceBoundClient(CurlAsyncHTTPClient):
             transfer.fds.clear()
             return int(pycurl.PREREQFUNC_ABORT)
         ends = (local_ip, local_port, remote_ip, remote_port)
-        if transfer.fds and self._sockets.connected(transfer.fds, ends):
-            return transfer.before_request(local_ip, kept_is_dead=False)
-        fd = self._sockets.find(ends)
+        fd = None
+        if not (transfer.fds and self._sockets.connected(transfer.fds, ends)):
+            fd = self._sockets.find(ends)
         if fd is None:
             return transfer.before_request(local_ip, kept_is_dead=False)
         self._driver.kept(fd)

@@ -35,10 +35,10 @@ _RECEIVE = len(HOP_PHASES) - 1
 def read(handle: Any, transfer: Transfer, errno: int | None, message: str) -> Ending:
     """Read the ending of `transfer`; `errno` as in `Ending`."""
     getinfo = handle.getinfo
-    if errno == 0 and not transfer.fds:  # by a kept connection
-        marks: Marks = 0, 0, 0, getinfo(pycurl.POSTTRANSFER_TIME_T), getinfo(pycurl.STARTTRANSFER_TIME_T)
-    else:
-        marks = _marks(getinfo)
+    total = int((time.monotonic() - transfer.started) * 1_000_000)
+    if errno == 0 and not transfer.fds:
+        return _of_kept(getinfo, total)
+    marks = _marks(getinfo)
     phase = _RECEIVE if errno == 0 else _phase(transfer, marks)
     return Ending(
         errno,
@@ -48,7 +48,23 @@ def read(handle: Any, transfer: Transfer, errno: int | None, message: str) -> En
         getinfo(pycurl.PRIMARY_IP) or "",
         getinfo(pycurl.LOCAL_IP) or "",
         HOP_PHASES[phase],
-        _phases(marks, phase, int((time.monotonic() - transfer.started) * 1_000_000)),
+        _phases(marks, phase, total),
+    )
+
+
+def _of_kept(getinfo: Any, total: int) -> Ending:
+    """Read the good ending of a transfer by a kept connection: what most are, so nothing is read that says nothing."""
+    sent, begun = getinfo(pycurl.POSTTRANSFER_TIME_T), getinfo(pycurl.STARTTRANSFER_TIME_T)
+    phases = (0, 0, 0, sent, begun - sent, total - begun) if sent <= begun <= total else None
+    return Ending(
+        0,
+        "",
+        0,
+        _HTTP_VERSIONS.get(getinfo(pycurl.INFO_HTTP_VERSION), ""),
+        getinfo(pycurl.PRIMARY_IP) or "",
+        getinfo(pycurl.LOCAL_IP) or "",
+        "receive",
+        phases or _phases((0, 0, 0, sent, begun), _RECEIVE, total),
     )
 
 

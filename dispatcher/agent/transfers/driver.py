@@ -82,8 +82,9 @@ class Driver:
     def add(self, handle: pycurl.Curl) -> None:
         """Begin a transfer; all that are begun in one turn of the loop are taken up together in the next."""
         self._multi.add_handle(handle)
-        self._is_due = True
-        self._turn_soon()
+        if not self._is_due:
+            self._is_due = True
+            self._turn_soon()
 
     def opened(self, fd: int) -> None:
         """Take note that `fd` is a new socket of libcurl, whatever was known by this number."""
