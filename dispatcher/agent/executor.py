@@ -154,8 +154,9 @@ class Executor:
         if execute.id in self._runs:
             raise ExecutionError.of(FailureKind.INTERNAL, f"an execution {execute.id} is under way already")
         run = Run(execute, canonical_source(execute.source), self._loop)
+        if not self._runs:
+            self._idle.clear()
         self._runs[execute.id] = run
-        self._idle.clear()
         return run
 
     async def _run(self, run: Run) -> Result:

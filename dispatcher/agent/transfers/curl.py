@@ -104,14 +104,12 @@ class SourceBoundClient(CurlAsyncHTTPClient):
             self._lanes.give(lane)
             detail = f"libcurl does not take the request: {error}"
             raise ExecutionError.of(FailureKind.INTERNAL, detail) from error
-        if self._idle_timer is not None:
-            self._idle_timer.cancel()
-            self._idle_timer = None
+        if not self._active:
+            self._begin_work()
         lane.transfer = transfer
         transfer.lane = lane
         self._active[lane.handle] = lane
         self._driver.add(lane.handle)
-        self._speed.wake()
         return transfer
 
     def stop(self, transfer: Transfer) -> Ending:
@@ -251,6 +249,13 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         if not self._active:
             self._idle_timer = self._loop.call_later(self._max_idle_seconds, self._rest)
         return ending
+
+    def _begin_work(self) -> None:
+        """There was no transfer, and now there is: others that begin meanwhile have what is begun here."""
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+            self._idle_timer = None
+        self._speed.wake()
 
     def _rest(self) -> None:
         """Nothing was asked for in a while: keep neither connections nor what requests were made of."""
