@@ -146,13 +146,17 @@ class AnyOrder(RuleBasedStateMachine):
             assert {} == self.running
 
     def teardown(self) -> None:
-        self.open(OTHER_PROCESS)
-        self._tell(LinkClosed(self.links[-1], "the end"))
-        assert {} == self.running
-        assert all(end.result.id == identifier for identifier, end in self.ends.items() if isinstance(end, Ended))
-        for ref in pykka.ActorRegistry.get_all():
-            self.loop.run_until_complete(stop_actor(ref))
-        self.loop.close()
+        try:
+            self.open(OTHER_PROCESS)
+            for link in self.links:  # once it is dropped it takes no new one, and what is in flight is on an old one
+                self._tell(LinkClosed(link, "the end"))
+            assert {} == self.running
+            assert all(end.result.id == identifier for identifier, end in self.ends.items() if isinstance(end, Ended))
+        finally:
+            # After a failure too: an actor of a loop that turns no more would be waited for by the next example.
+            for ref in pykka.ActorRegistry.get_all():
+                self.loop.run_until_complete(stop_actor(ref))
+            self.loop.close()
 
 
 TestAnyOrder = AnyOrder.TestCase
