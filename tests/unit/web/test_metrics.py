@@ -85,6 +85,7 @@ def test_phases_are_seconds_in_cumulative_buckets(api: Served) -> None:
 def test_exits_and_agents_are_counted_by_state(api: Served) -> None:
     agent = api.agent("2001:db8::1", "2001:db8::2")
     agent.report("2001:db8::3", state=AddressState.TENTATIVE)
+    api.run(agent.flush())
     api.call("POST", "/api/agents/register", {"agent_id": "another"})
     api.call("GET", "/api/execute")
     assert [2.0, 1.0, 0.0] == [
