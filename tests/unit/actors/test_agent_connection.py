@@ -129,6 +129,7 @@ def test_more_addresses_than_an_agent_may_have_break_the_link() -> None:
             agent.say(wire.AddressesChanged(tuple(map(report, range(start, start + step)))))
         assert AgentState.LOST == (await agent.describe()).state
         assert [wire.RefusalCode.PROTOCOL] == agent.link.codes
+        await turns()  # the pool's, which may have its own turn behind the answer
         assert AgentGone("agent-01") == agent.pool[-1]
 
     on_agent(test)
