@@ -27,9 +27,14 @@ if TYPE_CHECKING:
 
 MAX_KEY_CHARS = 255
 
-_QUOTED = re.compile(r'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"')
-_BARE = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]+")
+_IN_QUOTES = r'(?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])'
+_BARE_CHAR = r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]"
+_QUOTED = re.compile(f'"({_IN_QUOTES}*)"')
+_BARE = re.compile(f"{_BARE_CHAR}+")
 """What most clients send: the key without quotes. No comma, semicolon, backslash or quote."""
+
+KEY_PATTERN = f'^({_BARE_CHAR}{{1,{MAX_KEY_CHARS}}}|"{_IN_QUOTES}{{1,{MAX_KEY_CHARS}}}")$'
+"""What `parse_key` takes, for the API's document."""
 
 
 class KeyRunningError(Exception):

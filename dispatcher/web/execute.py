@@ -57,7 +57,7 @@ class ExecuteHandler(BaseHandler):
             body=ExecuteSchema,
             body_is_required=False,
             problems=(400, *_PROBLEMS, 413, 415, 422),
-            header_parameters={idempotent.HEADER: idempotent.DESCRIPTION},
+            header_parameters={idempotent.HEADER: idempotent.PARAMETER},
             needs=Permission.EXECUTE,
         ),
     }

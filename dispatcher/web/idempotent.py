@@ -13,7 +13,7 @@ import pykka
 
 from dispatcher.actors.errors import StoreError
 from dispatcher.errors import FailureKind
-from dispatcher.idempotency import KeyLostError, KeyReusedError, KeyRunningError, digest_of, parse_key
+from dispatcher.idempotency import KEY_PATTERN, KeyLostError, KeyReusedError, KeyRunningError, digest_of, parse_key
 from dispatcher.web.problems import RETRY_AFTER_SECONDS, Problem
 
 if TYPE_CHECKING:
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"
-DESCRIPTION = "the same key gives the same record, for as long as that is kept"
+PARAMETER = {
+    "description": "the same key gives the same record, for as long as that is kept",
+    "schema": {"type": "string", "pattern": KEY_PATTERN},
+}
 
 
 def key_of(handler: BaseHandler) -> str | None:

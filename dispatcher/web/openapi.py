@@ -129,8 +129,7 @@ def _operation(operation: Operation, security: list[dict[str, list[str]]]) -> di
         for name, meaning in operation.path_parameters.items()
     ]
     parameters += [
-        {"in": "header", "name": name, "description": meaning, "schema": {"type": "string"}}
-        for name, meaning in operation.header_parameters.items()
+        {"in": "header", "name": name, **described_so} for name, described_so in operation.header_parameters.items()
     ]
     if operation.query is not None:
         parameters.append({"in": "query", "schema": operation.query})

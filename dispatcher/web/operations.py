@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     import marshmallow
 
+    from dispatcher.record import JsonObject
+
 
 LINES = "application/x-ndjson"
 """The media type of an answer that is a JSON value a line; the document describes one line."""
@@ -22,6 +24,7 @@ class Operation:
     """One verb of one path. `responses` are its successes by status (None: no JSON), `problems` its errors.
 
     `needs` is what its caller must be allowed to; None lets anybody. Unsaid, it is what only an admin may.
+    A header parameter is its `description` and `schema`.
     `media_type` is what a success without JSON is, with 200; empty where it has no content. `lines` is what a line of a
     success may be that is answered line by line. A GET that is not
     `is_safe` does something, and so cannot be asked for as HEAD. Without `has_content` no answer has a body.
@@ -34,7 +37,7 @@ class Operation:
     query: type[marshmallow.Schema] | None = None
     problems: tuple[int, ...] = ()
     path_parameters: dict[str, str] = field(default_factory=dict)
-    header_parameters: dict[str, str] = field(default_factory=dict)
+    header_parameters: dict[str, JsonObject] = field(default_factory=dict)
     media_type: str = ""
     lines: tuple[type[marshmallow.Schema], ...] = ()
     needs: Permission | None = Permission.MANAGE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from dispatcher.actors.errors import StoreError
 from dispatcher.actors.history import HistoryLog
 from dispatcher.executions import AbandonedError
 from dispatcher.idempotency import (
+    KEY_PATTERN,
     MAX_KEY_CHARS,
     IdempotencyKeys,
     KeyLostError,
@@ -51,6 +53,7 @@ def history(tmp_path: Path) -> Iterator[pykka.ActorRef[Any]]:
 )
 def test_a_key_is_a_string_with_or_without_its_quotes(header: str, key: str) -> None:
     assert key == parse_key(header)
+    assert re.match(KEY_PATTERN, header.strip())
 
 
 @pytest.mark.parametrize(
@@ -59,6 +62,7 @@ def test_a_key_is_a_string_with_or_without_its_quotes(header: str, key: str) -> 
 def test_what_is_no_key_is_refused(header: str) -> None:
     with pytest.raises(ValueError, match="must"):
         parse_key(header)
+    assert not re.match(KEY_PATTERN, header)
 
 
 @given(st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1, max_size=MAX_KEY_CHARS))
