@@ -248,12 +248,20 @@ def test_what_has_been_answered_is_no_longer_under_way(own: Locked) -> None:
     assert [0] == list({len(visitors) for visitors in own.api.running.services.gate._visitors.values()})
 
 
-def test_a_thousand_wrong_tokens_hold_up_nobody_and_fill_no_log(own: Locked, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("kind", ["wrong", "revoked"])
+def test_a_thousand_tokens_that_are_not_valid_hold_up_nobody_and_fill_no_log(
+    own: Locked, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
     """Each costs a hash; what is tested is that none costs a look at the disk, a line, or an answer to others."""
+    secret = own.secrets["operator"] if kind == "revoked" else "hd_00000000_wrong"
 
     async def test() -> None:
         async with asyncio.timeout(WAIT):
-            wrong = [flood(own.api.running.port, 100) for _ in range(10)]
+            if kind == "revoked":
+                own.revoke("operator")
+                while not await flood(own.api.running.port, secret, 1):
+                    await turns()
+            wrong = [flood(own.api.running.port, secret, 100) for _ in range(10)]
             others = [own.api.call_async("GET", "/api/stats", headers=own.headers("reader")) for _ in range(10)]
             answers = await asyncio.gather(*wrong, *others)
         assert [100] * 10 == answers[:10]
@@ -264,9 +272,9 @@ def test_a_thousand_wrong_tokens_hold_up_nobody_and_fill_no_log(own: Locked, cap
     assert 1 <= len(lines) <= WAIT
 
 
-async def flood(port: int, count: int) -> int:
-    """Send wrong tokens one after the other and return how many were refused."""
-    headers = {"Authorization": "Bearer hd_00000000_wrong"}
+async def flood(port: int, secret: str, count: int) -> int:
+    """Send a token again and again, and return how often it was refused."""
+    headers = {"Authorization": f"Bearer {secret}"}
     replies = [await exchange(port, raw_request("GET", "/api/stats", headers=headers)) for _ in range(count)]
     return sum(reply.status == 401 for reply in replies)
 
