@@ -105,7 +105,8 @@ class FaultProxy:
     def _reset(self) -> None:
         for writer in self._writers:
             handle: socket.socket = writer.get_extra_info("socket")
-            handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            if handle.fileno() >= 0:  # one whose peer has just gone may be closed already
+                handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.transport.abort()
 
     def _run(self) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.stalls import RUNS
+
 ROOT = Path(__file__).parents[2]
 
 TEST = """
@@ -29,10 +31,10 @@ def test_a_loop():
         ("0.049", 0, 1, "1 passed"),
         ("0.051 if run.tell() == 1 else 0.0", 0, 2, "test_it.py: not so when run again, so it was the machine"),
         ("0.051 if run.tell() < 3 else 0.0", 0, 3, "test_it.py: not so when run again, so it was the machine"),
-        ("0.051", 1, 3, "test_it.py: FAILED again in each of 3 runs"),
+        ("0.051", 1, RUNS, f"test_it.py: FAILED again in each of {RUNS} runs"),
     ],
 )
-def test_a_stall_fails_the_tests_if_it_is_there_in_three_runs(
+def test_a_stall_fails_the_tests_if_it_is_there_in_every_run(
     tmp_path: Path, held: str, status: int, runs: int, said: str
 ) -> None:
     (tmp_path / "test_it.py").write_text(TEST.format(held=held))
