@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 LIMIT_SECONDS = 0.05
 """Promise 7: how long the event loop may work without a pause."""
 
-RUNS = 5
+RUNS = 3
 """How often a file is run in all before its stall counts as ours."""
 
 _FATAL = "DISPATCHER_TESTS_STALL_FAILS"
