@@ -8,7 +8,7 @@ import inspect
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,9 @@ from dispatcher.actors.loop_actor import (
 from dispatcher.actors.loop_future import BlockingOnLoopError, LoopFuture
 from dispatcher.actors.messages import Message
 from tests.unit.loops import WAIT, on_loop, turns
+
+Asker = Callable[..., Coroutine[Any, Any, Any]]
+both_ways = pytest.mark.parametrize("asker", [ask, ask_at_once])
 
 
 @dataclass(frozen=True)
@@ -178,12 +181,13 @@ def hold_the_loop(seconds: float) -> None:
         pass
 
 
-def test_an_ask_ends_at_its_deadline_and_a_late_answer_harms_nobody() -> None:
+@both_ways
+def test_an_ask_ends_at_its_deadline_and_a_late_answer_harms_nobody(asker: Asker) -> None:
     async def test() -> None:
         ref = Doer.start()
         late: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         with pytest.raises(TimeoutError):
-            await ask(ref, Do(lambda: late), timeout=0.01)
+            await asker(ref, Do(lambda: late), timeout=0.01)
         late.set_result("too late")
         await turns()
         assert await ask(ref, say("alive")) == "alive"
@@ -191,11 +195,12 @@ def test_an_ask_ends_at_its_deadline_and_a_late_answer_harms_nobody() -> None:
     on_loop(test)
 
 
-def test_an_asker_that_is_cancelled_leaves_the_actor_alone() -> None:
+@both_ways
+def test_an_asker_that_is_cancelled_leaves_the_actor_alone(asker: Asker) -> None:
     async def test() -> None:
         ref = Doer.start()
         answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        asking = asyncio.create_task(ask(ref, Do(lambda: answer)))
+        asking = asyncio.create_task(asker(ref, Do(lambda: answer)))
         await turns()
         asking.cancel()
         await asyncio.wait([asking])
@@ -335,19 +340,6 @@ def test_what_an_actor_raises_at_once_is_raised_in_the_asker(error: BaseExceptio
     on_loop(test)
 
 
-def test_asking_at_once_ends_at_its_deadline_and_a_late_answer_harms_nobody() -> None:
-    async def test() -> None:
-        ref = Doer.start()
-        late: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        with pytest.raises(TimeoutError):
-            await ask_at_once(ref, Do(lambda: late), timeout=0.01)
-        late.set_result("too late")
-        await turns()
-        assert await ask_at_once(ref, say("alive")) == "alive"
-
-    on_loop(test)
-
-
 def test_an_answer_to_who_asks_at_once_counts_though_a_stop_of_the_process_made_it_late() -> None:
     async def test() -> None:
         ref = Doer.start()
@@ -356,21 +348,6 @@ def test_an_answer_to_who_asks_at_once_counts_though_a_stop_of_the_process_made_
         loop.call_later(0.04, answer.set_result, "in time")
         loop.call_later(0.01, hold_the_loop, 0.2)
         assert "in time" == await ask_at_once(ref, Do(lambda: answer), timeout=0.05)
-
-    on_loop(test)
-
-
-def test_who_asks_at_once_and_is_cancelled_leaves_the_actor_alone() -> None:
-    async def test() -> None:
-        ref = Doer.start()
-        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        asking = asyncio.create_task(ask_at_once(ref, Do(lambda: answer)))
-        await turns()
-        asking.cancel()
-        await asyncio.wait([asking])
-        answer.set_result("to nobody")
-        await turns()
-        assert await ask_at_once(ref, say("alive")) == "alive"
 
     on_loop(test)
 
