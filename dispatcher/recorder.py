@@ -1,8 +1,9 @@
 """Commits records, step 9 of a request's way, and knows whether the store can be written. Runs on the event loop.
 
-What would surprise: a record that could not be committed is not given up. Its caller was told so, but it is committed
-before anything else once the store is well again, and only then does the store count as well: a disk with room for a
-probe but not for a record would take executions and lose the record of each.
+All records of one turn of the loop are one message to the history and wait for one answer: asking for each would cost
+the loop more than the disk does. What would surprise: a record that could not be committed is not given up. Its caller
+was told so, but it is committed before anything else once the store is well again, and only then does the store count
+as well: a disk with room for a probe but not for a record would take executions and lose the record of each.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ import asyncio
 import logging
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pykka
 
-from dispatcher.actors.errors import RecordKnownError, StoreError
-from dispatcher.actors.loop_actor import ask
-from dispatcher.actors.messages import AppendRecord, CheckStore
+from dispatcher.actors.errors import StoreError
+from dispatcher.actors.loop_actor import TURN_SECONDS, ask
+from dispatcher.actors.messages import AppendRecords, CheckStore
 from dispatcher.meters import Commits
 
 if TYPE_CHECKING:
@@ -29,6 +31,9 @@ logger = logging.getLogger(__name__)
 FRESH_SECONDS = 1.0
 """How long a commit says that the store is well. After a pause it is tried before anything is sent (about 0.2 ms)."""
 
+MOST_TOGETHER = 256
+"""How many records one message takes: a commit of them takes some milliseconds, and whoever is first waits for all."""
+
 
 class UnrecordedError(Exception):
     """The execution ended, but its record could not be committed."""
@@ -37,6 +42,12 @@ class UnrecordedError(Exception):
         """Carry the record that is not in the history."""
         super().__init__(f"the execution ended as {record.outcome}, but its record could not be kept: {reason}")
         self.record = record
+
+
+OnKept = Callable[[UnrecordedError | None], None]
+"""Is told that a record is in the history (None), or that it is not."""
+
+_Group = list[tuple["Record", "RecordRow", OnKept]]
 
 
 class Recorder:
@@ -52,6 +63,8 @@ class Recorder:
         self._history = history
         self._body_bytes = body_bytes
         self._late: deque[RecordRow] = deque()
+        self._gathering: _Group | None = None
+        self._under_way: set[asyncio.Task[None]] = set()
         self._check: asyncio.Task[str | None] | None = None
         self._well_at = time.monotonic()
         self.problem: str | None = None
@@ -62,26 +75,69 @@ class Recorder:
         """Whether the store is to be tried before an execution begins that it has to keep."""
         return self.problem is not None or time.monotonic() - self._well_at > FRESH_SECONDS
 
+    def keep(self, record: Record, on_kept: OnKept) -> None:
+        """Commit a record together with all others of this turn of the loop, and tell `on_kept`, in their order.
+
+        It is told of an `UnrecordedError` where the record is not in the history yet; it will be if the store is well
+        again in time.
+        """
+        row = record.to_row(self._body_bytes)
+        group = self._gathering
+        if group is None:
+            group = self._gathering = self._begin_group()
+        group.append((record, row, on_kept))
+        self.commits.waiting += 1
+        if len(group) == MOST_TOGETHER:
+            self._gathering = None
+
     async def commit(self, record: Record) -> None:
         """Commit a record.
 
         Raises:
-            UnrecordedError: it is not in the history yet; it will be if the store is well again in time.
+            UnrecordedError: as `keep` tells it.
         """
-        row = record.to_row(self._body_bytes)
+        kept: asyncio.Future[UnrecordedError | None] = asyncio.get_running_loop().create_future()
+        self.keep(record, lambda problem: None if kept.done() else kept.set_result(problem))
+        if (problem := await kept) is not None:
+            raise problem
+
+    def _begin_group(self) -> _Group:
+        group: _Group = []
+        task = asyncio.get_running_loop().create_task(self._commit(group))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return group
+
+    async def _commit(self, group: _Group) -> None:
+        """Commit what is in `group` when the loop comes to this, which is in its next turn."""
+        if self._gathering is group:
+            self._gathering = None
         begun = time.monotonic()
-        self.commits.waiting += 1
+        rows = tuple(row for _, row, _ in group)
         try:
-            await ask(self._history, AppendRecord(row))
-        except Exception as error:
-            self._late.append(row)
-            self.problem = _reason(error)
-            self.commits.failed += 1
-            raise UnrecordedError(record, self.problem) from error
-        finally:
-            self.commits.waiting -= 1
-        self._well_at = time.monotonic()
-        self.commits.seconds.add(self._well_at - begun)
+            unkept, reason = await ask(self._history, AppendRecords(rows)), "its id is that of another record"
+        except Exception as error:  # noqa: BLE001  (whatever it is, no record is lost over it)
+            self._late.extend(rows)
+            unkept, reason = frozenset(row.id for row in rows), _reason(error)
+            self.problem = reason
+        else:
+            self._well_at = time.monotonic()
+            self.commits.seconds.add(self._well_at - begun, len(group))
+        self.commits.waiting -= len(group)
+        self.commits.failed += len(unkept)
+        await self._tell(group, unkept, reason)
+
+    async def _tell(self, group: _Group, unkept: frozenset[str], reason: str) -> None:
+        """Call what follows each record; where that takes long, the loop turns in between."""
+        turn_ends = time.monotonic() + TURN_SECONDS
+        for record, _, on_kept in group:
+            try:
+                on_kept(UnrecordedError(record, reason) if record.id in unkept else None)
+            except Exception:
+                logger.exception("what follows the commit of %s failed", record.id)
+            if time.monotonic() > turn_ends:
+                await asyncio.sleep(0)
+                turn_ends = time.monotonic() + TURN_SECONDS
 
     async def check(self) -> str | None:
         """Try whether the store can be written, and remember the answer; all who ask at once share one try."""
@@ -112,10 +168,8 @@ class Recorder:
     async def _commit_late(self) -> None:
         count = 0
         while self._late:
-            try:
-                await ask(self._history, AppendRecord(self._late[0]))
-            except RecordKnownError:
-                logger.debug("a record was committed although that could not be told")
+            # One that was committed although that could not be told is known, and there once all the same.
+            await ask(self._history, AppendRecords((self._late[0],)))
             self._late.popleft()
             count += 1
         if count:

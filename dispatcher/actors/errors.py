@@ -15,7 +15,3 @@ class RegistryFullError(Exception):
 
 class StoreError(DispatcherError):
     """What cannot be stored or read, and why, in a sentence for users."""
-
-
-class RecordKnownError(StoreError):
-    """A record with this id is in the history already."""

@@ -8,20 +8,23 @@ Reading is another actor (`history_reader.py`): a page of large records must not
 
 from __future__ import annotations
 
+import itertools
 import time
 from typing import TYPE_CHECKING, Any
 
 from dispatcher.actors import history_keys, history_tables
 from dispatcher.actors.database import Database
-from dispatcher.actors.errors import RecordKnownError, StoreError
+from dispatcher.actors.errors import StoreError
 from dispatcher.actors.history_tables import PRUNE_AHEAD, Retention
 from dispatcher.actors.history_totals import Totals
-from dispatcher.actors.messages import AppendRecord, CheckStore, ClaimKey, KeyClaim, ReadTotals, ReleaseKey
+from dispatcher.actors.messages import AppendRecords, CheckStore, ClaimKey, KeyClaim, ReadTotals, ReleaseKey
 from dispatcher.actors.thread_actor import BatchingActor, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from dispatcher.actors.messages import RecordRow
 
 PRUNE_AT_START_SECONDS = 1.0
 """How long a start may delete what retention no longer keeps; the rest goes with appends."""
@@ -30,7 +33,7 @@ PRUNE_AT_START_SECONDS = 1.0
 class HistoryLog(BatchingActor):
     """Commits records, counts them, and keeps as many as retention says.
 
-    Takes `AppendRecord`, `ReadTotals`, `CheckStore`, `ClaimKey` and `ReleaseKey`. In one batch appends go first.
+    Takes `AppendRecords`, `ReadTotals`, `CheckStore`, `ClaimKey` and `ReleaseKey`. In one batch appends go first.
     """
 
     def __init__(
@@ -59,12 +62,12 @@ class HistoryLog(BatchingActor):
 
     def on_batch(self, requests: Sequence[Request]) -> None:
         """Commit all appends in one transaction, answer them, then see to the rest."""
-        appends = [request for request in requests if isinstance(request.message, AppendRecord)]
+        appends = [request for request in requests if isinstance(request.message, AppendRecords)]
         if appends:
             self._append(appends)
             self._database.trim()
         for request in requests:
-            if not isinstance(request.message, AppendRecord):
+            if not isinstance(request.message, AppendRecords):
                 self.handle(request)
 
     def on_receive(self, message: Any) -> Any:
@@ -87,34 +90,25 @@ class HistoryLog(BatchingActor):
 
     def _append(self, requests: Sequence[Request]) -> None:
         try:
-            known = self._commit(requests)
+            are_new = iter(self._commit([row for request in requests for row in request.message.rows]))
         except StoreError as error:
             for request in requests:
                 request.fail(StoreError(str(error)))  # an exception of its own for each: raising one changes it
             return
         for request in requests:
-            if request in known:
-                request.fail(
-                    RecordKnownError(f"a record with the id {request.message.row.id} is in the history already")
-                )
-            else:
-                request.answer(None)
+            request.answer(frozenset(row.id for row in request.message.rows if not next(are_new)))
 
-    def _commit(self, requests: Sequence[Request]) -> set[Request]:
-        """Write the records of all `requests` or of none; return those whose id was known before."""
+    def _commit(self, rows: Sequence[RecordRow]) -> list[bool]:
+        """Write all `rows` or none; return whether each was new, and did not have an id that is known."""
         counted = Totals()
-        known = set()
         with self._database.transaction() as connection:
-            are_new = history_tables.add(connection, [request.message.row for request in requests])
-            for request, is_new in zip(requests, are_new, strict=True):
-                if is_new:
-                    counted.count(request.message.row)
-                else:
-                    known.add(request)
+            are_new = history_tables.add(connection, rows)
+            for row in itertools.compress(rows, are_new):
+                counted.count(row)
             counted.add_to(connection)
-            history_tables.prune(connection, self._retention, self._clock(), len(requests) + PRUNE_AHEAD)
+            history_tables.prune(connection, self._retention, self._clock(), len(rows) + PRUNE_AHEAD)
         self._totals.merge(counted)
-        return known
+        return are_new
 
     def _claim(self, asked: ClaimKey) -> KeyClaim:
         oldest_ms = history_tables.oldest_kept_ms(self._retention.max_age, self._clock())

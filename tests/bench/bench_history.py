@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from dispatcher.actors.database import connect_read_only
 from dispatcher.actors.history import HistoryLog
 from dispatcher.actors.history_reader import HistoryReader, page_query
-from dispatcher.actors.messages import AppendRecord, HistoryFilter, Outcome, ReadHistory, ReadTotals, RecordRow
+from dispatcher.actors.messages import AppendRecords, HistoryFilter, Outcome, ReadHistory, ReadTotals, RecordRow
 
 if TYPE_CHECKING:
     from pykka import ActorRef
@@ -62,7 +62,7 @@ def fill(log: ActorRef[HistoryLog], count: int, size: int, first: int = 0) -> No
     """Append `count` records, a thousand in flight."""
     for start in range(first, first + count, 1000):
         futures = [
-            log.ask(AppendRecord(row(number, size)), block=False)
+            log.ask(AppendRecords((row(number, size),)), block=False)
             for number in range(start, min(start + 1000, first + count))
         ]
         for future in futures:
@@ -97,7 +97,7 @@ def show_pages(directory: Path, reader: ActorRef[HistoryReader], count: int) -> 
 
 def append_times(log: ActorRef[HistoryLog], count: int, first: int) -> list[float]:
     """Append one record after the other and return what each took in ms, sorted."""
-    return sorted(best_ms(log, AppendRecord(row(number, 2000)), 1) for number in range(first, first + count))
+    return sorted(best_ms(log, AppendRecords((row(number, 2000),)), 1) for number in range(first, first + count))
 
 
 def show_appends(log: ActorRef[HistoryLog], reader: ActorRef[HistoryReader], first: int) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dispatcher.actors.history import HistoryLog
-from dispatcher.actors.messages import AppendRecord
+from dispatcher.actors.messages import AppendRecords
 from tests.bench.bench_history import row
 from tests.bench.clients import get
 from tests.bench.table import Row, Size, at_most, main, medians
@@ -46,7 +46,7 @@ def fill(directory: Path, count: int) -> None:
     log = HistoryLog.start(directory, max_records=int(MAX_RECORDS))
     for start in range(0, count, AT_ONCE):
         numbers = range(start, min(start + AT_ONCE, count))
-        for future in [log.ask(AppendRecord(record(number)), block=False) for number in numbers]:
+        for future in [log.ask(AppendRecords((record(number),)), block=False) for number in numbers]:
             future.get(timeout=60)
     log.stop()
 

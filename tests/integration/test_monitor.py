@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dispatcher.actors.history import HistoryLog
-from dispatcher.actors.messages import AppendRecord
+from dispatcher.actors.messages import AppendRecords
 from dispatcher.monitor.glyphs import UNICODE
 from tests.integration.conftest import SOURCES, TARGET
 from tests.support import netns
@@ -358,7 +358,7 @@ def fill_history(state_dir: Path, count: int) -> None:
     state_dir.mkdir()
     with running(HistoryLog, state_dir, max_records=2 * count) as log:
         asked = [
-            log.ask(AppendRecord(row(number, record=json.dumps(record(number)).encode())), block=False)
+            log.ask(AppendRecords((row(number, record=json.dumps(record(number)).encode()),)), block=False)
             for number in range(count)
         ]
         for future in asked:

@@ -12,7 +12,7 @@ import pykka
 from dispatcher.actors.errors import StoreError
 from dispatcher.actors.loop_actor import LoopActor, ask
 from dispatcher.actors.messages import (
-    AppendRecord,
+    AppendRecords,
     CheckStore,
     DescribePool,
     Ended,
@@ -65,13 +65,14 @@ class History(LoopActor):
 
     def on_receive(self, message: Any) -> Any:
         match message:
-            case AppendRecord():
-                return self._append(message.row)
+            case AppendRecords():
+                return self._append(message.rows)
             case CheckStore():
                 return self._check()
 
-    def _append(self, row: RecordRow) -> Any:
-        self.rows.append(row)
+    def _append(self, rows: tuple[RecordRow, ...]) -> Any:
+        self.rows.extend(rows)
+        return frozenset()
 
     def _check(self) -> str | None:
         return None
@@ -82,10 +83,10 @@ class FullDisk(History):
 
     freed: asyncio.Event
 
-    def _append(self, row: RecordRow) -> None:
+    def _append(self, rows: tuple[RecordRow, ...]) -> Any:
         if not self.freed.is_set():
             raise StoreError("the disk is full")
-        super()._append(row)
+        return super()._append(rows)
 
     def _check(self) -> str | None:
         return None if self.freed.is_set() else "the disk is full"
@@ -94,10 +95,10 @@ class FullDisk(History):
 class SlowDisk(History):
     """Commits only once `committed` is done."""
 
-    committed: asyncio.Future[None]
+    committed: asyncio.Future[frozenset[str]]
 
-    def _append(self, row: RecordRow) -> asyncio.Future[None]:
-        super()._append(row)
+    def _append(self, rows: tuple[RecordRow, ...]) -> asyncio.Future[frozenset[str]]:
+        super()._append(rows)
         return self.committed
 
 

@@ -28,7 +28,7 @@ def test_the_record_is_committed_before_the_reply() -> None:
         await turns(20)
         assert 1 == len(coordinator.rows)
         assert (False, []) == (task.done(), coordinator.finished)
-        SlowDisk.committed.set_result(None)
+        SlowDisk.committed.set_result(frozenset())
         assert (await task).id == coordinator.rows[0].id
         assert 1 == len(coordinator.finished)
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from dispatcher import recorder
-from dispatcher.actors.errors import RecordKnownError, StoreError
+from dispatcher.actors.errors import StoreError
 from dispatcher.actors.loop_actor import LoopActor
-from dispatcher.actors.messages import AppendRecord, CheckStore, Outcome
+from dispatcher.actors.messages import AppendRecords, CheckStore, Outcome
 from dispatcher.record import Record, make_record
-from dispatcher.recorder import Recorder, UnrecordedError
+from dispatcher.recorder import MOST_TOGETHER, Recorder, UnrecordedError
 from dispatcher.redaction import Redactor
 from dispatcher.request import RequestSpec
 from tests.unit.loops import on_loop, turns
@@ -28,6 +28,7 @@ class Shelf:
     ill: str | None = None
     loses_its_answer: bool = False
     checks: int = 0
+    groups: list[int] = field(default_factory=list)
 
 
 class Store(LoopActor):
@@ -42,17 +43,18 @@ class Store(LoopActor):
             case CheckStore():
                 self._shelf.checks += 1
                 return self._shelf.ill
-            case AppendRecord():
-                return self._append(message.row.id)
+            case AppendRecords():
+                return self._append([row.id for row in message.rows])
 
-    def _append(self, identifier: str) -> None:
-        if identifier in self._shelf.kept:
-            raise RecordKnownError("it is there already")
-        if identifier in self._shelf.refused:
+    def _append(self, identifiers: list[str]) -> frozenset[str]:
+        self._shelf.groups.append(len(identifiers))
+        if not self._shelf.refused.isdisjoint(identifiers):
             raise StoreError("no room")
-        self._shelf.kept.append(identifier)
+        known = frozenset(self._shelf.kept).intersection(identifiers)
+        self._shelf.kept += [each for each in identifiers if each not in known]
         if self._shelf.loses_its_answer:
             raise TimeoutError
+        return known
 
 
 def record(identifier: str) -> Record:
@@ -79,9 +81,24 @@ class Recorded:
     async def fail(self, *identifiers: str) -> None:
         """Fail to commit these."""
         self.shelf.refused.update(identifiers)
+        problems = await self.keep(*identifiers)
+        told = "the execution ended as completed, but its record could not be kept: no room"
+        assert [(identifier, told) for identifier in identifiers] == problems
+
+    async def keep(self, *identifiers: str) -> list[tuple[str, str] | None]:
+        """Keep these in one turn of the loop, and return what each was told: its id and why, or None."""
+        told: list[UnrecordedError | None] = []
+        done = asyncio.Event()
+
+        def on_kept(problem: UnrecordedError | None) -> None:
+            told.append(problem)
+            if len(told) == len(identifiers):
+                done.set()
+
         for identifier in identifiers:
-            with pytest.raises(UnrecordedError, match="ended as completed, but its record could not be kept: no room"):
-                await self.recorder.commit(record(identifier))
+            self.recorder.keep(record(identifier), on_kept)
+        await done.wait()
+        return [problem and (problem.record.id, str(problem)) for problem in told]
 
 
 def test_what_could_not_be_committed_is_committed_in_its_order_once_there_is_room() -> None:
@@ -120,6 +137,70 @@ def test_a_record_whose_commit_could_not_be_told_is_there_once() -> None:
         recorded.shelf.loses_its_answer = False
         assert await recorded.recorder.check() is None
         assert ["a"] == recorded.shelf.kept
+
+    on_loop(test)
+
+
+def test_all_records_of_one_turn_are_one_message_up_to_the_bound() -> None:
+    async def test() -> None:
+        recorded = Recorded()
+        names = [f"{number:03}" for number in range(2 * MOST_TOGETHER + 3)]
+        assert [None] * len(names) == await recorded.keep(*names)
+        assert [None] == await recorded.keep("later")
+        assert [MOST_TOGETHER, MOST_TOGETHER, 3, 1] == recorded.shelf.groups
+        assert [*names, "later"] == recorded.shelf.kept
+
+    on_loop(test)
+
+
+def test_a_record_under_a_known_id_is_refused_alone_and_is_not_tried_again() -> None:
+    async def test() -> None:
+        recorded = Recorded()
+        await recorded.keep("a")
+        told = "the execution ended as completed, but its record could not be kept: its id is that of another record"
+        assert [None, ("a", told), None] == await recorded.keep("b", "a", "c")
+        assert (["a", "b", "c"], None, 1) == (
+            recorded.shelf.kept,
+            recorded.recorder.problem,
+            recorded.recorder.commits.failed,
+        )
+        await recorded.recorder.commit_late()
+        assert 0 == recorded.shelf.checks
+
+    on_loop(test)
+
+
+def test_one_that_fails_over_its_commit_takes_the_news_from_nobody_else(caplog: pytest.LogCaptureFixture) -> None:
+    async def test() -> None:
+        recorded = Recorded()
+        told: list[str] = []
+
+        def fail(_: object) -> None:
+            raise ZeroDivisionError("no news for me")
+
+        recorded.recorder.keep(record("a"), lambda _: told.append("a"))
+        recorded.recorder.keep(record("b"), fail)
+        await recorded.recorder.commit(record("c"))
+        assert ["a"] == told
+
+    on_loop(test)
+    assert ["what follows the commit of b failed"] == [one.message for one in caplog.records]
+
+
+def test_the_loop_turns_while_many_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        monkeypatch.setattr(recorder, "TURN_SECONDS", -1.0)
+        recorded = Recorded()
+        order: list[str] = []
+
+        def on_kept(_: object) -> None:
+            order.append("told")
+            asyncio.get_running_loop().call_soon(order.append, "turn")
+
+        for number in range(3):
+            recorded.recorder.keep(record(str(number)), on_kept)
+        await turns(20)
+        assert ["told", "turn"] * 3 == order
 
     on_loop(test)
 

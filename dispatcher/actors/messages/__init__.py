@@ -45,7 +45,7 @@ from dispatcher.actors.messages.exits import (
 )
 from dispatcher.actors.messages.owners import AgentOwner, ForgetOwner, KeepOwner, ReadOwners
 from dispatcher.actors.messages.storage import (
-    AppendRecord,
+    AppendRecords,
     CheckStore,
     ClaimKey,
     HistoryFilter,
@@ -68,7 +68,7 @@ __all__ = [
     "AgentState",
     "AgentStateChanged",
     "AgentStatus",
-    "AppendRecord",
+    "AppendRecords",
     "CheckStore",
     "ClaimKey",
     "CountAgents",

@@ -33,10 +33,14 @@ class RecordRow:
 
 
 @dataclass(frozen=True, slots=True)
-class AppendRecord(Message[None]):
-    """Commit a record; the answer comes after the commit. Raises `StoreError` where it could not be written."""
+class AppendRecords(Message[frozenset[str]]):
+    """Commit records in this order, all of them or none; the answer comes after the commit.
 
-    row: RecordRow
+    It has the ids that were in the history before, whose records were left as they were. Raises `StoreError` where
+    nothing could be written.
+    """
+
+    rows: tuple[RecordRow, ...]
 
 
 @dataclass(frozen=True, slots=True)

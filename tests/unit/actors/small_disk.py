@@ -16,7 +16,7 @@ import pykka
 
 from dispatcher.actors.errors import StoreError
 from dispatcher.actors.history import HistoryLog
-from dispatcher.actors.messages import AppendRecord, CheckStore, ReadTotals
+from dispatcher.actors.messages import AppendRecords, CheckStore, ReadTotals
 from tests.unit.actors.stored import WAIT, answer, row, running
 
 
@@ -26,7 +26,7 @@ def mount(*arguments: str) -> None:
 
 def outcome(log: pykka.ActorRef[Any], number: int) -> str:
     try:
-        answer(log, AppendRecord(row(number, record=b"x" * 200_000)))
+        answer(log, AppendRecords((row(number, record=b"x" * 200_000),)))
     except StoreError as error:
         return str(error).replace(str(Path(sys.argv[1])), "DISK")
     return "written"

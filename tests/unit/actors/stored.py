@@ -12,7 +12,7 @@ import pykka
 from hypothesis import strategies as st
 
 from dispatcher.actors.history import HistoryLog
-from dispatcher.actors.messages import AppendRecord, HistoryFilter, Outcome, RecordRow
+from dispatcher.actors.messages import AppendRecords, HistoryFilter, Outcome, RecordRow
 
 WAIT = 20
 """Seconds that a test waits for what should take milliseconds."""
@@ -54,7 +54,7 @@ def row(number: int = 0, **fields: Any) -> RecordRow:
 def append(log: pykka.ActorRef[Any], *rows: RecordRow) -> None:
     """Append records one after the other, each after the answer to the one before."""
     for one in rows:
-        assert None is answer(log, AppendRecord(one))
+        assert frozenset() == answer(log, AppendRecords((one,)))
 
 
 @dataclass(frozen=True)

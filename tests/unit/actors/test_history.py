@@ -18,7 +18,7 @@ import pytest
 from dispatcher.actors.database import database_path
 from dispatcher.actors.errors import StoreError
 from dispatcher.actors.history import HistoryLog
-from dispatcher.actors.messages import AppendRecord, CheckStore, Outcome, ReadTotals
+from dispatcher.actors.messages import AppendRecords, CheckStore, Outcome, ReadTotals
 from tests.unit.actors.stored import T0, WAIT, HeldLog, answer, append, held, row, running
 
 ROOT = Path(__file__).parents[3]
@@ -27,14 +27,15 @@ APPEND_FOR_EVER = """
 import itertools, sys
 from pathlib import Path
 from dispatcher.actors.history import HistoryLog
-from dispatcher.actors.messages import AppendRecord
+from dispatcher.actors.messages import AppendRecords
 from tests.unit.actors.stored import row
 log = HistoryLog.start(Path(sys.argv[1]), max_records=1_000_000)
 for start in itertools.count(0, 10):
-    futures = [(n, log.ask(AppendRecord(row(n, record=b"x" * 5000)), block=False)) for n in range(start, start + 10)]
-    for n, future in futures:
+    groups = [tuple(row(n, record=b"x" * 5000) for n in (first, first + 1)) for first in range(start, start + 10, 2)]
+    for group, future in [(group, log.ask(AppendRecords(group), block=False)) for group in groups]:
         future.get(timeout=20)
-        print(row(n).id, flush=True)
+        for one in group:
+            print(one.id, flush=True)
 """
 
 
@@ -82,7 +83,7 @@ class HeldCommit(list[str]):
 def test_nobody_is_answered_before_the_commit_is_done(tmp_path: Path) -> None:
     trace = HeldCommit()
     with running(HeldLog, tmp_path, max_records=1000, trace=trace) as log:
-        futures = [log.ask(AppendRecord(row(n)), block=False) for n in range(3)]
+        futures = [log.ask(AppendRecords((row(n),)), block=False) for n in range(3)]
         assert trace.reached.wait(WAIT)
         try:
             for future in futures:
@@ -90,7 +91,7 @@ def test_nobody_is_answered_before_the_commit_is_done(tmp_path: Path) -> None:
                     future.get(timeout=0)
         finally:
             trace.released.set()
-        assert [None] * 3 == [future.get(timeout=WAIT) for future in futures]
+        assert [frozenset()] * 3 == [future.get(timeout=WAIT) for future in futures]
 
 
 def test_a_reply_implies_a_record_even_after_kill_9(tmp_path: Path) -> None:
@@ -111,8 +112,8 @@ def test_all_appends_that_wait_share_one_transaction(tmp_path: Path) -> None:
     trace: list[str] = []
     with running(HeldLog, tmp_path, max_records=1000, trace=trace) as log:
         with held(log):
-            futures = [log.ask(AppendRecord(row(n)), block=False) for n in range(100)]
-        assert [None] * 100 == [future.get(timeout=WAIT) for future in futures]
+            futures = [log.ask(AppendRecords((row(n),)), block=False) for n in range(100)]
+        assert [frozenset()] * 100 == [future.get(timeout=WAIT) for future in futures]
         assert 1 == trace.count("COMMIT")
     assert [row(n).id for n in range(100)] == stored(tmp_path)
 
@@ -122,8 +123,8 @@ def test_a_batch_that_fails_writes_nothing_and_tells_everyone(tmp_path: Path) ->
         append(log, row(1))
         break_agent(tmp_path, "bad")
         with held(log):
-            futures = [log.ask(AppendRecord(row(n, agent_id="bad")), block=False) for n in (2, 3)]
-            futures += [log.ask(AppendRecord(row(4)), block=False)]
+            futures = [log.ask(AppendRecords((row(n, agent_id="bad"),)), block=False) for n in (2, 3)]
+            futures += [log.ask(AppendRecords((row(4),)), block=False)]
         for future in futures:
             with pytest.raises(StoreError, match=r"cannot write .*history\.sqlite3: no room"):
                 future.get(timeout=WAIT)
@@ -137,26 +138,27 @@ def test_an_id_that_is_known_is_refused_and_the_rest_of_the_batch_is_kept(tmp_pa
     with running(HeldLog, tmp_path, max_records=1000, trace=[]) as log:
         append(log, row(1))
         with held(log):
-            futures = [log.ask(AppendRecord(row(n)), block=False) for n in (1, 2, 2, 3)]
-        for again in (futures[0], futures[2]):
-            with pytest.raises(StoreError, match="is in the history already"):
-                again.get(timeout=WAIT)
-        assert [None, None] == [futures[1].get(timeout=WAIT), futures[3].get(timeout=WAIT)]
+            again, late = (
+                log.ask(AppendRecords(tuple(row(n, agent_id="other") for n in numbers)), block=False)
+                for numbers in ((1, 2), (2, 3))
+            )
+        assert ({row(1).id}, {row(2).id}) == (again.get(timeout=WAIT), late.get(timeout=WAIT))
+        assert ["agent-01", "other", "other"] == stored(tmp_path, "SELECT agent_id FROM record ORDER BY seq")
         assert [row(n).id for n in (1, 2, 3)] == stored(tmp_path)
         assert {"completed": 3} == answer(log, ReadTotals()).by_outcome
 
 
 def test_a_told_record_is_kept_too(tmp_path: Path, log: pykka.ActorRef[Any]) -> None:
-    log.tell(AppendRecord(row(1)))
+    log.tell(AppendRecords((row(1),)))
     answer(log, ReadTotals())
     assert [row(1).id] == stored(tmp_path)
 
 
 def test_what_waits_when_the_actor_stops_is_committed(tmp_path: Path) -> None:
     with running(HeldLog, tmp_path, max_records=1000, trace=[]) as log, held(log):
-        future = log.ask(AppendRecord(row(1)), block=False)
+        future = log.ask(AppendRecords((row(1),)), block=False)
         log.stop(block=False)
-    assert None is future.get(timeout=WAIT)
+    assert frozenset() == future.get(timeout=WAIT)
     assert [row(1).id] == stored(tmp_path)
 
 

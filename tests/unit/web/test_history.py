@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from dispatcher.actors.loop_actor import ask
-from dispatcher.actors.messages import AppendRecord, Outcome
+from dispatcher.actors.messages import AppendRecords, Outcome
 from dispatcher.errors import Failure, FailureKind
 from dispatcher.record import Record, make_record
 from dispatcher.redaction import Redactor
@@ -50,7 +50,7 @@ RECORDS = [record(number) for number in range(30)]
 
 def append(api: Served, *records: Record) -> None:
     for one in records:
-        api.run(ask(api.running.services.history, AppendRecord(one.to_row(65536))))
+        api.run(ask(api.running.services.history, AppendRecords((one.to_row(65536),))))
 
 
 @pytest.fixture(scope="module")
@@ -250,5 +250,5 @@ def test_a_page_of_large_records_is_whole(api: Served) -> None:
     for row in rows:
         text = json.dumps(content | {"id": row.id}).encode()
         changed = type(row)(**{name: getattr(row, name) for name in row.__slots__} | {"record": text})
-        api.run(ask(api.running.services.history, AppendRecord(changed)))
+        api.run(ask(api.running.services.history, AppendRecords((changed,))))
     assert [f"r{number:03}" for number in reversed(range(40))] == ids(get(api))
