@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 from dispatcher import __version__, bootstrap
+from dispatcher.wire import native
 
 
 def text() -> str:
@@ -32,6 +33,7 @@ def _surroundings() -> list[tuple[str, str]]:
         ("packages for", packages_for()),
         ("unpacked to", place()),
         ("libcurl", _libcurl()),
+        ("codec", native.describe()),
         ("sqlite", sqlite3.sqlite_version),
         ("tls", ssl.OPENSSL_VERSION),
     ]

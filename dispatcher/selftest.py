@@ -73,6 +73,15 @@ def _native(_: SelfTestSettings) -> str:
     return "pycurl, Tornado's and the terminal's native parts load"
 
 
+def _codec(_: SelfTestSettings) -> str:
+    from dispatcher.wire import codec, messages, native  # noqa: PLC0415  the same
+
+    said = messages.Cancel("self-test")
+    if codec.decode(codec.encode([said]), messages.FROM_COORDINATOR) != [said]:
+        raise CheckError("what is said on the link is not what is heard")
+    return f"the link and the records are written by {native.describe()}"
+
+
 def _libcurl(_: SelfTestSettings) -> str:
     import pycurl  # noqa: PLC0415  may be missing
 
@@ -145,6 +154,7 @@ def _terminal(_: SelfTestSettings) -> str:
 CHECKS: tuple[tuple[str, Callable[[SelfTestSettings], str]], ...] = (
     ("python", _python),
     ("native", _native),
+    ("codec", _codec),
     ("libcurl", _libcurl),
     ("fetch", _fetch),
     ("history", _history),

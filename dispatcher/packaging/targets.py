@@ -34,7 +34,7 @@ STAND_INS = {"cwcwidth": Path(__file__).with_name("cwcwidth_stand_in.py")}
 """Packages that a target may lack, and the module of ours that then takes the place of each."""
 
 _NO_WHEEL = {"darwin-x86_64": ("cwcwidth",)}
-_NATIVE = ("pycurl", "curl", "cwcwidth")
+_NATIVE = ("pycurl", "curl", "cwcwidth", "msgspec")
 """Packages that are nothing without their native parts; Tornado and wcwidth do without theirs, slower."""
 
 _ELSEWHERE = {"bin", "etc", "include", "lib", "share"}

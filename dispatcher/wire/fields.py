@@ -2,6 +2,7 @@
 
 Runs on the event loop of either side for every message. Written for `wire/messages.py`: a field's check takes the
 value as JSON gave it and returns the value that the message holds, or raises `WireError` that names what is wrong.
+Beside it most fields carry the same as a type with the same bounds, which `wire/structs.py` has checked by C.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ import ipaddress
 import socket
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from dispatcher.wire import limits
 
 Check = Callable[[Any], Any]
+Typed = Callable[[Callable[..., Any]], Any]
+"""Makes the type of a field; it is given what bounds are written with, `msgspec.Meta`, which may not be there."""
+
 E = TypeVar("E", bound=StrEnum)
 
 _ABSENT: Any = dataclasses.MISSING
@@ -26,11 +30,12 @@ class WireError(Exception):
     """What came over the link is not a valid message; the text says which field and why."""
 
 
-def _field(check: Check, default: Any = _ABSENT) -> Any:
-    """Declare a dataclass field that carries its check."""
+def _field(check: Check, default: Any = _ABSENT, typed: Typed | None = None) -> Any:
+    """Declare a dataclass field that carries its check, and its type where a type can say the same."""
+    metadata = {"check": check, "typed": typed}
     if default is _ABSENT:
-        return dataclasses.field(metadata={"check": check})
-    return dataclasses.field(default=default, metadata={"check": check})
+        return dataclasses.field(metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def text(max_chars: int = limits.MAX_TEXT_CHARS, *, min_chars: int = 0, default: Any = _ABSENT) -> Any:
@@ -43,7 +48,7 @@ def text(max_chars: int = limits.MAX_TEXT_CHARS, *, min_chars: int = 0, default:
             raise WireError(f"has {len(value)} characters, not {min_chars} to {max_chars}")
         return value
 
-    return _field(check, default)
+    return _field(check, default, lambda meta: Annotated[str, meta(min_length=min_chars, max_length=max_chars)])
 
 
 def _address(value: Any) -> str:
@@ -96,7 +101,7 @@ def integer(low: int, high: int, *, default: Any = _ABSENT) -> Any:
             raise WireError(f"is not a whole number from {low} to {high}")
         return value
 
-    return _field(check, default)
+    return _field(check, default, lambda meta: Annotated[int, meta(ge=low, le=high)])
 
 
 def _number(value: Any, low: float, high: float) -> float:
@@ -110,7 +115,11 @@ def _number(value: Any, low: float, high: float) -> float:
 
 def number(low: float, high: float, *, default: Any = _ABSENT) -> Any:
     """A finite number from `low` to `high`."""
-    return _field(lambda value: _number(value, low, high), default)
+    return _field(lambda value: _number(value, low, high), default, _typed_number(low, high))
+
+
+def _typed_number(low: float, high: float) -> Typed:
+    return lambda meta: Annotated[float, meta(ge=low, le=high)]
 
 
 def flag(*, default: Any = _ABSENT) -> Any:
@@ -121,10 +130,10 @@ def flag(*, default: Any = _ABSENT) -> Any:
             raise WireError("is neither true nor false")
         return value
 
-    return _field(check, default)
+    return _field(check, default, lambda _: bool)
 
 
-def choice(options: Iterable[E], *, default: Any = _ABSENT) -> Any:
+def choice(options: type[E], *, default: Any = _ABSENT) -> Any:
     """One value of a string enumeration."""
     members = {str(option): option for option in options}
 
@@ -134,7 +143,7 @@ def choice(options: Iterable[E], *, default: Any = _ABSENT) -> Any:
             raise WireError(f"is not one of {', '.join(members)}")
         return member
 
-    return _field(check, default)
+    return _field(check, default, lambda _: options)
 
 
 def _list(value: Any, max_items: int) -> list[Any]:
@@ -143,6 +152,9 @@ def _list(value: Any, max_items: int) -> list[Any]:
     if len(value) > max_items:
         raise WireError(f"has {len(value)} items, more than {max_items}")
     return value
+
+
+Pairs = tuple[tuple[str, str], ...]
 
 
 def headers(*, default: Any = _ABSENT) -> Any:
@@ -163,7 +175,8 @@ def headers(*, default: Any = _ABSENT) -> Any:
             raise WireError(f"has {size} bytes, more than {limits.MAX_HEADER_BYTES}")
         return tuple(pairs)
 
-    return _field(check, default)
+    # No type bounds the sum; `wire/structs.py` reads no JSON that is long enough to break it.
+    return _field(check, default, lambda meta: Annotated[Pairs, meta(max_length=limits.MAX_HEADERS)])
 
 
 def phases(names: Iterable[str]) -> Any:
@@ -176,7 +189,10 @@ def phases(names: Iterable[str]) -> Any:
             raise WireError("is not an object")
         return {name: _number(value.get(name, 0.0), 0.0, longest) for name in known}
 
-    return dataclasses.field(default_factory=dict, metadata={"check": check})
+    def typed(meta: Callable[..., Any]) -> Any:
+        return Annotated[dict[Literal[known], _typed_number(0.0, longest)(meta)], meta(min_length=len(known))]  # type: ignore[misc, valid-type]  # types, though made here
+
+    return dataclasses.field(default_factory=dict, metadata={"check": check, "typed": typed})
 
 
 def strings(max_items: int, max_chars: int, *, default: Any = _ABSENT) -> Any:
@@ -227,7 +243,12 @@ def pair_of_integers(*, default: Any = _ABSENT) -> Any:
 def optional(declared: Any) -> Any:
     """The same field, or null (its default)."""
     inner: Check = declared.metadata["check"]
-    return _field(lambda value: None if value is None else inner(value), None)
+    typed: Typed = declared.metadata["typed"]
+
+    def check(value: Any) -> Any:
+        return None if value is None else inner(value)
+
+    return _field(check, None, lambda meta: typed(meta) | None)
 
 
 def parse(cls: type[Any], value: Any, more: Mapping[str, Any] | None = None) -> Any:

@@ -28,7 +28,7 @@ every_python = pytest.mark.parametrize("gateway", [THIS, *OTHERS], indirect=True
 """Runs a test on a gateway with each Python that is here."""
 
 PROBE_SOURCES = ("dispatcher/__init__.py", "dispatcher/bootstrap.py", "dispatcher/errors.py", "dispatcher/packaging/")
-PROBE_PACKAGES = ("tornado/", "pycurl", "pykka/", "cwcwidth/", "docopt/")
+PROBE_PACKAGES = ("tornado/", "pycurl", "pykka/", "cwcwidth/", "docopt/", "msgspec/")
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ def main() -> int:
         return 0
     import cwcwidth  # noqa: PLC0415  as late as in a real command
     import docopt  # noqa: PLC0415  the same
+    import msgspec._core  # noqa: PLC0415  the same
     import pycurl  # noqa: PLC0415  the same
     import pykka  # noqa: PLC0415  the same
     import tornado.speedups  # noqa: PLC0415  the same
@@ -21,7 +22,7 @@ def main() -> int:
     import dispatcher.errors  # noqa: PLC0415  the same
     from dispatcher.bootstrap import self_command  # noqa: PLC0415  the same
 
-    modules = (tornado, tornado.speedups, pycurl, pykka, cwcwidth, docopt, json, dispatcher.errors)
+    modules = (tornado, tornado.speedups, pycurl, pykka, cwcwidth, docopt, msgspec._core, json, dispatcher.errors)
     found = {module.__name__: module.__file__ for module in modules}
     report = {"modules": found, "self_command": self_command(), "path": sys.path, "curl": pycurl.version}
     report["docopt"] = docopt.__version__

@@ -63,9 +63,10 @@ def test_where_nothing_may_be_executed_it_runs_from_memory(gateway: Gateway, pro
     wrap = mounted(f"{gateway.home}:noexec", "/var/tmp:noexec")
     report = gateway.report(probe, wrap=wrap)
     modules = report["modules"]
-    native = ("pycurl", "tornado.speedups", "cwcwidth")
+    native = ("pycurl", "tornado.speedups", "cwcwidth", "msgspec._core")
     assert "libcurl" in report["curl"]
     assert modules["tornado.speedups"].startswith("/proc/self/fd/")
+    assert modules["msgspec._core"].startswith("/proc/self/fd/")
     assert modules["tornado"].startswith("/proc/self/fd/")
     assert modules["dispatcher.errors"].startswith(f"{probe}/")
     assert set(native) <= set(modules)

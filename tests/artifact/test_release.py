@@ -94,3 +94,4 @@ def test_the_demo_executes_under_every_python(gateway: Gateway, release: Path) -
     assert (0, "") == (done.returncode, done.stderr)
     assert {"ok"} == {line.split()[0] for line in done.stdout.splitlines()}
     assert f"unpacked to {gateway.sets[0]}" in done.stdout
+    assert "written by msgspec 0." in done.stdout

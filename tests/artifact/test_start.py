@@ -122,7 +122,7 @@ def test_the_verbose_version_tells_all_that_is_inside(gateway: Gateway, pyz: Pat
     told = {name: value.strip() for name, value in told.items()}
     assert [str(pyz), str(folder), target_tag()] == [told[name] for name in ("file", "unpacked to", "packages for")]
     assert re.match(r"8\.\d+\.\d+ OpenSSL/", told["libcurl"])
-    assert {"pycurl", "pykka", "tornado", "marshmallow", "curtsies", "docopt-ng", "cwcwidth"} <= set(told)
+    assert {"pycurl", "pykka", "tornado", "marshmallow", "curtsies", "docopt-ng", "cwcwidth", "msgspec"} <= set(told)
 
 
 def test_the_verbose_version_tells_of_memory_and_of_what_is_missing(gateway: Gateway, pure: Path) -> None:

@@ -22,6 +22,7 @@ def test_a_checkout_tells_the_versions_of_its_environment() -> None:
     assert "none; this is a checkout" == found["file"]
     assert "nowhere" == found["unpacked to"]
     assert {name: version(name) for name in ("pycurl", "pykka", "tornado")}.items() <= found.items()
+    assert f"msgspec {version('msgspec')}" == found["codec"]
 
 
 def test_a_missing_pycurl_is_told_and_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from dispatcher.wire.messages import PHASES, Result
 if TYPE_CHECKING:
     from pathlib import Path
 
-NAMES = ["python", "native", "libcurl", "fetch", "history", "terminal"]
+NAMES = ["python", "native", "codec", "libcurl", "fetch", "history", "terminal"]
 
 
 @pytest.fixture
@@ -44,6 +44,7 @@ def test_a_good_installation_is_good_in_every_part(
 ) -> None:
     status, lines = verdicts(settings, capsys)
     assert (0, []) == (status, failures(lines))
+    assert "ok the link and the records are written by msgspec 0." in lines["codec"]
     assert "HTTP2" in lines["libcurl"]
     assert "bound to ::1 left from it" in lines["fetch"]
     assert lines["terminal"].startswith("ok none here")

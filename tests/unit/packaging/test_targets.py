@@ -58,6 +58,7 @@ def test_the_pure_set_has_no_native_file_and_nothing_of_a_package_that_is_only_n
     pure = ["blessed/a.py", "tornado/web.py", "tornado-6.dist-info/METADATA", "wcwidth/__init__.py"]
     native = ["tornado/speedups.abi3.so", "wcwidth/_wcwidth_c.abi3.so", "pycurl.libs/libz.so.1", "cwcwidth/_impl.so"]
     gone = ["pycurl/__init__.py", "pycurl-7.dist-info/METADATA", "pycurl/.dylibs/libz.dylib", "curl/__init__.py"]
+    gone += ["msgspec/__init__.py", "msgspec/_core.so", "msgspec-0.22.0.dist-info/METADATA"]
     files = targets.pure(dict.fromkeys([*pure, *native, *gone, "cwcwidth/__init__.py"], b""))
     assert sorted([*pure, "cwcwidth/__init__.py"]) == sorted(files)
     assert targets.STAND_INS["cwcwidth"].read_bytes() == files["cwcwidth/__init__.py"]

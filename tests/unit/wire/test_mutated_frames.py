@@ -13,6 +13,7 @@ from dispatcher.wire import messages as wire
 from dispatcher.wire.channel import Channel
 from dispatcher.wire.codec import Invalid
 from dispatcher.wire.fields import WireError
+from dispatcher.wire.messages import Message
 from tests.unit.wire import said
 from tests.unit.wire.said import ALL_MESSAGES
 
@@ -37,9 +38,9 @@ SPLICES = (
 
 
 @st.composite
-def mutated(draw: st.DrawFn) -> bytes:
+def mutated(draw: st.DrawFn, messages: st.SearchStrategy[Message] = said.messages) -> bytes:
     """A frame of a few messages in which some bytes were replaced, and whose length may or may not still be right."""
-    content = codec.encode(draw(st.lists(said.messages, min_size=1, max_size=4)))
+    content = codec.encode(draw(st.lists(messages, min_size=1, max_size=4)))
     for _ in range(draw(st.integers(1, 4))):
         start = draw(st.integers(0, len(content)))
         end = min(len(content), start + draw(st.integers(0, 12)))

@@ -1,0 +1,19 @@
+"""msgspec where it can be loaded, and None where it cannot: the one place that asks. Beside every way, imported first.
+
+It writes and reads JSON by C, for the link (`wire/structs.py`) and for records (`record.py`), and each of them does the
+same without it, slower: there are machines that it has no wheel for. No other module imports it.
+"""
+
+from __future__ import annotations
+
+__all__ = ["describe", "msgspec"]
+
+try:
+    import msgspec
+except ImportError:
+    msgspec = None  # type: ignore[assignment]  # whoever imports it asks
+
+
+def describe() -> str:
+    """Say what reads and writes JSON, for people."""
+    return "Python's json, slower" if msgspec is None else f"msgspec {msgspec.__version__}"

@@ -1,0 +1,128 @@
+"""The quick way of `wire/codec.py`: all messages of a frame in one call of C, where msgspec can be loaded. Pure.
+
+Each class of messages whose fields all have a type (`wire/fields.py`) has a Struct here, made of the same declarations.
+What would surprise: nothing is refused here. What is not to the letter as this version writes it (an unknown member, a
+value past its bound, a lone surrogate) is left to the Python codec, which knows what to do with it; so no part of a
+frame is skipped unread either.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import operator
+from typing import TYPE_CHECKING, Annotated, Any
+
+from dispatcher.wire import limits
+from dispatcher.wire.native import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dispatcher.wire.codec import Invalid
+    from dispatcher.wire.messages import Message
+
+LENGTH_BYTES = 4
+"""What the length of a frame's JSON is written in."""
+
+_encode: Any = None if msgspec is None else msgspec.json.Encoder().encode
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Layout:
+    """A class of messages: its Struct, what takes the declared members out of a message, and whether it has a body.
+
+    The Struct has the same members in the same order, and last in `b` the size of the body.
+    """
+
+    cls: type[Message]
+    struct: Any
+    members: Callable[[Message], tuple[Any, ...]]
+    has_body: bool
+
+
+_LAYOUTS: dict[type[Message], Layout | None] = {}
+
+
+def layout(cls: type[Message]) -> Layout | None:
+    """Return how messages of a class are read and written here; None where they are not."""
+    if cls not in _LAYOUTS:
+        _LAYOUTS[cls] = _laid_out(cls)
+    return _LAYOUTS[cls]
+
+
+def _laid_out(cls: type[Any]) -> Layout | None:
+    declared = [field for field in dataclasses.fields(cls) if "check" in field.metadata]
+    if msgspec is None or any(field.metadata["typed"] is None for field in declared):
+        return None
+    has_body = hasattr(cls, "body")
+    members = [_member(field) for field in declared] + ([_size()] if has_body else [])
+    struct = msgspec.defstruct(cls.__name__, members, tag_field="t", tag=cls.tag, forbid_unknown_fields=True, gc=False)
+    return Layout(cls, struct, _getter([field.name for field in declared]), has_body)
+
+
+def _member(field: dataclasses.Field[Any]) -> tuple[str, Any, Any]:
+    default: Any = field.default
+    if field.default_factory is not dataclasses.MISSING:
+        default = msgspec.field(default_factory=field.default_factory)
+    is_needed = default is dataclasses.MISSING
+    return field.name, field.metadata["typed"](msgspec.Meta), msgspec.NODEFAULT if is_needed else default
+
+
+def _size() -> tuple[str, Any, Any]:
+    size = Annotated[int, msgspec.Meta(ge=0, le=limits.MAX_FRAME_BYTES)]
+    return "b", size | msgspec.UnsetType, msgspec.UNSET
+
+
+def _getter(names: list[str]) -> Callable[[Message], tuple[Any, ...]]:
+    if len(names) > 1:
+        return operator.attrgetter(*names)
+    return lambda message: tuple(getattr(message, name) for name in names)
+
+
+@functools.lru_cache(maxsize=16)
+def _reader(accepted: tuple[type[Message], ...]) -> tuple[Callable[[Any], list[Any]], dict[Any, Layout]] | None:
+    layouts = {found.struct: found for found in map(layout, accepted) if found is not None}
+    # A Struct that is alone in a union is taken without its tag.
+    if len(layouts) < 2:
+        return None
+    items = list[functools.reduce(operator.or_, layouts)]  # type: ignore[misc, valid-type]  # a type, though made here
+    return msgspec.json.Decoder(Annotated[items, msgspec.Meta(max_length=limits.MAX_MESSAGES)]).decode, layouts
+
+
+def write(message: Message) -> bytes | None:
+    """Write one message as it stands in a frame, without its body; None where the Python codec has to."""
+    found = layout(type(message))
+    if found is None:
+        return None
+    members = found.members(message)
+    if found.has_body:
+        members += (len(message.body) or msgspec.UNSET,)  # type: ignore[attr-defined]  # it has one
+    try:
+        written: bytes = _encode(found.struct(*members))
+    except UnicodeEncodeError:
+        return None
+    return written
+
+
+def read(frame: bytes, start: int, accepted: tuple[type[Message], ...]) -> list[Message | Invalid] | None:
+    """Read a frame whose bodies begin at `start`; None where the Python codec has to say what it holds."""
+    # Characters are no more than bytes, so what is shorter cannot have headers of more than their bound in all.
+    reader = _reader(accepted) if start <= limits.MAX_HEADER_BYTES else None
+    if reader is None:
+        return None
+    decode, layouts = reader
+    try:
+        items = decode(memoryview(frame)[LENGTH_BYTES:start])
+    except (ValueError, RecursionError):
+        return None
+    found: list[Message | Invalid] = []
+    for item in items:
+        how = layouts[type(item)]
+        values = msgspec.structs.astuple(item)
+        if how.has_body:
+            body_at, size = start, values[-1]
+            start += 0 if size is msgspec.UNSET else size
+            values = (*values[:-1], frame[body_at:start])
+        found.append(how.cls(*values))
+    return found if start == len(frame) else None
