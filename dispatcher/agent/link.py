@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from tornado.httpclient import HTTPClientError, HTTPRequest
-from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, websocket_connect
+from tornado.websocket import WebSocketClosedError
 
 from dispatcher import __version__
 from dispatcher.access import problem_detail
@@ -26,6 +26,7 @@ from dispatcher.wire.fields import WireError
 from dispatcher.wire.heartbeat import CLOSE_SILENT, Heartbeat
 from dispatcher.wire.outbox import OutboxFullError
 from dispatcher.wire.pump import Pump
+from dispatcher.wire.websocket import LinkClient, connect
 
 if TYPE_CHECKING:
     from dispatcher.access import Access
@@ -104,7 +105,10 @@ class Link:
         self._hostname = hostname
         self._channel = Channel(messages.FROM_COORDINATOR, lambda _: limits.MAX_BODY_BYTES)
         self._pump = Pump(self._channel, self._write, _log_failure)
-        self._connection: WebSocketClientConnection | None = None
+        self._connection: LinkClient | None = None
+        self._heartbeat: Heartbeat | None = None
+        self._welcome_deadline: asyncio.Timeout | None = None
+        self._over: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
         self.session = ""
         self.can_resume = False
         self._unproven: set[str] = set()
@@ -163,8 +167,8 @@ class Link:
         """
         self.session = session
         self._connection = await self._connect(url)
-        heartbeat = self._listen_to(self._connection)
-        silence = asyncio.create_task(self._abort_when_silent(self._connection, heartbeat))
+        self._heartbeat = self._listen_to(self._connection)
+        silence = asyncio.create_task(self._abort_when_silent(self._connection, self._heartbeat))
         try:
             self.send(
                 messages.Hello(
@@ -175,8 +179,8 @@ class Link:
                     max_concurrency=self._max_concurrency,
                 )
             )
-            async with asyncio.timeout(CONNECT_SECONDS) as welcome_deadline:
-                await self._read(self._connection, heartbeat, welcome_deadline)
+            async with asyncio.timeout(None if self._is_welcome else CONNECT_SECONDS) as self._welcome_deadline:
+                raise await self._over
         except TimeoutError as error:
             raise LinkLostError("the coordinator did not welcome this agent in time") from error
         except WireError as error:
@@ -192,11 +196,11 @@ class Link:
             # Not with its cancellation suppressed: that would swallow a cancellation of our own.
             await asyncio.gather(silence, return_exceptions=True)
 
-    async def _connect(self, url: str) -> WebSocketClientConnection:
+    async def _connect(self, url: str) -> LinkClient:
         request = HTTPRequest(url, connect_timeout=CONNECT_SECONDS, request_timeout=CONNECT_SECONDS)
         try:
             await self._access.prepare(request)
-            connection = await websocket_connect(request, max_message_size=limits.MAX_FRAME_BYTES)
+            connection = await connect(request, self._take)
         except Exception as error:
             if isinstance(error, HTTPClientError) and error.code in credentials.REFUSED:
                 said = credentials.refusal(error.code, problem_detail(error) or str(error))
@@ -211,7 +215,7 @@ class Link:
         stream.set_nodelay(True)
         return connection
 
-    def _listen_to(self, connection: WebSocketClientConnection) -> Heartbeat:
+    def _listen_to(self, connection: LinkClient) -> Heartbeat:
         heartbeat = Heartbeat(connection.ping, interval=PING_SECONDS, timeout=PING_SECONDS)
 
         def on_pong(data: bytes) -> None:
@@ -221,25 +225,30 @@ class Link:
         connection.on_pong = on_pong  # type: ignore[method-assign]  # Tornado makes this object
         return heartbeat
 
-    async def _abort_when_silent(self, connection: WebSocketClientConnection, heartbeat: Heartbeat) -> None:
+    async def _abort_when_silent(self, connection: LinkClient, heartbeat: Heartbeat) -> None:
         self._ended = await heartbeat.run()
+        stream = connection.protocol and connection.protocol.stream
         connection.close(CLOSE_SILENT, "silent")
-        assert connection.protocol is not None
-        stream = connection.protocol.stream
         if stream is not None:
             stream.close()
 
-    async def _read(
-        self, connection: WebSocketClientConnection, heartbeat: Heartbeat, welcome_deadline: asyncio.Timeout
-    ) -> None:
-        while (frame := await connection.read_message()) is not None:
-            heartbeat.heard()
-            for message in self._channel.receive(frame):
-                self._hear(message)
-            self._pump.wake()
-            if self._is_welcome:
-                welcome_deadline.reschedule(None)
-        raise LinkLostError(connection.close_reason or self._ended)
+    def _take(self, frame: str | bytes | None) -> None:
+        """Take a frame, or None for the end of the link. What goes wrong over it ends `run`."""
+        if self._over.done():
+            return
+        try:
+            self._read(frame)
+        except Exception as error:  # noqa: BLE001 (it is raised where somebody waits for it)
+            self._over.set_result(error)
+
+    def _read(self, frame: str | bytes | None) -> None:
+        if frame is None:
+            raise LinkLostError((self._connection and self._connection.close_reason) or self._ended)
+        if self._heartbeat is not None:
+            self._heartbeat.heard()
+        for message in self._channel.receive(frame):
+            self._hear(message)
+        self._pump.wake()
 
     def _hear(self, message: Message | Invalid) -> None:
         match message:
@@ -252,6 +261,8 @@ class Link:
                 self._user.on_draining()
             case messages.Welcome():
                 self._is_welcome, self.can_resume = True, version.can_resume(message.wire)
+                if self._welcome_deadline is not None:
+                    self._welcome_deadline.reschedule(None)
                 self._user.on_welcome(self)
             case messages.Refused():
                 raise LinkRefusedError(message)
@@ -260,9 +271,9 @@ class Link:
             case Invalid():
                 logger.warning("the coordinator sent a %s that is not valid: %s", message.tag, message.detail)
 
-    async def _write(self, frame: bytes) -> None:
+    def _write(self, frame: bytes) -> asyncio.Future[None]:
         assert self._connection is not None
-        await self._connection.write_message(frame, binary=True)
+        return self._connection.write_message(frame, binary=True)
 
 
 def _log_failure(error: Exception) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tornado.httputil import HTTPHeaders, HTTPServerRequest, RequestStartLine
 from tornado.iostream import StreamClosedError
-from tornado.websocket import WebSocketClosedError, WebSocketHandler
+from tornado.websocket import WebSocketClosedError
 
 from dispatcher.actors.loop_actor import ask, tell_or_drop
 from dispatcher.actors.messages import FindSession, FromAgent, LinkClosed, LinkOpened, ResultInvalid
@@ -26,6 +26,7 @@ from dispatcher.wire.fields import WireError
 from dispatcher.wire.heartbeat import CLOSE_SILENT
 from dispatcher.wire.outbox import OutboxFullError
 from dispatcher.wire.pump import Pump
+from dispatcher.wire.websocket import LinkServer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -52,7 +53,7 @@ _CLOSE_GOING_AWAY = 1001
 _CLOSE_POLICY = 1008
 
 
-class AgentSocket(GuardedHandler, WebSocketHandler):
+class AgentSocket(GuardedHandler, LinkServer):
     """One link. It is the `Link` that the agent's connection sends with."""
 
     def initialize(self, services: Services) -> None:
@@ -103,25 +104,15 @@ class AgentSocket(GuardedHandler, WebSocketHandler):
         """Take a sign of life."""
         self._hear()
 
-    async def on_message(self, message: str | bytes) -> None:
-        """Take a frame."""
+    def on_message(self, message: str | bytes) -> Awaitable[None] | None:
+        """Take a frame, at once unless it may be the hello."""
         self._hear()
         self.services.meters.received.add(message)
         if self._connection is None:
-            await self.services.greetings.pass_through()
-        if self._is_closing:
-            return
-        try:
-            received = self._channel.receive(message)
-        except (WireError, OutboxFullError) as error:
-            self._refuse_protocol(str(error))
-            return
-        self._pump.wake()
-        for item in received:
-            if self._connection is None:
-                await self._greet(item)
-            else:
-                self._pass_on(self._connection, item)
+            return self._meet(message)
+        for item in self._read(message):
+            self._pass_on(self._connection, item)
+        return None
 
     def on_close(self) -> None:
         """Tell the connection that this link is gone, and what never left."""
@@ -143,6 +134,25 @@ class AgentSocket(GuardedHandler, WebSocketHandler):
             tell_or_drop(self._connection, closed)
 
     # What the agent says
+
+    def _read(self, frame: str | bytes) -> list[messages.Message | Invalid]:
+        if self._is_closing:
+            return []
+        try:
+            received = self._channel.receive(frame)
+        except (WireError, OutboxFullError) as error:
+            self._refuse_protocol(str(error))
+            return []
+        self._pump.wake()
+        return received
+
+    async def _meet(self, frame: str | bytes) -> None:
+        await self.services.greetings.pass_through()
+        for item in self._read(frame):
+            if self._connection is None:
+                await self._greet(item)
+            else:
+                self._pass_on(self._connection, item)
 
     async def _greet(self, first: messages.Message | Invalid) -> None:
         if not isinstance(first, messages.Hello):
@@ -269,6 +279,6 @@ class AgentSocket(GuardedHandler, WebSocketHandler):
         self.request, self._headers = _SPENT, _SPENT.headers
         self.ui = None  # type: ignore[assignment]  # as Tornado does when it ends a handler
 
-    def _write(self, frame: bytes) -> Awaitable[None]:
+    def _write(self, frame: bytes) -> asyncio.Future[None]:
         self.services.meters.sent.add(frame)
         return self.write_message(frame, binary=True)

@@ -151,8 +151,9 @@ class ScriptedAgent:
         if not isinstance(error, (WebSocketClosedError, StreamClosedError)):
             raise error
 
-    async def _write(self, frame: bytes) -> None:
-        await self._connection.write_message(frame, binary=True)
+    def _write(self, frame: bytes) -> asyncio.Future[None]:
+        written: asyncio.Future[None] = self._connection.write_message(frame, binary=True)
+        return written
 
 
 async def post_json(url: str, content: Any) -> Any:

@@ -14,22 +14,36 @@ from tests.unit.loops import on_loop, turns
 
 
 class Wire:
-    """Takes frames, one at a time where it is `held`."""
+    """Takes frames: at once where it is `open`, else when it is opened or broken."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_open: bool = True) -> None:
         self.frames: asyncio.Queue[list[Any]] = asyncio.Queue()
-        self.open = asyncio.Event()
-        self.open.set()
+        self._is_open = is_open
+        self._under_way: list[asyncio.Future[None]] = []
 
-    async def write(self, frame: bytes) -> None:
+    def write(self, frame: bytes) -> asyncio.Future[None]:
         self.frames.put_nowait(codec.decode(frame, wire.FROM_COORDINATOR))
-        await self.open.wait()
+        taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self._is_open:
+            taken.set_result(None)
+        else:
+            self._under_way.append(taken)
+        return taken
+
+    def open(self) -> None:
+        self._is_open = True
+        for taken in self._under_way:
+            taken.set_result(None)
+
+    def fail(self) -> None:
+        for taken in self._under_way:
+            taken.set_exception(ConnectionResetError("gone"))
 
 
 class BrokenWire:
     """Fails at the first frame."""
 
-    async def write(self, _frame: bytes) -> None:
+    def write(self, _frame: bytes) -> asyncio.Future[None]:
         raise ConnectionResetError("gone")
 
 
@@ -65,15 +79,14 @@ def test_the_messages_of_one_turn_share_a_frame() -> None:
 
 def test_what_comes_while_a_frame_is_taken_waits_and_goes_together() -> None:
     async def test() -> None:
-        over = Wire()
-        over.open.clear()
+        over = Wire(is_open=False)
         sender = Sender(over.write)
         sender.send(*cancels(1))
         assert cancels(1) == await over.frames.get()
         sender.send(*cancels(2))
         sender.send(*cancels(3))
         assert over.frames.empty()
-        over.open.set()
+        over.open()
         assert cancels(2, 3) == await over.frames.get()
 
     on_loop(test)
@@ -81,14 +94,13 @@ def test_what_comes_while_a_frame_is_taken_waits_and_goes_together() -> None:
 
 def test_a_small_message_overtakes_a_large_one() -> None:
     async def test() -> None:
-        over = Wire()
-        over.open.clear()
+        over = Wire(is_open=False)
         sender = Sender(over.write)
         large = wire.Execute("L", "::1", "POST", "x", 1.0, body=bytes(5 * limits.CHUNK_BYTES))
         sender.send(large)
         await over.frames.get()
         sender.send(*cancels(1))
-        over.open.set()
+        over.open()
         assert wire.Cancel("1") == (await over.frames.get())[0]
 
     on_loop(test)
@@ -104,6 +116,7 @@ def test_a_shut_window_opens_again_when_it_is_woken() -> None:
         for _ in range(chunks):
             assert isinstance((await over.frames.get())[0], wire.BodyChunk)
         flushed = asyncio.create_task(sender.pump.flush())
+        await turns()  # it looks once more before it rests
         sender.channel.receive(codec.encode([wire.BodyTaken(limits.CHUNK_BYTES)]))
         await turns()
         assert (True, False) == (over.frames.empty(), flushed.done())
@@ -116,14 +129,13 @@ def test_a_shut_window_opens_again_when_it_is_woken() -> None:
 
 def test_a_flush_waits_until_the_last_frame_was_taken() -> None:
     async def test() -> None:
-        over = Wire()
-        over.open.clear()
+        over = Wire(is_open=False)
         sender = Sender(over.write)
         sender.send(*cancels(1))
         flushed = asyncio.create_task(sender.pump.flush())
         await over.frames.get()
         assert not flushed.done()
-        over.open.set()
+        over.open()
         await flushed
 
     on_loop(test)
@@ -138,8 +150,7 @@ def test_a_flush_of_nothing_returns_at_once() -> None:
 
 def test_a_flush_ends_with_the_pump() -> None:
     async def test() -> None:
-        over = Wire()
-        over.open.clear()
+        over = Wire(is_open=False)
         sender = Sender(over.write)
         sender.send(*cancels(1))
         await over.frames.get()
@@ -156,8 +167,7 @@ def test_a_flush_ends_with_the_pump() -> None:
 
 def test_one_who_gives_up_a_flush_takes_nobody_elses() -> None:
     async def test() -> None:
-        over = Wire()
-        over.open.clear()
+        over = Wire(is_open=False)
         sender = Sender(over.write)
         sender.send(*cancels(1))
         await over.frames.get()
@@ -166,7 +176,7 @@ def test_one_who_gives_up_a_flush_takes_nobody_elses() -> None:
         impatient.cancel()
         await turns()
         assert not patient.done()
-        over.open.set()
+        over.open()
         await patient
 
     on_loop(test)
@@ -181,6 +191,32 @@ def test_what_the_wire_raises_is_told_and_ends_the_pump() -> None:
         sender.send(*cancels(2))
         await sender.pump.flush()
         assert 1 == len(sender.errors)
+
+    on_loop(test)
+
+
+def test_a_wire_that_fails_later_is_told_and_ends_the_pump_too() -> None:
+    async def test() -> None:
+        over = Wire(is_open=False)
+        sender = Sender(over.write)
+        sender.send(*cancels(1))
+        await over.frames.get()
+        sender.send(*cancels(2))
+        over.fail()
+        await sender.pump.flush()
+        assert ([ConnectionResetError], True) == ([type(error) for error in sender.errors], over.frames.empty())
+
+    on_loop(test)
+
+
+def test_one_frame_leaves_in_a_turn_of_the_loop() -> None:
+    async def test() -> None:
+        over = Wire()
+        sender = Sender(over.write)
+        sender.send(wire.Execute("L", "::1", "POST", "x", 1.0, body=bytes(5 * limits.CHUNK_BYTES)))
+        for frames in (0, 1, 2):
+            assert frames == over.frames.qsize()
+            await turns(1)
 
     on_loop(test)
 
