@@ -121,8 +121,10 @@ async def _execute() -> tuple[Result, list[str]]:
 
     target = Target(SOURCE)
     executor = Executor(max_concurrency=1, guard=TargetGuard(allow=[SOURCE]))
+    answered: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
     try:
-        result = await executor.execute(RequestSpec(target.url).to_execute("self-test", SOURCE, _SECONDS))
+        executor.start(RequestSpec(target.url).to_execute("self-test", SOURCE, _SECONDS), answered.set_result)
+        result = await answered
     finally:
         executor.close()
         await target.stop()

@@ -1,47 +1,34 @@
 """Each `Execute` becomes exactly one `Result`: step 6 of a request's way, on the event loop.
 
-Keeps the limits (so many transfers, so long a queue, the deadline), follows redirects hop by hop, and turns whatever
-happens outside into a failure with a kind. What would surprise: the deadline is kept here and not by libcurl, because
-it counts from the moment the execution came, its wait in the queue included; libcurl is told what is left of it.
+Keeps the limits (so many transfers, so long a queue, the deadline), and knows what is under way; how one execution goes
+is `run.py`'s business. What would surprise: the deadline is kept here and not by libcurl alone, because it counts from
+the moment the execution came, its wait in the queue included; libcurl is told what is left of it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from dispatcher.agent import results
-from dispatcher.agent.run import InterruptedRunError, Interruption, Run
+from dispatcher.agent.run import Interruption, Means, Run
 from dispatcher.agent.targets.guard import TargetGuard
-from dispatcher.agent.targets.resolver import ask_for_ipv4
 from dispatcher.agent.targets.target import ExecutionError
-from dispatcher.agent.transfers import curl_errors
 from dispatcher.agent.transfers.curl import MAX_CONNECTIONS, MAX_IDLE_SECONDS, SourceBoundClient
-from dispatcher.agent.transfers.hop import Hop, canonical_source, first_hop, next_hop
-from dispatcher.agent.transfers.response import (
-    MalformedResponseError,
-    Response,
-    UnfinishedResponseError,
-    parse_response,
-)
+from dispatcher.agent.transfers.hop import canonical_source
 from dispatcher.agent.transfers.speed import MIN_SPEED, MIN_SPEED_SECONDS
-from dispatcher.agent.transfers.transfer import Ending, Transfer, same_address
-from dispatcher.errors import Failure, FailureKind, Party
-from dispatcher.slots import FullError, Slots
+from dispatcher.errors import FailureKind
+from dispatcher.slots import Slots
 from dispatcher.tls import trust
-from dispatcher.wire.messages import PHASES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dispatcher.agent.run import OnResult
     from dispatcher.wire.messages import Execute, Result
 
 log = logging.getLogger(__name__)
-
-NO_PHASES = (0,) * (len(PHASES) - 1)
-_QUEUED, _DNS = PHASES.index("queued"), PHASES.index("dns")
-_ASKED_VERSIONS = ("2", "3")
 
 
 class Executor:
@@ -69,9 +56,7 @@ class Executor:
         min_speed: int = MIN_SPEED,
         min_speed_seconds: float = MIN_SPEED_SECONDS,
     ) -> None:
-        self._guard = guard or TargetGuard()
-        self._loop = asyncio.get_running_loop()
-        self._slots = Slots(max_concurrency, max_queue)
+        guard = guard or TargetGuard()
         self._runs: dict[str, Run] = {}
         self._draining = False
         self._idle = asyncio.Event()
@@ -82,9 +67,12 @@ class Executor:
             max_connections=max_connections,
             max_idle_seconds=max_idle_seconds,
             is_routed=is_routed,
-            guard=self._guard,
+            guard=guard,
             min_speed=min_speed,
             min_speed_seconds=min_speed_seconds,
+        )
+        self._means = Means(
+            asyncio.get_running_loop(), Slots(max_concurrency, max_queue), guard, self._client, self._ended
         )
 
     @property
@@ -92,28 +80,18 @@ class Executor:
         """How many executions have no result yet, queued ones included."""
         return len(self._runs)
 
-    async def execute(self, execute: Execute) -> Result:
-        """Make the request and return its result, within `execute.timeout` seconds and a loop turn.
+    def start(self, execute: Execute, on_result: OnResult) -> None:
+        """Make the request and call `on_result` with its result, within `execute.timeout` seconds and a loop turn.
 
-        Never raises for what the outside does, only `asyncio.CancelledError` when cancelled (by `cancel`, `close`
-        or the caller's task).
+        Once, on the loop, and not before this has returned; never for an execution that is cancelled (by `cancel` or
+        `close`). It may start the next one.
         """
         try:
-            run = self._admit(execute)
+            run = self._admit(execute, on_result)
         except ExecutionError as error:
-            return results.failed(execute, error.failure, NO_PHASES, 0)
-        try:
-            return await self._run(run)
-        except ExecutionError as error:
-            return results.failed(execute, error.failure, run.phases, run.elapsed)
-        except Exception:  # an execution has one result, whatever is wrong with us
-            log.exception("execution %s failed by a fault of the agent", execute.id)
-            failure = Failure.of(FailureKind.INTERNAL, "the agent has a fault; its log says more", Party.AGENT)
-            return results.failed(execute, failure, run.phases, run.elapsed)
-        finally:
-            del self._runs[execute.id]
-            if not self._runs:
-                self._idle.set()
+            self._means.loop.call_soon(on_result, results.failed(execute, error.failure, results.NO_PHASES, 0))
+        else:
+            run.start()
 
     def cancel(self, execution_id: str) -> None:
         """Nobody waits any more: end it and free what it holds. Unknown ids are ignored."""
@@ -132,7 +110,7 @@ class Executor:
                 run.interrupt(Interruption.SOURCE_GONE)
         self._client.drop_source(source)
 
-    async def drain(self, timeout: float) -> bool:  # noqa: ASYNC109 - part of the interface; it bounds, and never raises
+    async def drain(self, timeout: float | None) -> bool:  # noqa: ASYNC109 - part of the interface; it bounds, and never raises
         """Take nothing new (`overloaded`) and wait up to `timeout` seconds; say whether all have ended."""
         self._draining = True
         try:
@@ -148,110 +126,26 @@ class Executor:
             run.interrupt(Interruption.CANCELLED)
         self._client.close()
 
-    def _admit(self, execute: Execute) -> Run:
+    def _admit(self, execute: Execute, on_result: OnResult) -> Run:
         if self._draining:
             raise ExecutionError.of(FailureKind.OVERLOADED, "the agent is shutting down and takes nothing new")
         if execute.id in self._runs:
             raise ExecutionError.of(FailureKind.INTERNAL, f"an execution {execute.id} is under way already")
-        run = Run(execute, canonical_source(execute.source), self._loop)
+        run = Run(execute, canonical_source(execute.source), on_result, self._means)
         if not self._runs:
             self._idle.clear()
         self._runs[execute.id] = run
         return run
 
-    async def _run(self, run: Run) -> Result:
-        hop = first_hop(run.execute)
-        slot = self._take_slot()
+    def _ended(self, run: Run, result: Result | None) -> None:
+        del self._runs[run.execute.id]
+        if run.slot is not None:
+            self._means.slots.give_back(run.slot)
+        if not self._runs:
+            self._idle.set()
+        if result is None:
+            return
         try:
-            if not slot.done():
-                await self._wait_for_slot(run, slot)
-            for _ in range(run.execute.max_redirects + 1):
-                transfer, ending = await self._transfer(run, hop)
-                response = _conclude(transfer, ending)
-                following = next_hop(hop, response)
-                if following is None:
-                    return results.completed(run, response, transfer, ending)
-                hop = following
-        finally:
-            self._slots.give_back(slot)
-        detail = f"more than {run.execute.max_redirects} redirects, the last to {hop.target.place}"
-        raise ExecutionError.of(FailureKind.HTTP_PROTOCOL, detail)
-
-    def _take_slot(self) -> asyncio.Future[None]:
-        try:
-            return self._slots.take()
-        except FullError as error:
-            detail = f"the agent has {self._slots.size} transfers and {self._slots.max_waiting} waiting ones already"
-            raise ExecutionError.of(FailureKind.OVERLOADED, detail) from error
-
-    async def _wait_for_slot(self, run: Run, slot: asyncio.Future[None]) -> None:
-        try:
-            await run.wait(slot)
-        except InterruptedRunError as interrupted:
-            _raise_for(interrupted.why, run, "queued", "")
-        finally:
-            run.phases[_QUEUED] = run.elapsed
-
-    async def _transfer(self, run: Run, hop: Hop) -> tuple[Transfer, Ending]:
-        refusal = self._guard.name_refusal(hop.target.host)
-        if refusal is not None:
-            raise ExecutionError.of(FailureKind.BLOCKED_TARGET, refusal)
-        seconds = run.seconds_left
-        if not seconds:
-            raise ExecutionError(curl_errors.timeout("dns", hop.target.place))
-        transfer = self._client.start(hop, run.source, seconds=seconds)
-        try:
-            ending = await run.bound(transfer.done)
-        except InterruptedRunError as interrupted:
-            ending = self._client.stop(transfer)
-            run.add_hop(ending.phases)
-            _raise_for(interrupted.why, run, ending.phase, hop.target.place)
-        except asyncio.CancelledError:
-            self._client.stop(transfer)
-            raise
-        run.add_hop(ending.phases)
-        if ending.errno == curl_errors.NO_SUCH_NAME:
-            await self._explain_name(run, hop)
-        return transfer, ending
-
-    async def _explain_name(self, run: Run, hop: Hop) -> None:
-        asked = run.elapsed
-        try:
-            has_ipv4 = await run.wait(ask_for_ipv4(hop.target.host))
-        except InterruptedRunError as interrupted:
-            _raise_for(interrupted.why, run, "dns", hop.target.place)
-        finally:
-            run.phases[_DNS] += run.elapsed - asked
-        if has_ipv4:
-            detail = f"the name {hop.target.host} has IPv4 addresses only"
-            raise ExecutionError.of(FailureKind.TARGET_HAS_NO_IPV6, detail)
-
-
-def _raise_for(why: Interruption, run: Run, phase: str, place: str) -> NoReturn:
-    if why is Interruption.CANCELLED:
-        raise asyncio.CancelledError
-    if why is Interruption.SOURCE_GONE:
-        raise ExecutionError.of(FailureKind.SOURCE_ADDRESS, f"the source address {run.source} left this machine")
-    raise ExecutionError(curl_errors.timeout(phase, place))
-
-
-def _conclude(transfer: Transfer, ending: Ending) -> Response:
-    """Return the response of a transfer that has one. Raises `ExecutionError`."""
-    hop, source = transfer.hop, transfer.source
-    before, after = transfer.seen_source, ending.local_ip
-    if before is not None and before != source and not same_address(before, source):
-        raise ExecutionError(curl_errors.mismatch(before, transfer))
-    if after != source and (ending.errno == 0 or transfer.cut) and not same_address(after, source):
-        raise ExecutionError(curl_errors.mismatch(after, transfer))
-    if ending.errno != 0 and not transfer.cut:
-        raise ExecutionError(curl_errors.failure_of(ending, transfer))
-    if hop.http_version in _ASKED_VERSIONS and hop.http_version != ending.http_version:
-        raise ExecutionError(curl_errors.wrong_version(ending, hop))
-    try:
-        return parse_response(transfer.header_lines)
-    except UnfinishedResponseError as error:
-        detail = f"{hop.target.place} ended the connection within its headers: {error}"
-        raise ExecutionError.of(FailureKind.RESET, detail) from error
-    except MalformedResponseError as error:
-        detail = f"{hop.target.place} sent a response that cannot be taken: {error}"
-        raise ExecutionError.of(FailureKind.HTTP_PROTOCOL, detail) from error
+            run.on_result(result)
+        except Exception:  # whoever calls us has other executions to go on with
+            log.exception("the result of execution %s could not be told", run.execute.id)

@@ -6,7 +6,12 @@ import functools
 import ipaddress
 from typing import TYPE_CHECKING
 
-from dispatcher.wire.messages import Result
+from dispatcher.agent.targets.target import ExecutionError
+from dispatcher.agent.transfers import curl_errors
+from dispatcher.agent.transfers.response import MalformedResponseError, UnfinishedResponseError, parse_response
+from dispatcher.agent.transfers.transfer import same_address
+from dispatcher.errors import FailureKind
+from dispatcher.wire.messages import PHASES, Result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +23,34 @@ if TYPE_CHECKING:
     from dispatcher.wire.messages import Execute
 
 MAX_DETAIL_CHARS = 1024
+NO_PHASES = (0,) * (len(PHASES) - 1)
+_ASKED_VERSIONS = ("2", "3")
+
+
+def response_of(transfer: Transfer, ending: Ending) -> Response:
+    """Return the response of a transfer that has one, if it left from its source.
+
+    Raises:
+        ExecutionError: it has none, or one that cannot be taken, or it left from another address.
+    """
+    hop, source = transfer.hop, transfer.source
+    before, after = transfer.seen_source, ending.local_ip
+    if before is not None and before != source and not same_address(before, source):
+        raise ExecutionError(curl_errors.mismatch(before, transfer))
+    if after != source and (ending.errno == 0 or transfer.cut) and not same_address(after, source):
+        raise ExecutionError(curl_errors.mismatch(after, transfer))
+    if ending.errno != 0 and not transfer.cut:
+        raise ExecutionError(curl_errors.failure_of(ending, transfer))
+    if hop.http_version in _ASKED_VERSIONS and hop.http_version != ending.http_version:
+        raise ExecutionError(curl_errors.wrong_version(ending, hop))
+    try:
+        return parse_response(transfer.header_lines)
+    except UnfinishedResponseError as error:
+        detail = f"{hop.target.place} ended the connection within its headers: {error}"
+        raise ExecutionError.of(FailureKind.RESET, detail) from error
+    except MalformedResponseError as error:
+        detail = f"{hop.target.place} sent a response that cannot be taken: {error}"
+        raise ExecutionError.of(FailureKind.HTTP_PROTOCOL, detail) from error
 
 
 def completed(run: Run, response: Response, transfer: Transfer, ending: Ending) -> Result:

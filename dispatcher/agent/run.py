@@ -1,57 +1,91 @@
-"""One execution while the executor has it: its deadline, what it waits for, and what may end the wait. Event loop.
+"""One execution while the executor has it: from the queue through hop after hop to its one result. Event loop.
 
-Step 6 of a request's way. Whatever it waits for, a slot, libcurl or the resolver, is one future of ours; the deadline,
-a cancel and a vanished source all end that one wait, so no state of an execution can outlive them. The deadline
-of a transfer is kept by libcurl, whose clock costs less than a timer of the loop's.
+Step 6 of a request's way. An execution waits for one thing at a time (a slot, libcurl or the resolver), and goes on
+when that calls; the deadline, a cancel and a vanished source all end that one wait, so no state of an execution can
+outlive them. What would surprise: there is no task and no future of its own, which would cost more than all the rest;
+and the deadline of a transfer is kept by libcurl, whose clock costs less than a timer of the loop's.
 """
 
 from __future__ import annotations
 
-import asyncio
+import logging
 import operator
 import time
+from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
+from dispatcher.agent import results
+from dispatcher.agent.targets.resolver import ask_for_ipv4
+from dispatcher.agent.targets.target import ExecutionError
+from dispatcher.agent.transfers import curl_errors
+from dispatcher.agent.transfers.hop import first_hop, next_hop
+from dispatcher.errors import Failure, FailureKind, Party
+from dispatcher.slots import FullError, Slots
 from dispatcher.wire.messages import PHASES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    import asyncio
+    from collections.abc import Callable, Iterable
 
-    from dispatcher.wire.messages import Execute
+    from dispatcher.agent.targets.guard import TargetGuard
+    from dispatcher.agent.transfers.curl import SourceBoundClient
+    from dispatcher.agent.transfers.hop import Hop
+    from dispatcher.agent.transfers.transfer import Ending, Transfer
+    from dispatcher.wire.messages import Execute, Result
 
-T = TypeVar("T")
+    OnResult = Callable[[Result], None]
+
+log = logging.getLogger(__name__)
+
+_QUEUED, _DNS = PHASES.index("queued"), PHASES.index("dns")
 
 
 class Interruption(Enum):
-    """Why a wait ended early."""
+    """Why an execution ended early."""
 
     DEADLINE = "deadline"
     CANCELLED = "cancelled"
     SOURCE_GONE = "source gone"
 
 
-class InterruptedRunError(Exception):
-    """The wait was ended; `why` says by what."""
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What executions are made with, the same for all of an executor's."""
 
-    def __init__(self, why: Interruption) -> None:
-        super().__init__(why.value)
-        self.why = why
+    loop: asyncio.AbstractEventLoop
+    slots: Slots
+    guard: TargetGuard
+    client: SourceBoundClient
+    ended: Callable[[Run, Result | None], None]
+    """Told of each execution once, with its result or, where it was cancelled, None."""
+
+
+@dataclass(slots=True)
+class _Wait:
+    """A wait for something else than libcurl: in which of `PHASES`, since when (microseconds), and its deadline."""
+
+    phase: int
+    since: int
+    timer: asyncio.TimerHandle
 
 
 class Run:
-    """An execution under way. `source` is canonical text; times are the loop's, in seconds."""
+    """An execution under way. `source` is canonical text, `on_result` what its caller wants to be called with."""
 
-    _why: Interruption | None = None
-    _waiting: asyncio.Future[object] | None = None
-    _has_hops = False
+    hop: Hop
+    slot: asyncio.Future[None] | None = None
+    _transfer: Transfer | None = None
+    _wait: _Wait | None = None
+    _hops = 0
+    _is_over = False
 
-    def __init__(self, execute: Execute, source: str, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self, execute: Execute, source: str, on_result: OnResult, means: Means) -> None:
         self.execute = execute
         self.source = source
+        self.on_result = on_result
+        self._means = means
         self.started = time.monotonic()  # the loop's clock
-        self.deadline = self.started + execute.timeout
         self.phases = [0] * (len(PHASES) - 1)
         """Microseconds of each of `PHASES` but the total."""
 
@@ -60,44 +94,135 @@ class Run:
         """Microseconds since it came."""
         return int((time.monotonic() - self.started) * 1_000_000)
 
-    @property
-    def seconds_left(self) -> float:
-        """Seconds to the deadline, never below 0."""
-        return max(0.0, self.deadline - time.monotonic())
+    def start(self) -> None:
+        """Begin, or wait for a slot. What has failed by then is told in the next turn of the loop."""
+        try:
+            self.hop = first_hop(self.execute)
+            self.slot = slot = self._take_slot()
+            if slot.done():
+                self._ask()
+            else:
+                self._wait_for(slot, _QUEUED, lambda _: self._ask())
+        except Exception as error:  # noqa: BLE001 - an execution has one result, whatever is wrong with us
+            self._means.loop.call_soon(self._end, self._failed(error))
+
+    def interrupt(self, why: Interruption) -> None:
+        """End it now, whatever it waits for."""
+        if self._is_over:
+            return
+        phase, place = self._stop()
+        if why is Interruption.CANCELLED:
+            self._end(None)
+        elif why is Interruption.SOURCE_GONE:
+            detail = f"the source address {self.source} left this machine"
+            self._end(self._failed(ExecutionError.of(FailureKind.SOURCE_ADDRESS, detail)))
+        else:
+            self._end(self._failed(ExecutionError(curl_errors.timeout(phase, place))))
 
     def add_hop(self, phases: Iterable[int]) -> None:
         """Add the microseconds of one hop, from dns to receive."""
-        if self._has_hops:
+        if self._hops:
             phases = map(operator.add, self.phases[1:], phases)
         self.phases[1:] = phases
-        self._has_hops = True
+        self._hops += 1
 
-    def interrupt(self, why: Interruption) -> None:
-        """End what it waits for now, and every later wait; the first reason counts."""
-        if self._why is None:
-            self._why = why
-            if self._waiting is not None and not self._waiting.done():
-                self._waiting.set_exception(InterruptedRunError(why))
-
-    async def wait(self, future: asyncio.Future[T]) -> T:
-        """Wait for `future`, which only this run waits for, and no longer than to the deadline.
-
-        Raises:
-            InterruptedRunError: the run was interrupted, before or meanwhile.
-        """
-        timer = self._loop.call_at(self.deadline, self.interrupt, Interruption.DEADLINE)
+    def _take_slot(self) -> asyncio.Future[None]:
+        slots = self._means.slots
         try:
-            return await self.bound(future)
-        finally:
-            timer.cancel()
+            return slots.take()
+        except FullError as error:
+            detail = f"the agent has {slots.size} transfers and {slots.max_waiting} waiting ones already"
+            raise ExecutionError.of(FailureKind.OVERLOADED, detail) from error
 
-    def bound(self, future: asyncio.Future[T]) -> asyncio.Future[T]:
-        """Return `future`, which is to be waited for next and will be done by the deadline without us.
+    def _ask(self) -> None:
+        """Begin a hop."""
+        target = self.hop.target
+        refusal = self._means.guard.name_refusal(target.host)
+        if refusal is not None:
+            raise ExecutionError.of(FailureKind.BLOCKED_TARGET, refusal)
+        seconds = self.started + self.execute.timeout - time.monotonic()
+        if seconds <= 0:
+            raise ExecutionError(curl_errors.timeout("dns", target.place))
+        self._transfer = self._means.client.start(self.hop, self.source, self._answered, seconds=seconds)
 
-        An interruption is raised where it is awaited, or here if it came before. No coroutine, since every execution
-        waits here.
-        """
-        if self._why is not None:
-            raise InterruptedRunError(self._why)
-        self._waiting = future  # type: ignore[assignment]  # only its exception is ever set from here
-        return future
+    def _answered(self, transfer: Transfer, ending: Ending) -> None:
+        """A hop has ended: conclude from it, or go on to the next."""
+        self._transfer = None
+        try:
+            self.add_hop(ending.phases)
+            if ending.errno == curl_errors.NO_SUCH_NAME:
+                self._explain_name(transfer, ending)
+                return
+            response = results.response_of(transfer, ending)
+            following = next_hop(self.hop, response)
+            if following is not None:
+                self._follow(following)
+                return
+            result = results.completed(self, response, transfer, ending)
+        except Exception as error:  # noqa: BLE001 - as in `start`
+            result = self._failed(error)
+        self._end(result)
+
+    def _follow(self, hop: Hop) -> None:
+        self.hop = hop
+        if self._hops > self.execute.max_redirects:
+            detail = f"more than {self.execute.max_redirects} redirects, the last to {hop.target.place}"
+            raise ExecutionError.of(FailureKind.HTTP_PROTOCOL, detail)
+        self._ask()
+
+    def _explain_name(self, transfer: Transfer, ending: Ending) -> None:
+        def explain(has_ipv4: bool) -> None:
+            if has_ipv4:
+                detail = f"the name {transfer.hop.target.host} has IPv4 addresses only"
+                raise ExecutionError.of(FailureKind.TARGET_HAS_NO_IPV6, detail)
+            raise ExecutionError(curl_errors.failure_of(ending, transfer))
+
+        self._wait_for(ask_for_ipv4(transfer.hop.target.host), _DNS, explain)
+
+    def _wait_for(self, future: asyncio.Future[Any], phase: int, then: Callable[[Any], None]) -> None:
+        """Call `then` with the result of `future`, which only this run waits for, unless the deadline comes first."""
+        deadline = self.started + self.execute.timeout
+        timer = self._means.loop.call_at(deadline, self.interrupt, Interruption.DEADLINE)
+        self._wait = _Wait(phase, self.elapsed, timer)
+        future.add_done_callback(lambda done: self._go_on(done, then))
+
+    def _go_on(self, done: asyncio.Future[Any], then: Callable[[Any], None]) -> None:
+        if self._is_over:
+            return
+        self._end_wait()
+        try:
+            then(done.result())
+        except Exception as error:  # noqa: BLE001 - as in `start`
+            self._end(self._failed(error))
+
+    def _stop(self) -> tuple[str, str]:
+        """Wait no more; return in which phase that was, and for whom."""
+        transfer, self._transfer = self._transfer, None
+        if transfer is not None:
+            ending = self._means.client.stop(transfer)
+            self.add_hop(ending.phases)
+            return ending.phase, self.hop.target.place
+        phase = self._end_wait()
+        return PHASES[phase], self.hop.target.place if phase else ""
+
+    def _end_wait(self) -> int:
+        """Count what has been waited; return its phase."""
+        wait, self._wait = self._wait, None
+        if wait is None:
+            return _QUEUED  # it has failed, which is to be told in the next turn
+        wait.timer.cancel()
+        self.phases[wait.phase] += self.elapsed - wait.since
+        return wait.phase
+
+    def _failed(self, error: Exception) -> Result:
+        if isinstance(error, ExecutionError):
+            failure = error.failure
+        else:
+            log.error("execution %s failed by a fault of the agent", self.execute.id, exc_info=error)
+            failure = Failure.of(FailureKind.INTERNAL, "the agent has a fault; its log says more", Party.AGENT)
+        return results.failed(self.execute, failure, self.phases, self.elapsed)
+
+    def _end(self, result: Result | None) -> None:
+        if not self._is_over:
+            self._is_over = True
+            self._means.ended(self, result)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dispatcher.agent.addresses.watcher import AddressWatcher
     from dispatcher.agent.executor import Executor
     from dispatcher.agent.link import Link
-    from dispatcher.wire.messages import AddressReport, Execute
+    from dispatcher.wire.messages import AddressReport, Execute, Result
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,6 @@ class Worker:
         self._wanted: set[str] = set()  # the executions under way whose results the coordinator waits for
         self.watcher: AddressWatcher | None = None
         self._link: Link | None = None
-        self._running: set[asyncio.Task[None]] = set()
         self._is_draining = False
         self._drain_answered = asyncio.Event()
         self._link_lost = asyncio.Event()
@@ -67,13 +66,12 @@ class Worker:
     def on_execute(self, link: Link, execute: Execute) -> None:
         """Make a request."""
         self._wanted.add(execute.id)
-        task = asyncio.get_running_loop().create_task(self._execute(execute))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        self._executor.start(execute, self._on_result)
 
     def on_cancel(self, execution_id: str) -> None:
         """End an execution for which nobody waits."""
         self._executor.cancel(execution_id)
+        self._wanted.discard(execution_id)
         self._undelivered.discard((execution_id,))
 
     def on_delivered(self, execution_ids: frozenset[str]) -> None:
@@ -115,8 +113,8 @@ class Worker:
         finishing = asyncio.create_task(self._finish())
         lost = asyncio.create_task(self._link_lost.wait())
         _, late = await asyncio.wait((finishing, lost), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        if len(late) == 2 and self._running:
-            logger.warning("%d executions outlasted --drain-timeout", len(self._running))
+        if len(late) == 2 and self._executor.in_flight:
+            logger.warning("%d executions outlasted --drain-timeout", self._executor.in_flight)
         elif len(late) == 2:
             logger.warning("the coordinator did not answer that this agent drains")
         for task in (finishing, lost):
@@ -127,8 +125,7 @@ class Worker:
             return
         self._link.send(Draining())
         await self._drain_answered.wait()
-        while self._running:
-            await asyncio.wait(self._running)
+        await self._executor.drain(None)
         if self._link is not None:
             await self._link.flush()
 
@@ -145,15 +142,11 @@ class Worker:
         for result in self._undelivered:
             link.send(result)
 
-    async def _execute(self, execute: Execute) -> None:
-        try:
-            result = await self._executor.execute(execute)
-        finally:
-            is_wanted = execute.id in self._wanted
-            self._wanted.discard(execute.id)
-        if not is_wanted:
-            logger.warning("dropped the result of %s: the coordinator does not wait for it any more", execute.id)
+    def _on_result(self, result: Result) -> None:
+        if result.id not in self._wanted:
+            logger.warning("dropped the result of %s: the coordinator does not wait for it any more", result.id)
             return
+        self._wanted.discard(result.id)
         if self._undelivered.add(result):
             logger.info("results that the coordinator may not have take more than --undelivered-bytes; dropped some")
         if self._link is not None:

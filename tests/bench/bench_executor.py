@@ -26,7 +26,7 @@ from tests.support.executing import execution
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator
 
-    from dispatcher.wire.messages import Execute
+    from dispatcher.wire.messages import Execute, Result
 
 
 SOURCES = [f"2001:db8:1::{number:x}" for number in range(1, 33)]
@@ -56,6 +56,32 @@ def in_turn(count: int) -> Iterator[str]:
     return itertools.islice(itertools.cycle(SOURCES), count)
 
 
+class _Going:
+    """Executions of which each that ends begins the next; `ended` is done with the last, or with what is wrong."""
+
+    def __init__(self, executor: Executor, pieces: list[Execute], ended: asyncio.Future[None]) -> None:
+        self._executor = executor
+        self._waiting = iter(pieces)
+        self._sources = {piece.id: piece.source for piece in pieces}
+        self._ended = ended
+
+    def on(self) -> None:
+        """Begin the next."""
+        asked = next(self._waiting, None)
+        if asked is not None:
+            self._executor.start(asked, self._check)
+
+    def _check(self, result: Result) -> None:
+        source = self._sources.pop(result.id)
+        # nginx answers with the address that it saw, and a space.
+        if (source, True) != (result.source_ip, result.body.startswith(f"{source} ".encode())):
+            self._ended.set_exception(AssertionError(result.error_detail or f"{result.source_ip} instead of {source}"))
+        elif self._sources:
+            self.on()
+        else:
+            self._ended.set_result(None)
+
+
 class Ours:
     """The executor."""
 
@@ -63,14 +89,15 @@ class Ours:
         self._url = url
         self._executor = Executor(max_concurrency=width, guard=TargetGuard(allow=[TARGET]))
 
-    async def _one(self, asked: Execute) -> None:
-        result = await self._executor.execute(asked)
-        # nginx answers with the address that it saw, and a space.
-        assert asked.source == result.source_ip, result.error_detail
-        assert result.body.startswith(f"{asked.source} ".encode())
-
     async def rate(self, count: int, width: int) -> float:
-        return await rate(self._one, (execution(self._url, source=source) for source in in_turn(count)), width)
+        pieces = [execution(self._url, source=source) for source in in_turn(count)]
+        ended = asyncio.get_running_loop().create_future()
+        began = time.perf_counter()
+        going = _Going(self._executor, pieces, ended)
+        for _ in range(width):
+            going.on()
+        await ended
+        return count / (time.perf_counter() - began)
 
     def close(self) -> None:
         self._executor.close()

@@ -17,7 +17,7 @@ from dispatcher.agent.transfers.curl import SourceBoundClient
 from dispatcher.errors import FailureKind, Party
 from tests.integration.conftest import SOURCES, TARGET
 from tests.support import netns
-from tests.support.executing import echoed, elapsed, execution, executor, run
+from tests.support.executing import echoed, elapsed, executed, execution, executor, run
 from tests.support.targets import Dripping, Echo, Hanging, TlsEcho
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ ONE, TWO = SOURCES[:2]
 def test_every_execution_leaves_from_its_source_as_the_target_sees_it() -> None:
     async def test() -> None:
         async with Echo(TARGET) as target, executor() as made:
-            results = await asyncio.gather(*(made.execute(execution(target.url(), source=ip)) for ip in SOURCES))
+            results = await asyncio.gather(*(executed(made, execution(target.url(), source=ip)) for ip in SOURCES))
         assert list(SOURCES) == [echoed(result)["peer"] for result in results]
         assert list(SOURCES) == [result.source_ip for result in results]
         assert {TARGET} == {result.remote_ip for result in results}
@@ -49,7 +49,7 @@ def test_a_connection_is_kept_for_its_source_and_for_no_other(libcurl: int, monk
         async with Echo(TARGET) as target, executor() as made:
             seen = []
             for source in (ONE, TWO, ONE, TWO, ONE):
-                saw = echoed(await made.execute(execution(target.url(), source=source)))
+                saw = echoed(await executed(made, execution(target.url(), source=source)))
                 assert source == saw["peer"]
                 seen.append(saw["peer_port"])
             assert seen[0] == seen[2] == seen[4]
@@ -66,7 +66,7 @@ def test_no_tls_session_is_resumed_from_another_source(version: ssl.TLSVersion, 
     async def test() -> None:
         async with TlsEcho(server_context, TARGET) as target, executor() as made:
             for source in SOURCES[:4]:
-                done = await made.execute(execution(target.url(), source=source, verify_tls=False))
+                done = await executed(made, execution(target.url(), source=source, verify_tls=False))
                 assert echoed(done)["tls"]["session_reused"] is False
             assert 4 == target.connections
 
@@ -90,7 +90,7 @@ class BoundElsewhere(Executor):
 def test_a_connection_from_another_address_is_a_source_mismatch_and_the_request_does_not_leave() -> None:
     async def test() -> None:
         async with Echo(TARGET) as target, executor(BoundElsewhere) as made:
-            result = await made.execute(execution(target.url(), source=ONE))
+            result = await executed(made, execution(target.url(), source=ONE))
             assert FailureKind.SOURCE_MISMATCH == result.error_kind
             assert f"the connection to [{TARGET}]:{target.port} left from {TWO}, not from {ONE}" == result.error_detail
             assert Party.AGENT == result.error_party
@@ -117,7 +117,7 @@ class Unchecked(Executor):
 def test_the_address_is_verified_once_more_after_the_transfer() -> None:
     async def test() -> None:
         async with Echo(TARGET) as target, executor(Unchecked) as made:
-            result = await made.execute(execution(target.url(), source=ONE))
+            result = await executed(made, execution(target.url(), source=ONE))
             assert FailureKind.SOURCE_MISMATCH == result.error_kind
             assert 1 == len(target.requests)
 
@@ -127,7 +127,7 @@ def test_the_address_is_verified_once_more_after_the_transfer() -> None:
 def test_a_source_that_is_not_on_the_machine_is_named() -> None:
     async def test() -> None:
         async with Echo(TARGET) as target, executor() as made:
-            result = await made.execute(execution(target.url(), source="2001:db8:1::dead"))
+            result = await executed(made, execution(target.url(), source="2001:db8:1::dead"))
             assert FailureKind.SOURCE_ADDRESS == result.error_kind
             assert "2001:db8:1::dead: Cannot assign requested address (EADDRNOTAVAIL)" in result.error_detail
             assert Party.AGENT == result.error_party
@@ -140,11 +140,11 @@ def test_dropping_a_source_ends_its_kept_connections_at_once_and_no_others() -> 
     async def test() -> None:
         async with Echo(TARGET) as target, executor() as made:
             for source in (ONE, TWO):
-                await made.execute(execution(target.url(), source=source))
+                await executed(made, execution(target.url(), source=source))
             made.drop_source(ONE)
             assert ONE == await asyncio.wait_for(target.closings.get(), 1)
             assert 1 == target.open_connections
-            saw = echoed(await made.execute(execution(target.url(), source=TWO)))
+            saw = echoed(await executed(made, execution(target.url(), source=TWO)))
             assert 2 == target.connections
             assert TWO == saw["peer"]
 
@@ -154,7 +154,7 @@ def test_dropping_a_source_ends_its_kept_connections_at_once_and_no_others() -> 
 def test_dropping_a_source_ends_what_runs_on_it_as_source_address() -> None:
     async def test() -> None:
         async with Hanging(TARGET) as target, executor() as made:
-            running = asyncio.create_task(made.execute(execution(target.url(), source=ONE, timeout=20)))
+            running = asyncio.create_task(executed(made, execution(target.url(), source=ONE, timeout=20)))
             await asyncio.wait_for(target.seen.wait(), 5)
             made.drop_source(ONE.upper().replace("::", ":0:0:0:0:"))
             result = await asyncio.wait_for(running, 1)
@@ -167,9 +167,9 @@ def test_dropping_a_source_ends_what_runs_on_it_as_source_address() -> None:
 def test_dropping_a_source_ends_what_waits_for_it() -> None:
     async def test() -> None:
         async with Hanging(TARGET) as target, executor(max_concurrency=1) as made:
-            running = asyncio.create_task(made.execute(execution(target.url(), source=TWO, timeout=20)))
+            running = asyncio.create_task(executed(made, execution(target.url(), source=TWO, timeout=20)))
             await asyncio.wait_for(target.seen.wait(), 5)
-            waiting = asyncio.create_task(made.execute(execution(target.url(), source=ONE, timeout=20)))
+            waiting = asyncio.create_task(executed(made, execution(target.url(), source=ONE, timeout=20)))
             await asyncio.sleep(0)
             made.drop_source(ONE)
             assert FailureKind.SOURCE_ADDRESS == (await asyncio.wait_for(waiting, 1)).error_kind
@@ -191,12 +191,12 @@ def passing_source() -> Iterator[str]:
 def test_an_address_that_left_fails_at_once_in_place_of_hanging_on_its_old_connection(passing_source: str) -> None:
     async def test() -> None:
         async with Echo(TARGET) as target, executor() as made:
-            first = await made.execute(execution(target.url(), source=passing_source))
+            first = await executed(made, execution(target.url(), source=passing_source))
             assert 200 == first.status
             netns.remove_address("lo", passing_source)
             made.drop_source(passing_source)
             began = time.monotonic()
-            second = await made.execute(execution(target.url(), source=passing_source, timeout=10))
+            second = await executed(made, execution(target.url(), source=passing_source, timeout=10))
             assert FailureKind.SOURCE_ADDRESS == second.error_kind
             assert elapsed(began) < 1
 
@@ -206,7 +206,7 @@ def test_an_address_that_left_fails_at_once_in_place_of_hanging_on_its_old_conne
 def test_an_address_that_left_in_mid_transfer_ends_the_transfer(passing_source: str) -> None:
     async def test() -> None:
         async with Dripping(TARGET) as target, executor() as made:
-            running = asyncio.create_task(made.execute(execution(target.url(), source=passing_source, timeout=20)))
+            running = asyncio.create_task(executed(made, execution(target.url(), source=passing_source, timeout=20)))
             await asyncio.wait_for(target.seen.wait(), 5)
             netns.remove_address("lo", passing_source)
             made.drop_source(passing_source)
@@ -220,7 +220,7 @@ def test_kept_connections_are_bounded_over_all_sources() -> None:
     async def test() -> None:
         async with Echo(TARGET) as target, executor(max_connections=4) as made:
             for source in SOURCES[:20]:
-                assert 200 == (await made.execute(execution(target.url("/status/200"), source=source))).status
+                assert 200 == (await executed(made, execution(target.url("/status/200"), source=source))).status
             for _ in range(16):
                 await asyncio.wait_for(target.closings.get(), 5)
             assert 4 == target.open_connections
@@ -232,7 +232,7 @@ def test_idle_connections_are_closed_after_their_time() -> None:
     async def test() -> None:
         async with Echo(TARGET) as target, executor(max_idle_seconds=1) as made:
             for source in SOURCES[:5]:
-                await made.execute(execution(target.url(), source=source))
+                await executed(made, execution(target.url(), source=source))
             assert 5 == target.open_connections
             closed = {await asyncio.wait_for(target.closings.get(), 5) for _ in range(5)}
             assert set(SOURCES[:5]) == closed
@@ -243,10 +243,10 @@ def test_idle_connections_are_closed_after_their_time() -> None:
 def test_a_connection_that_was_idle_for_too_long_is_not_used_again_while_others_are_busy() -> None:
     async def test() -> None:
         async with Echo(TARGET) as target, Hanging(TARGET) as slow, executor(max_idle_seconds=1) as made:
-            busy = asyncio.create_task(made.execute(execution(slow.url(), source=TWO, timeout=20)))
-            first = echoed(await made.execute(execution(target.url(), source=ONE)))
-            await made.execute(execution(slow.url(), source=TWO, timeout=1.2))
-            second = echoed(await made.execute(execution(target.url(), source=ONE)))
+            busy = asyncio.create_task(executed(made, execution(slow.url(), source=TWO, timeout=20)))
+            first = echoed(await executed(made, execution(target.url(), source=ONE)))
+            await executed(made, execution(slow.url(), source=TWO, timeout=1.2))
+            second = echoed(await executed(made, execution(target.url(), source=ONE)))
             assert first["peer_port"] != second["peer_port"]
             busy.cancel()
 
@@ -261,7 +261,7 @@ def test_thousands_of_sources_cost_nothing_but_their_bounded_connections() -> No
         async with Echo(TARGET) as target, executor(max_connections=64) as made:
             for start in range(0, len(addresses), 50):
                 batch = addresses[start : start + 50]
-                done = await asyncio.gather(*(made.execute(execution(target.url(), source=ip)) for ip in batch))
+                done = await asyncio.gather(*(executed(made, execution(target.url(), source=ip)) for ip in batch))
                 assert batch == [echoed(result)["peer"] for result in done]
             assert len(addresses) == target.connections
             assert target.open_connections <= 64 + 50
@@ -273,7 +273,7 @@ def test_redirects_leave_from_the_same_source_at_every_hop() -> None:
     async def test() -> None:
         async with Echo(TARGET) as one, Echo(TARGET) as two, executor() as made:
             url = one.url(f"/redirect-to?url={two.url('/there')}")
-            saw = echoed(await made.execute(execution(url, source=ONE, follow_redirects=True)))
+            saw = echoed(await executed(made, execution(url, source=ONE, follow_redirects=True)))
             assert "/there" == saw["target"]
             assert {ONE} == {request.peer for request in one.requests + two.requests}
 

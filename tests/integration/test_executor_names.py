@@ -14,7 +14,7 @@ import pytest
 from dispatcher.errors import FailureKind, Party
 from tests.integration.conftest import SOURCES, TARGET
 from tests.support import netns
-from tests.support.executing import echoed, elapsed, execution, executor, run, watched_loop
+from tests.support.executing import echoed, elapsed, executed, execution, executor, run, watched_loop
 from tests.support.stalls import judge
 from tests.support.targets import Echo
 
@@ -43,7 +43,7 @@ def names(private_network: None) -> Iterator[None]:
 
 async def _ask(url: str, **rest: Any) -> Result:
     async with executor() as made:
-        return await made.execute(execution(url, source=SOURCE, **rest))
+        return await executed(made, execution(url, source=SOURCE, **rest))
 
 
 @pytest.mark.parametrize("name", ["here.test", "both.test", "HERE.test"])
@@ -84,7 +84,7 @@ def test_a_redirect_to_a_name_with_ipv4_only_is_named_too() -> None:
     async def test() -> None:
         async with Echo(TARGET) as target, executor() as made:
             url = target.url("/redirect-to?url=http://v4only.test/")
-            result = await made.execute(execution(url, source=SOURCE, follow_redirects=True))
+            result = await executed(made, execution(url, source=SOURCE, follow_redirects=True))
             assert FailureKind.TARGET_HAS_NO_IPV6 == result.error_kind
 
     run(test())
@@ -107,13 +107,13 @@ def test_a_resolver_that_hangs_holds_neither_the_slot_nor_the_loop_past_the_dead
     async def test() -> None:
         async with Echo(TARGET) as target, executor(max_concurrency=1) as made, watched_loop() as stalls:
             began = time.monotonic()
-            hung = await made.execute(execution("http://slow.test/", source=SOURCE, timeout=0.3))
+            hung = await executed(made, execution("http://slow.test/", source=SOURCE, timeout=0.3))
             assert FailureKind.TIMEOUT == hung.error_kind
             assert "the time was up in phase dns, while resolving the name of slow.test:80" == hung.error_detail
             assert Party.RESOLVER == hung.error_party
             assert elapsed(began) < 1
             assert hung.timings["dns"] > 200
-            following = await made.execute(execution(target.url(), source=SOURCE, timeout=1))
+            following = await executed(made, execution(target.url(), source=SOURCE, timeout=1))
             assert 200 == following.status
             judge(stalls.late, "the executor")
 
@@ -178,11 +178,11 @@ def test_many_hanging_names_do_not_stop_a_target_that_has_an_address() -> None:
     async def test() -> None:
         async with Echo(TARGET) as target, executor() as made:
             hung = [
-                made.execute(execution(f"http://slow{number}.test/", source=SOURCE, timeout=0.5))
+                executed(made, execution(f"http://slow{number}.test/", source=SOURCE, timeout=0.5))
                 for number in range(40)
             ]
             tasks = [asyncio.create_task(one) for one in hung]
-            result = await made.execute(execution(target.url(), source=SOURCE, timeout=0.4))
+            result = await executed(made, execution(target.url(), source=SOURCE, timeout=0.4))
             assert 200 == result.status
             assert {FailureKind.TIMEOUT} == {(await task).error_kind for task in tasks}
 

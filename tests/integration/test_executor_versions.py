@@ -12,7 +12,7 @@ from dispatcher.errors import FailureKind
 from dispatcher.wire.messages import HttpVersion
 from tests.integration.conftest import SOURCES, TARGET
 from tests.support import nginx
-from tests.support.executing import execution, executor, run
+from tests.support.executing import executed, execution, executor, run
 from tests.support.h3_target import H3Target
 from tests.support.targets import Echo, known_bytes
 
@@ -60,7 +60,7 @@ def ask(url: str, ca_file: str, version: HttpVersion, *, times: int = 1, **rest:
             asked = (
                 execution(url, source=SOURCES[number % 4], http_version=version, **rest) for number in range(times)
             )
-            return await asyncio.gather(*(made.execute(one) for one in asked))
+            return await asyncio.gather(*(executed(made, one) for one in asked))
 
     return run(test())
 
@@ -90,7 +90,7 @@ def test_no_tls_session_is_resumed_with_http_2(server: dict[str, str], ca_file: 
     async def test() -> None:
         async with executor(ca_file=ca_file) as made:
             for source in SOURCES[:4]:
-                done = await made.execute(execution(server["tls"], source=source))
+                done = await executed(made, execution(server["tls"], source=source))
                 assert [source, "HTTP/2.0", "."] == done.body.decode().split()[:3]
 
     run(test())
@@ -115,7 +115,7 @@ def test_a_connection_is_kept_with_every_version(server: dict[str, str], ca_file
     async def test() -> None:
         async with executor(ca_file=ca_file) as made:
             for listener in ("plain", "tls11", "tls"):
-                results = [await made.execute(execution(server[listener], source=SOURCE)) for _ in range(5)]
+                results = [await executed(made, execution(server[listener], source=SOURCE)) for _ in range(5)]
                 assert 1 == len({result.body.decode().split()[-1] for result in results})
 
     run(test())
@@ -128,7 +128,7 @@ def test_a_target_that_ends_its_connections_after_some_requests_fails_none(
     async def test(urls: dict[str, str]) -> None:
         for listener in ("plain", "tls11", "tls"):
             async with executor(ca_file=ca_file, max_concurrency=16) as made:
-                asked = [made.execute(execution(urls[listener], source=SOURCE)) for _ in range(300)]
+                asked = [executed(made, execution(urls[listener], source=SOURCE)) for _ in range(300)]
                 assert {""} == {result.error_detail for result in await asyncio.gather(*asked)}
 
     with nginx.running(tmp_path, TARGET, authority.issue_cert(TARGET), keepalive_requests=10) as urls:
@@ -140,8 +140,8 @@ def test_a_cut_body_over_http_2_ends_no_other_transfer(server: dict[str, str], c
         async with executor(ca_file=ca_file) as made:
             large = f"{server['tls']}/files/large"
             whole, cut = await asyncio.gather(
-                made.execute(execution(large, source=SOURCE, max_body_bytes=50_000_000)),
-                made.execute(execution(large, source=SOURCE, max_body_bytes=1000)),
+                executed(made, execution(large, source=SOURCE, max_body_bytes=50_000_000)),
+                executed(made, execution(large, source=SOURCE, max_body_bytes=1000)),
             )
             assert (False, 50_000_000) == (whole.truncated, len(whole.body))
             assert (True, 1000) == (cut.truncated, len(cut.body))
@@ -156,7 +156,7 @@ def test_http_3_is_spoken(authority: trustme.CA, ca_file: str, tmp_path: Path) -
             executor(ca_file=ca_file) as made,
         ):
             for source in (*SOURCES[:3], SOURCES[0]):
-                result = await made.execute(execution(target.url, source=source, http_version=V3))
+                result = await executed(made, execution(target.url, source=source, http_version=V3))
                 assert "" == result.error_detail
                 assert ("3", 200, source) == (result.http_version, result.status, result.body.decode())
                 assert source == result.source_ip
@@ -172,9 +172,9 @@ def test_http_3_connections_of_a_dropped_source_are_not_used_again(
             H3Target(TARGET, authority.issue_cert(TARGET), tmp_path) as target,
             executor(ca_file=ca_file) as made,
         ):
-            await made.execute(execution(target.url, source=SOURCE, http_version=V3))
+            await executed(made, execution(target.url, source=SOURCE, http_version=V3))
             made.drop_source(SOURCE)
-            again = await made.execute(execution(target.url, source=SOURCE, http_version=V3))
+            again = await executed(made, execution(target.url, source=SOURCE, http_version=V3))
             assert SOURCE == again.body.decode(), again.error_detail
             assert 2 == target.connections
 
@@ -189,7 +189,7 @@ def test_http_3_of_a_target_that_has_none_is_a_failure_and_no_downgrade(server: 
 def test_http_3_of_an_http_url_is_refused_before_anything_is_sent() -> None:
     async def test() -> None:
         async with Echo(TARGET) as target, executor() as made:
-            result = await made.execute(execution(target.url(), source=SOURCE, http_version=V3))
+            result = await executed(made, execution(target.url(), source=SOURCE, http_version=V3))
             assert FailureKind.INTERNAL == result.error_kind
             assert "HTTP/3 was asked for, which only https URLs can have" == result.error_detail
             assert 0 == target.connections

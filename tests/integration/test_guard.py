@@ -16,7 +16,7 @@ from tests.integration.conftest import SOURCES, TARGET
 from tests.integration.test_local_routes import route
 from tests.support import netns
 from tests.support.dns_server import answering
-from tests.support.executing import execution, executor, run
+from tests.support.executing import executed, execution, executor, run
 from tests.support.targets import Echo
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def test_a_redirect_to_a_blocked_target_is_not_followed_there() -> None:
     async def test() -> None:
         async with Echo(TARGET) as outer, Echo(INNER) as inner, guarded(TARGET) as made:
             url = outer.url(f"/redirect-to?url={inner.url('/secret')}")
-            result = await made.execute(execution(url, source=SOURCE, follow_redirects=True))
+            result = await executed(made, execution(url, source=SOURCE, follow_redirects=True))
             assert_blocked(result, f"the target {INNER} is blocked as documentation (RFC 3849)")
             assert (1, 0) == (len(outer.requests), inner.connections)
 
@@ -83,7 +83,7 @@ def test_a_redirect_in_disguise_is_refused_like_a_plain_one(place: str, kind: Fa
         async with Echo(TARGET) as outer, guarded(TARGET) as made:
             url = outer.url(f"/redirect-to?url={quote(place)}")
             asked = execution(url, source=SOURCE, follow_redirects=True)
-            assert kind == (await made.execute(asked)).error_kind
+            assert kind == (await executed(made, asked)).error_kind
 
     run(test())
 
@@ -92,10 +92,10 @@ def test_a_name_that_is_bound_anew_between_two_requests_is_judged_anew() -> None
     async def test() -> None:
         async with Echo(TARGET) as target:
             async with guarded(TARGET) as made:
-                first = await made.execute(execution(target.url(host="rebind.test"), source=SOURCE))
+                first = await executed(made, execution(target.url(host="rebind.test"), source=SOURCE))
                 assert (200, TARGET) == (first.status, first.remote_ip)
             async with guarded(TARGET) as made:  # another has no cached name
-                second = await made.execute(execution(target.url(host="rebind.test"), source=SOURCE))
+                second = await executed(made, execution(target.url(host="rebind.test"), source=SOURCE))
             assert_blocked(second, "the address ::1 of the target rebind.test is blocked as loopback (RFC 4291)")
 
     with answering({"rebind.test": [(TARGET,), ("::1",)]}) as asked:
@@ -107,9 +107,11 @@ def test_a_name_that_is_bound_anew_between_two_requests_is_judged_anew() -> None
 def test_of_a_names_addresses_only_those_that_may_be_asked_are_asked(inside: str) -> None:
     async def test() -> None:
         async with Echo(TARGET) as target, guarded(TARGET) as made:
-            both = await made.execute(execution(target.url(host="both.test"), source=SOURCE))
+            both = await executed(made, execution(target.url(host="both.test"), source=SOURCE))
             assert (200, TARGET) == (both.status, both.remote_ip)
-            assert_blocked(await made.execute(execution(target.url(host="inside.test"), source=SOURCE)), "inside.test")
+            assert_blocked(
+                await executed(made, execution(target.url(host="inside.test"), source=SOURCE)), "inside.test"
+            )
 
     with answering({"both.test": [(inside, TARGET)], "inside.test": [(inside,)]}):
         run(test())
@@ -118,7 +120,7 @@ def test_of_a_names_addresses_only_those_that_may_be_asked_are_asked(inside: str
 def test_an_address_of_the_agents_own_machine_is_refused_though_its_range_is_allowed() -> None:
     async def test() -> None:
         async with Echo(INNER) as inner, guarded("2001:db8::/32") as made:
-            result = await made.execute(execution(inner.url(), source=SOURCE))
+            result = await executed(made, execution(inner.url(), source=SOURCE))
             assert_blocked(result, f"the target {INNER} is blocked as an address of the agent's own machine")
             assert 0 == inner.connections
 
@@ -129,7 +131,7 @@ def test_an_address_that_only_a_local_route_makes_the_agents_own_is_refused_too(
     async def test() -> None:
         async with Echo("::") as everywhere, guarded("2001:db8::/32") as made:
             url = everywhere.url().replace("[::]", f"[{ROUTED}]")
-            result = await made.execute(execution(url, source=SOURCE))
+            result = await executed(made, execution(url, source=SOURCE))
             assert_blocked(result, f"the target {ROUTED} is blocked as an address of the agent's own machine")
             assert 0 == everywhere.connections
 
@@ -141,11 +143,11 @@ def test_a_metadata_service_is_refused_though_its_range_is_allowed_and_asked_whe
     async def test() -> None:
         async with Echo(METADATA) as service:
             async with guarded("fd00::/8") as made:
-                result = await made.execute(execution(service.url("/latest/meta-data/"), source=SOURCE))
+                result = await executed(made, execution(service.url("/latest/meta-data/"), source=SOURCE))
                 assert_blocked(result, f"the target {METADATA} is blocked as a metadata service of AWS")
                 assert 0 == service.connections
             async with guarded(METADATA) as made:
-                assert 200 == (await made.execute(execution(service.url(), source=SOURCE))).status
+                assert 200 == (await executed(made, execution(service.url(), source=SOURCE))).status
 
     netns.add_addresses("lo", [METADATA])
     try:
@@ -157,7 +159,7 @@ def test_a_metadata_service_is_refused_though_its_range_is_allowed_and_asked_whe
 def test_a_name_that_is_denied_is_not_even_resolved() -> None:
     async def test() -> None:
         async with guarded(TARGET, deny=("bad.test",)) as made:
-            result = await made.execute(execution("http://bad.test/", source=SOURCE))
+            result = await executed(made, execution("http://bad.test/", source=SOURCE))
             assert_blocked(result, "the target bad.test is blocked by --deny-target bad.test of the agent's owner")
 
     with answering({"bad.test": [(TARGET,)]}) as asked:
@@ -171,12 +173,12 @@ def test_a_connection_of_an_allowed_name_is_not_used_for_another_name_of_the_sam
     async def test() -> None:
         async with Echo(TARGET) as target, guarded("a.test") as made:
             for _ in range(2):
-                assert 200 == (await made.execute(execution(target.url(host="a.test"), source=SOURCE))).status
+                assert 200 == (await executed(made, execution(target.url(host="a.test"), source=SOURCE))).status
             for other in ("b.test", None):
-                result = await made.execute(execution(target.url(host=other), source=SOURCE))
+                result = await executed(made, execution(target.url(host=other), source=SOURCE))
                 assert_blocked(result, f"{TARGET}")
             redirect = target.url(f"/redirect-to?url={target.url(host='b.test')}", host="a.test")
-            assert_blocked(await made.execute(execution(redirect, source=SOURCE, follow_redirects=True)), "b.test")
+            assert_blocked(await executed(made, execution(redirect, source=SOURCE, follow_redirects=True)), "b.test")
             assert (1, 3) == (target.connections, len(target.requests))
 
     run(test())
@@ -187,11 +189,13 @@ def test_a_kept_connection_is_judged_again_before_each_request() -> None:
 
     async def test() -> None:
         async with Echo(TARGET) as target, executor(guard=guard) as made:
-            assert 200 == (await made.execute(execution(target.url(), source=SOURCE))).status
+            assert 200 == (await executed(made, execution(target.url(), source=SOURCE))).status
             guard.coordinator_at(["coordinator.test"], [])
-            assert 200 == (await made.execute(execution(target.url(), source=SOURCE))).status
+            assert 200 == (await executed(made, execution(target.url(), source=SOURCE))).status
             guard.coordinator_at(["coordinator.test"], [IPv6Address(TARGET)])
-            assert_blocked(await made.execute(execution(target.url(), source=SOURCE)), "is blocked as the coordinator")
+            assert_blocked(
+                await executed(made, execution(target.url(), source=SOURCE)), "is blocked as the coordinator"
+            )
             assert (1, 2) == (target.connections, len(target.requests))
 
     run(test())
@@ -205,7 +209,7 @@ def test_credentials_do_not_leave_their_origin_with_a_redirect() -> None:
             for target, expected in ((first, [True] * 4), (other, [False] * 4)):
                 url = first.url(f"/redirect-to?url={target.url('/there')}").replace("//[", "//me:pw@[", 1)
                 headers = (*((name, "s3cret") for name in secrets[1:]), ("X-Kept", "k"))
-                result = await made.execute(execution(url, source=SOURCE, headers=headers, follow_redirects=True))
+                result = await executed(made, execution(url, source=SOURCE, headers=headers, follow_redirects=True))
                 seen = target.requests[-1]
                 assert ("/there", "k", 200) == (seen.path, seen.header("X-Kept"), result.status)
                 assert expected == [seen.header(name) is not None for name in secrets]
@@ -218,7 +222,7 @@ def test_http_3_is_guarded_too() -> None:
         async with guarded() as made:
             url = f"https://[::1]:{silent.getsockname()[1]}/"
             asked = execution(url, source=SOURCE, http_version=HttpVersion.HTTP_3)
-            assert_blocked(await made.execute(asked), "the target ::1 is blocked as loopback (RFC 4291)")
+            assert_blocked(await executed(made, asked), "the target ::1 is blocked as loopback (RFC 4291)")
 
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as silent:
         silent.bind(("::1", 0))
@@ -233,7 +237,7 @@ def test_a_name_whose_allowed_address_fails_is_told_by_that_failure() -> None:
 
     async def test() -> None:
         async with guarded(TARGET) as made:
-            result = await made.execute(execution("http://half.test:9/", source=SOURCE))
+            result = await executed(made, execution("http://half.test:9/", source=SOURCE))
             assert FailureKind.CONNECT == result.error_kind
             assert "Connection refused" in result.error_detail
 

@@ -20,7 +20,7 @@ from dispatcher.errors import FailureKind
 from dispatcher.wire.messages import AddressState, HttpVersion
 from tests.integration.conftest import TARGET
 from tests.support.cluster import Cluster, serving
-from tests.support.executing import echoed, elapsed, execution, executor, watched_loop
+from tests.support.executing import echoed, elapsed, executed, execution, executor, watched_loop
 from tests.support.h3_target import H3Target
 from tests.support.netns import THIS, Host, Machine, connect
 from tests.support.processes import eventually
@@ -152,12 +152,12 @@ def test_an_address_that_has_left_an_interface_still_fails_at_once_while_others_
             with on_lo("2001:db8:1::ff"):
                 await told.until(lambda: {PREFERRED} == {report.state for report in told.reports.values()})
                 for source in ("2001:db8:1::ff", ONE):
-                    done = await made.execute(execution(target.url(), source=source))
+                    done = await executed(made, execution(target.url(), source=source))
                     assert source == echoed(done)["peer"]
             # The kept connection ends, so a new one has to be bound, whether the watcher has heard or not.
             made.drop_source("2001:db8:1::ff")
             begun = time.monotonic()
-            result = await made.execute(execution(target.url(), source="2001:db8:1::ff", timeout=10))
+            result = await executed(made, execution(target.url(), source="2001:db8:1::ff", timeout=10))
             assert FailureKind.SOURCE_ADDRESS == result.error_kind
             assert "EADDRNOTAVAIL" in result.error_detail
             assert elapsed(begun) < 1.0
@@ -174,12 +174,12 @@ def test_a_routed_address_whose_route_went_fails_at_once_and_is_not_bound_freely
             Echo(TARGET) as target,
             executor(is_routed=told.is_routed) as made,
         ):
-            assert 200 == (await made.execute(execution(target.url(), source=ONE))).status
+            assert 200 == (await executed(made, execution(target.url(), source=ONE))).status
             delete_route()
             await told.until_past(ONE, PREFERRED, UNBINDABLE)
             made.drop_source(ONE)
             begun = time.monotonic()
-            result = await made.execute(execution(target.url(), source=ONE, timeout=10))
+            result = await executed(made, execution(target.url(), source=ONE, timeout=10))
             assert FailureKind.SOURCE_ADDRESS == result.error_kind
             assert elapsed(begun) < 1.0
 
@@ -197,7 +197,7 @@ def test_http_3_leaves_from_a_routed_address_too(tmp_path: Path) -> None:
             executor(is_routed=EXITS.__contains__, ca_file=str(tmp_path / "ca.pem")) as made,
         ):
             for source in EXITS:
-                done = await made.execute(execution(target.url, source=source, http_version=HttpVersion.HTTP_3))
+                done = await executed(made, execution(target.url, source=source, http_version=HttpVersion.HTTP_3))
                 assert (200, "3", source) == (done.status, done.http_version, done.body.decode())
 
     with route():

@@ -57,6 +57,14 @@ async def executor(kind: type[Executor] = Executor, **options: Any) -> AsyncIter
         made.close()
 
 
+async def executed(made: Executor, asked: Execute) -> Result:
+    """Start an execution and return its result, which comes once."""
+    results: asyncio.Queue[Result] = asyncio.Queue(1)
+    made.start(asked, results.put_nowait)
+    assert results.empty(), "a result comes after `start` has returned"
+    return await results.get()
+
+
 def echoed(result: Result) -> dict[str, Any]:
     """What the echo target saw."""
     assert result.error_kind is None, result.error_detail

@@ -13,6 +13,7 @@ from dispatcher.settings import SelfTestSettings
 from dispatcher.wire.messages import PHASES, Result
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 NAMES = ["python", "native", "codec", "libcurl", "fetch", "history", "terminal"]
@@ -76,9 +77,8 @@ class FromElsewhere:
     def __init__(self, **_: object) -> None:
         pass
 
-    async def execute(self, execute: object) -> Result:
-        del execute
-        return Result(id="self-test", status=200, source_ip="::2", timings=dict.fromkeys(PHASES, 0.0))
+    def start(self, _: object, on_result: Callable[[Result], None]) -> None:
+        on_result(Result(id="self-test", status=200, source_ip="::2", timings=dict.fromkeys(PHASES, 0.0)))
 
     def close(self) -> None:
         pass

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dispatcher.agent.transfers.hop import Hop
+    from dispatcher.agent.transfers.transfer import OnEnd
 
 MAX_CONNECTIONS = 256
 """Connections kept in all, busy ones counted; over it the one idle for longest is closed."""
@@ -89,13 +90,13 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         """Refuse: see the module's docstring."""
         raise TypeError("a request here needs a source address: use start()")
 
-    def start(self, hop: Hop, source: str, *, seconds: float) -> Transfer:
-        """Begin a hop from `source` (canonical text) that has `seconds`, more than 0. Its `done` gets the `Ending`.
+    def start(self, hop: Hop, source: str, on_end: OnEnd, *, seconds: float) -> Transfer:
+        """Begin a hop from `source` (canonical text) that has `seconds`, more than 0; tell `on_end` of its end.
 
         Raises:
             ExecutionError: libcurl does not take the request as it is (`internal`).
         """
-        transfer = Transfer(hop, source, self._loop.create_future())
+        transfer = Transfer(hop, source, on_end)
         lane = self._lanes.take(hop)
         try:
             self._prepare(lane, transfer, seconds)
@@ -113,10 +114,9 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         return transfer
 
     def stop(self, transfer: Transfer) -> Ending:
-        """End a transfer, and say how far it came; one that has ended already keeps its ending."""
-        if transfer.lane is None:
-            assert transfer.ending is not None, "a transfer without a lane has ended"
-            return transfer.ending
+        """End a transfer that is under way, and say how far it came; nobody else is told."""
+        assert transfer.lane is not None, "one that has ended is not stopped"
+        self._driver.disregard(transfer.lane.handle)
         return self._end(transfer.lane, transfer, None, "")
 
     def drop_source(self, source: str) -> None:
@@ -128,14 +128,12 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         return self._sockets.count(source)
 
     def close(self) -> None:
-        """End all transfers (their `done` is cancelled) and all connections.
+        """End all transfers, of which nobody is told, and all connections.
 
         libcurl waits here for a resolver that hangs, for as long as the system's resolver does.
         """
-        for lane in list(self._active.values()):
-            transfer = _transfer_of(lane)
+        for transfer in self._transfers():
             self.stop(transfer)
-            transfer.done.cancel()
         if self._idle_timer is not None:
             self._idle_timer.cancel()
         self._speed.close()
@@ -215,8 +213,7 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         ending = self._end(lane, transfer, errno, message)
         if ending.os_errno in curl_errors.ROUTE_ERRORS and transfer.asked:
             transfer.has_no_route = lacks_route(transfer.source, transfer.asked, self._is_free(transfer.source))
-        if not transfer.done.done():
-            transfer.done.set_result(ending)
+        transfer.on_end(transfer, ending)
 
     def _is_free(self, source: str) -> bool:
         return self._is_routed is not None and self._is_routed(source)
@@ -226,9 +223,7 @@ class SourceBoundClient(CurlAsyncHTTPClient):
 
     def _end_slow(self, transfer: Transfer) -> None:
         transfer.too_slow = True
-        ending = self.stop(transfer)
-        if not transfer.done.done():
-            transfer.done.set_result(ending)
+        transfer.on_end(transfer, self.stop(transfer))
 
     def _begin_anew(self, lane: Lane, transfer: Transfer) -> None:
         """The kept connection was dead and nothing has left: take a new one."""
@@ -243,7 +238,7 @@ class SourceBoundClient(CurlAsyncHTTPClient):
     def _end(self, lane: Lane, transfer: Transfer, errno: int | None, message: str) -> Ending:
         del self._active[lane.handle]
         ending = curl_info.read(lane.handle, transfer, errno, message)
-        transfer.lane, transfer.ending = None, ending
+        transfer.lane = None
         self._multi.remove_handle(lane.handle)
         self._lanes.give(lane)
         if not self._active:

@@ -63,6 +63,7 @@ class Driver:
         self._selector = selectors.DefaultSelector()
         self._watched: dict[int, _Watched] = {}
         self._ready: collections.deque[tuple[int, int]] = collections.deque()
+        self._stopped: set[pycurl.Curl] = set()
         self._is_due = False
         self._timer: asyncio.TimerHandle | None = None
         self._next_turn: asyncio.Handle | None = None
@@ -85,6 +86,10 @@ class Driver:
         if not self._is_due:
             self._is_due = True
             self._turn_soon()
+
+    def disregard(self, handle: pycurl.Curl) -> None:
+        """Take note that a transfer is about to be stopped: if libcurl has ended it just now, `ended` is not told."""
+        self._stopped.add(handle)
 
     def opened(self, fd: int) -> None:
         """Take note that `fd` is a new socket of libcurl, whatever was known by this number."""
@@ -200,12 +205,16 @@ class Driver:
         return self._take_ended(until) and not ready
 
     def _take_ended(self, until: float) -> bool:
+        stopped = self._stopped
         while True:
+            stopped.clear()
             waiting, succeeded, failed = self._multi.info_read(_MOST_ENDED)
             for handle in succeeded:
-                self._ended(handle, 0, "")
+                if handle not in stopped:
+                    self._ended(handle, 0, "")
             for handle, number, message in failed:
-                self._ended(handle, number, message)
+                if handle not in stopped:
+                    self._ended(handle, number, message)
             if not waiting:
                 return True
             if time.monotonic() > until:

@@ -18,10 +18,12 @@ from dispatcher.agent.transfers.hop import REDIRECTS
 from dispatcher.agent.transfers.response import MalformedResponseError, parse_response
 
 if TYPE_CHECKING:
-    import asyncio
+    from collections.abc import Callable
 
     from dispatcher.agent.transfers.hop import Hop
     from dispatcher.agent.transfers.lanes import Lane
+
+    OnEnd = Callable[["Transfer", "Ending"], None]
 
 _GO, _STOP = int(pycurl.PREREQFUNC_OK), int(pycurl.PREREQFUNC_ABORT)
 REDIRECT_BODY_BYTES = 64 * 1024
@@ -48,11 +50,10 @@ class Ending:
 
 
 class Transfer:
-    """The callbacks of one hop and what they collect. `done` gets the `Ending`."""
+    """The callbacks of one hop and what they collect. `on_end` gets it and its `Ending`, unless it is stopped."""
 
     # Where a transfer begins with the same in all of them it is the class's, which costs a transfer nothing.
     lane: Lane | None = None
-    ending: Ending | None = None
     size = 0
     cut = False
     blocked: str | None = None
@@ -65,10 +66,10 @@ class Transfer:
     stale = False
     seen_source: str | None = None
 
-    def __init__(self, hop: Hop, source: str, done: asyncio.Future[Ending]) -> None:
+    def __init__(self, hop: Hop, source: str, on_end: OnEnd) -> None:
         self.hop = hop
         self.source = source
-        self.done = done
+        self.on_end = on_end
         self.started = time.monotonic()
         self.header_lines: list[bytes] = []
         self.fds: list[int] = []

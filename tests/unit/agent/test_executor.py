@@ -10,12 +10,14 @@ import pytest
 
 from dispatcher.agent.executor import Executor
 from dispatcher.agent.targets.guard import TargetGuard
+from dispatcher.agent.transfers.curl import SourceBoundClient
 from dispatcher.errors import FailureKind, Party
 from dispatcher.wire.messages import PHASES
 from tests.support.executing import (
     TEST_TARGETS,
     echoed,
     elapsed,
+    executed,
     execution,
     executor,
     run,
@@ -26,7 +28,7 @@ from tests.support.stalls import judge
 from tests.support.targets import Dripping, Echo, Hanging, Mute, Target, known_bytes
 
 if TYPE_CHECKING:
-    from dispatcher.agent.run import Run
+    from dispatcher.agent.transfers.hop import Hop
     from dispatcher.wire.messages import Result
 
 
@@ -34,7 +36,7 @@ def test_a_result_says_what_was_answered_from_where_to_where() -> None:
     async def test() -> None:
         async with Echo() as target, executor() as made:
             asked = execution(target.url("/cookies"), id="mine")
-            result = await made.execute(asked)
+            result = await executed(made, asked)
         assert ("mine", 200, "OK", "1.1") == (result.id, result.status, result.reason, result.http_version)
         assert ("::1", "::1") == (result.source_ip, result.remote_ip)
         assert ("Set-Cookie", "a=1") == result.headers[0]
@@ -47,7 +49,7 @@ def test_a_result_says_what_was_answered_from_where_to_where() -> None:
 def test_timings_have_every_phase_and_add_up() -> None:
     async def test() -> Result:
         async with Echo() as target, executor() as made:
-            return await made.execute(execution(target.url("/redirect/3"), follow_redirects=True))
+            return await executed(made, execution(target.url("/redirect/3"), follow_redirects=True))
 
     timings = run(test()).timings
     assert PHASES == tuple(timings)
@@ -61,10 +63,10 @@ def test_transfers_are_bounded_then_queued_in_order_then_refused() -> None:
     async def test() -> None:
         async with Hanging() as target, executor(max_concurrency=2, max_queue=2) as made:
             timeouts = (0.6, 0.6, 0.3, 0.3)  # so that the queued ones end before a slot is free
-            running = [asyncio.create_task(made.execute(execution(target.url(), timeout=t))) for t in timeouts]
+            running = [asyncio.create_task(executed(made, execution(target.url(), timeout=t))) for t in timeouts]
             await asyncio.sleep(0)
             began = time.monotonic()
-            refused = await made.execute(execution(target.url(), timeout=0.5))
+            refused = await executed(made, execution(target.url(), timeout=0.5))
             assert elapsed(began) < 0.25
             assert FailureKind.OVERLOADED == refused.error_kind
             assert "the agent has 2 transfers and 2 waiting ones already" == refused.error_detail
@@ -81,9 +83,9 @@ def test_transfers_are_bounded_then_queued_in_order_then_refused() -> None:
 def test_the_time_in_the_queue_counts() -> None:
     async def test() -> None:
         async with Hanging() as target, Echo() as echo, executor(max_concurrency=1) as made:
-            first = asyncio.create_task(made.execute(execution(target.url(), timeout=0.3)))
-            second = asyncio.create_task(made.execute(execution(echo.url(), timeout=0.2)))
-            third = asyncio.create_task(made.execute(execution(echo.url(), timeout=5)))
+            first = asyncio.create_task(executed(made, execution(target.url(), timeout=0.3)))
+            second = asyncio.create_task(executed(made, execution(echo.url(), timeout=0.2)))
+            third = asyncio.create_task(executed(made, execution(echo.url(), timeout=5)))
             queued = await second
             assert "the time was up in phase queued, while waiting for a free slot at the agent" == queued.error_detail
             assert Party.AGENT == queued.error_party
@@ -112,7 +114,7 @@ def test_at_the_deadline_a_transfer_ends_and_its_phase_is_named(
         async with kind() as target, executor() as made:
             url = target.url().replace("http:", f"{scheme}:")
             began = time.monotonic()
-            result = await made.execute(execution(url, method="POST", body=body, timeout=0.4))
+            result = await executed(made, execution(url, method="POST", body=body, timeout=0.4))
             assert elapsed(began) < 0.6
             assert FailureKind.TIMEOUT == result.error_kind
             assert result.error_detail.startswith(f"the time was up in phase {phase}, while ")
@@ -128,7 +130,7 @@ def test_at_the_deadline_a_transfer_ends_and_its_phase_is_named(
 def test_no_time_left_is_a_timeout_and_nothing_is_sent() -> None:
     async def test() -> None:
         async with Echo() as target, executor() as made:
-            result = await made.execute(execution(target.url(), timeout=0))
+            result = await executed(made, execution(target.url(), timeout=0))
             assert FailureKind.TIMEOUT == result.error_kind
             assert [] == target.requests
 
@@ -139,7 +141,7 @@ def test_the_deadline_holds_over_redirects() -> None:
     async def test() -> None:
         async with Hanging() as slow, Echo() as target, executor() as made:
             url = target.url(f"/redirect-to?url={slow.url()}")
-            result = await made.execute(execution(url, follow_redirects=True, timeout=0.4))
+            result = await executed(made, execution(url, follow_redirects=True, timeout=0.4))
             assert FailureKind.TIMEOUT == result.error_kind
             assert "phase wait" in result.error_detail
             assert str(slow.port) in result.error_detail
@@ -148,47 +150,83 @@ def test_the_deadline_holds_over_redirects() -> None:
     run(test())
 
 
-def test_cancelling_ends_the_transfer_and_frees_its_slot() -> None:
+def test_what_is_cancelled_ends_without_a_result_and_frees_its_slot() -> None:
     async def test() -> None:
         async with Hanging() as target, Echo() as echo, executor(max_concurrency=1) as made:
-            running = asyncio.create_task(made.execute(execution(target.url(), id="a", timeout=20)))
-            waiting = asyncio.create_task(made.execute(execution(target.url(), id="b", timeout=20)))
+            results: list[Result] = []
+            for each in ("a", "b"):
+                made.start(execution(target.url(), id=each, timeout=20), results.append)
             await asyncio.wait_for(target.seen.wait(), 5)
             made.cancel("b")
+            assert 1 == made.in_flight
             made.cancel("a")
             made.cancel("unknown")
-            for task in (running, waiting):
-                with pytest.raises(asyncio.CancelledError):
-                    await asyncio.wait_for(task, 1)
-            assert "::1" == await asyncio.wait_for(target.closings.get(), 5)
             assert 0 == made.in_flight
-            assert 200 == (await made.execute(execution(echo.url(), id="a"))).status
+            assert "::1" == await asyncio.wait_for(target.closings.get(), 5)
+            assert 200 == (await executed(made, execution(echo.url(), id="a"))).status
+            assert [] == results
 
     run(test())
 
 
-def test_cancelling_the_callers_task_frees_what_it_held() -> None:
+@pytest.mark.parametrize("other", [{}, {"source": "::2"}, {"url": "http://[::1"}])
+def test_each_start_has_one_result_whatever_becomes_of_it(other: dict[str, Any]) -> None:
     async def test() -> None:
-        async with Hanging() as target, Echo() as echo, executor(max_concurrency=1) as made:
-            running = asyncio.create_task(made.execute(execution(target.url(), timeout=20)))
-            waiting = asyncio.create_task(made.execute(execution(target.url(), timeout=20)))
-            await asyncio.wait_for(target.seen.wait(), 5)
-            waiting.cancel()
-            running.cancel()
-            await asyncio.gather(running, waiting, return_exceptions=True)
-            assert "::1" == await asyncio.wait_for(target.closings.get(), 5)
-            assert 0 == made.in_flight
-            assert 200 == (await made.execute(execution(echo.url()))).status
+        async with Echo() as target, executor(max_concurrency=1, max_queue=2) as made:
+            results: list[Result] = []
+            asked = [execution(**({"url": target.url(), "timeout": 1} | other)) for _ in range(5)]
+            for each in asked:
+                made.start(each, results.append)
+                assert [] == results
+            assert await made.drain(5)
+            made.start(execution(target.url(), id="late"), results.append)
+            await asyncio.sleep(0)
+            assert sorted([each.id for each in asked] + ["late"]) == sorted(result.id for result in results)
+            assert FailureKind.OVERLOADED == results[-1].error_kind
 
     run(test())
+
+
+def test_of_executions_that_end_together_one_may_cancel_the_others_and_start_another() -> None:
+    async def test() -> None:
+        async with Hanging() as slow, Echo() as target, executor() as made:
+            ended: asyncio.Queue[Result] = asyncio.Queue()
+            others = [f"slow{number}" for number in range(12)]
+
+            def on_result(result: Result) -> None:
+                ended.put_nowait(result)
+                for other in others:
+                    made.cancel(other)
+                for other in others:
+                    made.start(execution(target.url(), id=f"again {other}"), ended.put_nowait)
+
+            for other in others:
+                made.start(execution(slow.url(), id=other, timeout=0.2), on_result)
+            results = [await asyncio.wait_for(ended.get(), 5) for _ in range(1 + len(others))]
+            assert FailureKind.TIMEOUT == results[0].error_kind
+            assert {f"again {other}": 200 for other in others} == {each.id: each.status for each in results[1:]}
+            assert 0 == made.in_flight
+
+    run(test())
+
+
+def test_a_caller_that_fails_on_a_result_does_not_hold_up_others(caplog: pytest.LogCaptureFixture) -> None:
+    async def test() -> None:
+        async with Echo() as target, executor() as made:
+            made.start(execution(target.url(), id="first"), lambda _: {}["nothing"])
+            assert 200 == (await executed(made, execution(target.url()))).status
+            assert await made.drain(5)
+
+    run(test())
+    assert ["the result of execution first could not be told"] == caplog.messages
 
 
 def test_an_id_that_is_under_way_is_refused_and_the_first_goes_on() -> None:
     async def test() -> None:
         async with Hanging() as target, executor() as made:
-            first = asyncio.create_task(made.execute(execution(target.url(), id="same", timeout=0.3)))
+            first = asyncio.create_task(executed(made, execution(target.url(), id="same", timeout=0.3)))
             await asyncio.wait_for(target.seen.wait(), 5)
-            second = await made.execute(execution(target.url(), id="same"))
+            second = await executed(made, execution(target.url(), id="same"))
             assert FailureKind.INTERNAL == second.error_kind
             assert FailureKind.TIMEOUT == (await first).error_kind
 
@@ -198,10 +236,10 @@ def test_an_id_that_is_under_way_is_refused_and_the_first_goes_on() -> None:
 def test_draining_takes_nothing_new_and_waits_for_the_rest() -> None:
     async def test() -> None:
         async with Hanging() as target, executor() as made:
-            running = asyncio.create_task(made.execute(execution(target.url(), timeout=0.5)))
+            running = asyncio.create_task(executed(made, execution(target.url(), timeout=0.5)))
             await asyncio.wait_for(target.seen.wait(), 5)
             assert not await made.drain(0.05)
-            refused = await made.execute(execution(target.url()))
+            refused = await executed(made, execution(target.url()))
             assert FailureKind.OVERLOADED == refused.error_kind
             assert await made.drain(5)
             assert running.done()
@@ -213,27 +251,35 @@ def test_closing_cancels_what_has_no_result_yet() -> None:
     async def test() -> None:
         async with Hanging() as target:
             made = Executor(max_concurrency=1, guard=TargetGuard(allow=TEST_TARGETS))
-            tasks = [asyncio.create_task(made.execute(execution(target.url(), timeout=20))) for _ in range(2)]
+            results: list[Result] = []
+            for _ in range(2):
+                made.start(execution(target.url(), timeout=20), results.append)
             await asyncio.wait_for(target.seen.wait(), 5)
             made.close()
-            done = await asyncio.gather(*tasks, return_exceptions=True)
-            assert [asyncio.CancelledError] * 2 == [type(one) for one in done]
+            await asyncio.sleep(0)
+            assert [] == results
             assert 0 == made.in_flight
 
     run(test())
 
 
-class BrokenExecutor(Executor):
+class BrokenClient(SourceBoundClient):
     """Fails where nobody expects it."""
 
-    async def _transfer(self, run: Run, hop: Any) -> Any:
+    def start(self, hop: Hop, *_: Any, **__: Any) -> Any:
         raise KeyError(hop)
+
+
+class BrokenExecutor(Executor):
+    """Has a client that fails."""
+
+    client_class = BrokenClient
 
 
 def test_a_fault_of_ours_is_one_failed_result_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     async def test() -> None:
         async with Echo() as target, executor(BrokenExecutor) as made:
-            result = await made.execute(execution(target.url(), id="f1"))
+            result = await executed(made, execution(target.url(), id="f1"))
             assert (FailureKind.INTERNAL, Party.AGENT) == (result.error_kind, result.error_party)
             assert 0 == made.in_flight
 
@@ -244,7 +290,7 @@ def test_a_fault_of_ours_is_one_failed_result_and_is_logged(caplog: pytest.LogCa
 def test_two_hundred_and_fifty_six_transfers_run_at_a_time() -> None:
     async def test() -> None:
         async with Echo() as target, executor() as made:
-            results = await asyncio.gather(*(made.execute(execution(target.url(), timeout=20)) for _ in range(600)))
+            results = await asyncio.gather(*(executed(made, execution(target.url(), timeout=20)) for _ in range(600)))
             assert {200} == {result.status for result in results}
             assert target.connections <= 256
 
@@ -255,7 +301,7 @@ def test_the_loop_is_not_held_up_by_a_large_body() -> None:
     async def test(url: str) -> None:
         async with executor() as made, watched_loop() as stalls:
             asked = execution(f"{url}/bytes/50000000", max_body_bytes=50_000_000, timeout=20)
-            result = await made.execute(asked)
+            result = await executed(made, asked)
         judge(stalls.busy, "the executor")
         assert known_bytes(50_000_000) == result.body
 
@@ -266,7 +312,7 @@ def test_the_loop_is_not_held_up_by_a_large_body() -> None:
 def test_kept_connections_are_used_again() -> None:
     async def test() -> None:
         async with Echo() as target, executor() as made:
-            ports = {echoed(await made.execute(execution(target.url())))["peer_port"] for _ in range(5)}
+            ports = {echoed(await executed(made, execution(target.url())))["peer_port"] for _ in range(5)}
             assert 1 == len(ports) == target.connections
 
     run(test())

@@ -12,7 +12,7 @@ import trustme
 from dispatcher.agent.transfers.transfer import REDIRECT_BODY_BYTES
 from dispatcher.errors import FailureKind, Party
 from dispatcher.wire.messages import HttpVersion
-from tests.support.executing import execution, executor, run
+from tests.support.executing import executed, execution, executor, run
 from tests.support.targets import (
     ClosingAtOnce,
     ClosingEarly,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 def ask(target: Target, path: str = "/", *, ca_file: str | None = None, **rest: Any) -> Result:
     async def test() -> Result:
         async with target, executor(ca_file=ca_file) as made:
-            return await made.execute(execution(target.url(path), **rest))
+            return await executed(made, execution(target.url(path), **rest))
 
     return run(test())
 
@@ -84,11 +84,11 @@ def test_a_refused_connection_names_place_source_and_the_systems_reason() -> Non
     async def test() -> None:
         async with Refusing() as target, executor() as made:
             for scheme in ("http", "https"):
-                result = await made.execute(execution(target.url(scheme=scheme)))
+                result = await executed(made, execution(target.url(scheme=scheme)))
                 assert (FailureKind.CONNECT, Party.TARGET) == (result.error_kind, result.error_party)
                 expected = f"connecting to [::1]:{target.port} from ::1 failed: Connection refused (ECONNREFUSED)"
                 assert expected == result.error_detail
-            third = await made.execute(execution(target.url(scheme="https"), http_version=HttpVersion.HTTP_3))
+            third = await executed(made, execution(target.url(scheme="https"), http_version=HttpVersion.HTTP_3))
             assert FailureKind.CONNECT == third.error_kind
 
     run(test())
@@ -149,9 +149,9 @@ def test_certificates_are_not_checked_where_that_is_asked_for(authority: trustme
 def test_not_checking_one_execution_does_not_pass_to_the_next(authority: trustme.CA) -> None:
     async def test() -> None:
         async with TlsEcho(tls(authority, "elsewhere.test")) as target, executor() as made:
-            assert 200 == (await made.execute(execution(target.url(), verify_tls=False))).status
-            assert FailureKind.TLS == (await made.execute(execution(target.url()))).error_kind
-            assert 200 == (await made.execute(execution(target.url(), verify_tls=False))).status
+            assert 200 == (await executed(made, execution(target.url(), verify_tls=False))).status
+            assert FailureKind.TLS == (await executed(made, execution(target.url()))).error_kind
+            assert 200 == (await executed(made, execution(target.url(), verify_tls=False))).status
 
     run(test())
 
@@ -164,7 +164,7 @@ def test_certificates_that_cannot_be_read_are_the_agents_failure(authority: trus
 def test_a_plain_target_is_no_tls_target() -> None:
     async def test() -> None:
         async with ClosingAtOnce() as target, executor() as made:
-            result = await made.execute(execution(target.url().replace("http:", "https:")))
+            result = await executed(made, execution(target.url().replace("http:", "https:")))
             assert FailureKind.TLS == result.error_kind
 
     run(test())
@@ -206,6 +206,6 @@ def test_secrets_of_the_url_are_in_no_detail() -> None:
     async def test() -> None:
         async with Refusing() as target, executor() as made:
             url = target.url("/path?token=hush").replace("//", "//user:hush@")
-            assert "hush" not in (await made.execute(execution(url))).error_detail
+            assert "hush" not in (await executed(made, execution(url))).error_detail
 
     run(test())

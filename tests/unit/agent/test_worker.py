@@ -13,7 +13,7 @@ from dispatcher.wire.messages import AddressesChanged, AddressReport, AddressSta
 from tests.unit.loops import on_loop, turns
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 RESULT = Result(id="x1", status=200)
 EXECUTE = Execute(id="x1", source="::1", method="GET", url="http://[::1]/", timeout=5.0)
@@ -23,14 +23,28 @@ class HeldExecutor:
     """Ends an execution when it is told to; keeps what it was asked."""
 
     def __init__(self) -> None:
-        self.held: dict[str, asyncio.Future[None]] = {}
+        self.held: dict[str, Callable[[Result], None]] = {}
         self.cancelled: list[str] = []
         self.dropped: list[str] = []
+        self._idle = asyncio.Event()
+        self._idle.set()
 
-    async def execute(self, execute: Execute) -> Result:
-        self.held[execute.id] = asyncio.get_running_loop().create_future()
-        await self.held[execute.id]
-        return Result(id=execute.id, status=200)
+    @property
+    def in_flight(self) -> int:
+        return len(self.held)
+
+    def start(self, execute: Execute, on_result: Callable[[Result], None]) -> None:
+        self.held[execute.id] = on_result
+        self._idle.clear()
+
+    def finish(self, *ids: str) -> None:
+        for each in ids:
+            self.held.pop(each)(Result(id=each, status=200))
+        if not self.held:
+            self._idle.set()
+
+    async def drain(self, _timeout: None) -> None:
+        await self._idle.wait()
 
     def cancel(self, execution_id: str) -> None:
         self.cancelled.append(execution_id)
@@ -141,9 +155,7 @@ def test_a_result_goes_back_on_the_link_that_its_session_has() -> None:
     async def test() -> None:
         bench = Bench()
         bench.worker.on_execute(bench.link, EXECUTE)
-        await turns()
-        bench.executor.held["x1"].set_result(None)
-        await turns()
+        bench.executor.finish("x1")
         assert [RESULT] == bench.link.sent
 
     on_loop(test)
@@ -154,16 +166,13 @@ def test_what_finishes_after_its_link_was_lost_is_told_on_the_next_one() -> None
         bench = Bench(report("::1"))
         for each in (EXECUTE, replace(EXECUTE, id="x2")):
             bench.worker.on_execute(bench.link, each)
-        await turns()
         bench.worker.on_lost(bench.link)
-        bench.executor.held["x1"].set_result(None)
-        await turns()
+        bench.executor.finish("x1")
         newer: Any = KeptLink(bench.worker)
         bench.worker.on_welcome(newer)
         assert [Holding(frozenset({"x1", "x2"})), RESULT] == newer.sent[:2]
         assert isinstance(newer.sent[2], AddressesChanged)
-        bench.executor.held["x2"].set_result(None)
-        await turns()
+        bench.executor.finish("x2")
         assert [replace(RESULT, id="x2")] == newer.sent[3:]
 
     on_loop(test)
@@ -174,10 +183,7 @@ def test_a_result_is_told_again_until_the_coordinator_has_it() -> None:
         bench = Bench()
         for each in (EXECUTE, replace(EXECUTE, id="x2"), replace(EXECUTE, id="x3")):
             bench.worker.on_execute(bench.link, each)
-        await turns()
-        for held in bench.executor.held.values():
-            held.set_result(None)
-        await turns()
+        bench.executor.finish(*bench.executor.held)
         bench.worker.on_delivered(frozenset({"x2"}))
         bench.worker.on_cancel("x3")
         newer: Any = KeptLink(bench.worker)
@@ -196,15 +202,12 @@ def test_what_nobody_waits_for_any_more_is_dropped_with_a_line(
         bench = Bench()
         for each in (EXECUTE, replace(EXECUTE, id="x2")):
             bench.worker.on_execute(bench.link, each)
-        await turns()
         bench.worker.on_lost(bench.link)
-        bench.executor.held["x1"].set_result(None)
-        await turns()
+        bench.executor.finish("x1")
         newer: Any = KeptLink(bench.worker, **newer_coordinator)
         bench.worker.on_welcome(newer)
         assert [] == newer.sent
-        bench.executor.held["x2"].set_result(None)
-        await turns()
+        bench.executor.finish("x2")
         assert [] == newer.sent
 
     on_loop(test)
@@ -220,11 +223,8 @@ def test_the_oldest_results_go_when_there_are_too_many(caplog: pytest.LogCapture
         many = [replace(EXECUTE, id=f"x{number}") for number in range(12)]
         for each in many:
             bench.worker.on_execute(bench.link, each)
-        await turns()
         bench.worker.on_lost(bench.link)
-        for held in bench.executor.held.values():
-            held.set_result(None)
-        await turns()
+        bench.executor.finish(*bench.executor.held)
         newer: Any = KeptLink(bench.worker)
         bench.worker.on_welcome(newer)
         assert [each.id for each in many[3:]] == [result.id for result in newer.sent[1:]]
@@ -259,11 +259,10 @@ def test_draining_waits_for_what_runs_and_for_its_result_to_leave() -> None:
     async def test() -> None:
         bench = Bench()
         bench.worker.on_execute(bench.link, EXECUTE)
-        await turns()
         draining = asyncio.create_task(bench.worker.drain(5.0))
         await turns()
         assert not draining.done()
-        bench.executor.held["x1"].set_result(None)
+        bench.executor.finish("x1")
         await draining
         assert [Draining(), Result(id="x1", status=200), "flushed"] == bench.link.sent
 
@@ -279,7 +278,7 @@ def test_draining_finishes_what_came_before_the_coordinator_knew() -> None:
         bench.worker.on_draining()
         await turns()
         assert not draining.done()
-        bench.executor.held["x1"].set_result(None)
+        bench.executor.finish("x1")
         await draining
         assert Result(id="x1", status=200) in bench.link.sent
 
@@ -290,9 +289,8 @@ def test_draining_ends_after_its_time_and_says_what_is_left(caplog: pytest.LogCa
     async def test() -> None:
         bench = Bench()
         bench.worker.on_execute(bench.link, EXECUTE)
-        await turns()
         await bench.worker.drain(0.05)
-        bench.executor.held["x1"].set_result(None)
+        bench.executor.finish("x1")
 
     on_loop(test)
     assert ["1 executions outlasted --drain-timeout"] == caplog.messages
@@ -310,11 +308,10 @@ def test_draining_without_a_link_ends_at_once() -> None:
     async def test() -> None:
         bench = Bench()
         bench.worker.on_execute(bench.link, EXECUTE)
-        await turns()
         bench.worker.on_lost(bench.link)
         async with asyncio.timeout(1):
             await bench.worker.drain(60.0)
-        bench.executor.held["x1"].set_result(None)
+        bench.executor.finish("x1")
 
     on_loop(test)
 

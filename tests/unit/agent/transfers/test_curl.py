@@ -14,7 +14,7 @@ from dispatcher.agent.targets.guard import TargetGuard
 from dispatcher.agent.transfers.curl import SourceBoundClient
 from dispatcher.agent.transfers.hop import first_hop
 from dispatcher.wire.messages import HttpVersion
-from tests.support.executing import TEST_TARGETS, echoed, execution, executor, run
+from tests.support.executing import TEST_TARGETS, echoed, executed, execution, executor, run
 from tests.support.targets import Echo, Hanging, Refusing, known_bytes
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def ask(path: str = "/", *, userinfo: str = "", **rest: Any) -> Result:
     async def test() -> Result:
         async with Echo() as target, executor() as made:
-            return await made.execute(execution(target.url(path).replace("//", f"//{userinfo}"), **rest))
+            return await executed(made, execution(target.url(path).replace("//", f"//{userinfo}"), **rest))
 
     return run(test())
 
@@ -51,15 +51,18 @@ def test_tornados_own_way_in_is_closed_since_it_has_no_source() -> None:
     run(test())
 
 
-def test_closing_the_client_cancels_what_it_has_under_way() -> None:
+def test_closing_the_client_ends_what_it_has_under_way() -> None:
     async def test() -> None:
         async with Hanging() as target:
             client = SourceBoundClient(force_instance=True, guard=TargetGuard(allow=TEST_TARGETS))
-            transfer = client.start(first_hop(execution(target.url())), "::1", seconds=20)
+            ended: list[object] = []
+            hop = first_hop(execution(target.url()))
+            client.start(hop, "::1", lambda *ending: ended.append(ending), seconds=20)
             await asyncio.wait_for(target.seen.wait(), 5)
             assert 1 == client.open_connections("::1")
             client.close()
-            assert transfer.done.cancelled()
+            assert [] == ended
+            assert "::1" == await asyncio.wait_for(target.closings.get(), 5)
             assert 0 == client.open_connections("::1")
 
     run(test())
@@ -72,7 +75,7 @@ def test_the_environments_proxy_is_not_used(monkeypatch: pytest.MonkeyPatch) -> 
                 monkeypatch.setenv(name, nobody.url())
             monkeypatch.delenv("NO_PROXY", raising=False)
             monkeypatch.delenv("no_proxy", raising=False)
-            assert "/" == echoed(await made.execute(execution(target.url())))["target"]
+            assert "/" == echoed(await executed(made, execution(target.url())))["target"]
 
     run(test())
 
@@ -86,8 +89,8 @@ def test_no_netrc_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_no_cookie_is_kept() -> None:
     async def test() -> None:
         async with Echo() as target, executor() as made:
-            await made.execute(execution(target.url("/cookies")))
-            assert "Cookie" not in dict(echoed(await made.execute(execution(target.url())))["headers"])
+            await executed(made, execution(target.url("/cookies")))
+            assert "Cookie" not in dict(echoed(await executed(made, execution(target.url())))["headers"])
 
     run(test())
 
@@ -209,7 +212,7 @@ def test_credentials_do_not_follow_a_redirect_to_another_origin() -> None:
         async with Echo() as one, Echo() as two, executor() as made:
             url = one.url(f"/redirect-to?url={two.url('/there')}").replace("//", "//user:hush@", 1)
             secret = (("Cookie", "c"), ("X-Other", "o"))
-            saw = echoed(await made.execute(execution(url, headers=secret, follow_redirects=True)))
+            saw = echoed(await executed(made, execution(url, headers=secret, follow_redirects=True)))
             assert {"Authorization", "Cookie"} <= set(dict(one.requests[0].headers))
             assert {"Authorization", "Cookie"} & set(dict(saw["headers"])) == set()
             assert "o" == dict(saw["headers"])["X-Other"]
@@ -240,9 +243,9 @@ def test_nothing_of_one_execution_reaches_the_next() -> None:
     async def test() -> None:
         async with Echo() as target, executor(max_concurrency=1) as made:
             url = target.url().replace("//", "//user:hush@")
-            await made.execute(execution(url, method="PUT", body=b"secret", headers=(("X-Key", "k"),)))
-            await made.execute(execution(target.url("/bytes/9"), method="HEAD", http_version=HttpVersion.HTTP_1_1))
-            saw = echoed(await made.execute(execution(target.url())))
+            await executed(made, execution(url, method="PUT", body=b"secret", headers=(("X-Key", "k"),)))
+            await executed(made, execution(target.url("/bytes/9"), method="HEAD", http_version=HttpVersion.HTTP_1_1))
+            saw = echoed(await executed(made, execution(target.url())))
             assert ("GET", "") == (saw["method"], saw["body_base64"])
             assert ["Host", "User-Agent", "Accept", "Accept-Encoding"] == [name for name, _ in saw["headers"]]
 
@@ -255,7 +258,7 @@ def test_an_upload_of_fifty_megabytes_arrives_whole() -> None:
     async def test() -> None:
         async with Echo() as target, executor() as made:
             url = target.url("/status/200")
-            result = await made.execute(execution(url, method="PUT", body=body, timeout=20))
+            result = await executed(made, execution(url, method="PUT", body=body, timeout=20))
             assert 200 == result.status
             assert body == target.requests[0].body
 

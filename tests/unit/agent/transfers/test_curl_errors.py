@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -10,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pycurl
 import pytest
 
-from dispatcher.agent.executor import _conclude
+from dispatcher.agent.results import response_of
 from dispatcher.agent.targets.target import ExecutionError
 from dispatcher.agent.transfers import curl_errors
 from dispatcher.agent.transfers.hop import first_hop
 from dispatcher.agent.transfers.transfer import Ending, Transfer
 from dispatcher.errors import FailureKind, Party
 from dispatcher.wire.messages import HttpVersion
-from tests.support.executing import execution, run
+from tests.support.executing import execution
 
 if TYPE_CHECKING:
     from dispatcher.errors import Failure
@@ -29,13 +28,10 @@ def failure(number: int, **rest: Any) -> Failure:
     version = rest.pop("asked", HttpVersion.AUTO)
     has_no_route = rest.pop("has_no_route", False)
 
-    async def make() -> Transfer:
-        hop = first_hop(execution("https://user:hush@a.test/?key=hush", http_version=version))
-        transfer = Transfer(hop, "2001:db8::1", asyncio.get_running_loop().create_future())
-        transfer.has_no_route = has_no_route
-        return transfer
-
-    return curl_errors.failure_of(replace(ENDING, errno=number, **rest), run(make()))
+    hop = first_hop(execution("https://user:hush@a.test/?key=hush", http_version=version))
+    transfer = Transfer(hop, "2001:db8::1", lambda *_: None)
+    transfer.has_no_route = has_no_route
+    return curl_errors.failure_of(replace(ENDING, errno=number, **rest), transfer)
 
 
 @pytest.mark.parametrize(
@@ -112,11 +108,9 @@ def test_every_phase_can_run_out_of_time(phase: str) -> None:
 
 
 def test_an_answer_in_another_version_than_asked_is_no_success() -> None:
-    async def test() -> None:
-        hop = first_hop(execution("https://a.test/", http_version=HttpVersion.HTTP_2))
-        transfer = Transfer(hop, "::1", asyncio.get_running_loop().create_future())
-        transfer.header_lines += [b"HTTP/1.1 200 OK\r\n", b"\r\n"]
-        with pytest.raises(ExecutionError, match="not in HTTP/2 as asked"):
-            _conclude(transfer, replace(ENDING, http_version="1.1", local_ip="::1"))
-
-    run(test())
+    transfer = Transfer(
+        first_hop(execution("https://a.test/", http_version=HttpVersion.HTTP_2)), "::1", lambda *_: None
+    )
+    transfer.header_lines += [b"HTTP/1.1 200 OK\r\n", b"\r\n"]
+    with pytest.raises(ExecutionError, match="not in HTTP/2 as asked"):
+        response_of(transfer, replace(ENDING, http_version="1.1", local_ip="::1"))

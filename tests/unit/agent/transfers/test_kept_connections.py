@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from dispatcher.errors import FailureKind
-from tests.support.executing import execution, executor, run
+from tests.support.executing import executed, execution, executor, run
 from tests.support.target_http import respond
 from tests.support.targets import Target
 
@@ -56,7 +56,7 @@ class RedirectingThenClosing(Target):
 def test_a_redirect_is_followed_on_a_connection_of_its_own(method: str) -> None:
     async def test() -> None:
         async with RedirectingThenClosing() as target, executor() as made:
-            result = await made.execute(execution(target.url(), method=method, follow_redirects=True))
+            result = await executed(made, execution(target.url(), method=method, follow_redirects=True))
             assert (200, b"arrived", "") == (result.status, result.body, result.error_detail)
             assert ["/", "/there"] == [request.path for request in target.requests]
 
@@ -67,7 +67,7 @@ def test_a_kept_connection_that_was_closed_meanwhile_is_replaced_before_the_requ
     async def test() -> None:
         async with ClosingAfterEach() as target, executor() as made:
             for count in range(1, 6):
-                result = await made.execute(execution(target.url(), method="POST", body=b"x"))
+                result = await executed(made, execution(target.url(), method="POST", body=b"x"))
                 assert (200, "") == (result.status, result.error_detail)
                 assert count == len(target.requests)
                 await asyncio.wait_for(target.closings.get(), 5)
@@ -79,7 +79,7 @@ def test_what_a_target_says_unasked_is_no_answer_to_the_next_request() -> None:
     async def test() -> None:
         async with Babbling() as target, executor() as made:
             for _ in range(5):
-                result = await made.execute(execution(target.url()))
+                result = await executed(made, execution(target.url()))
                 assert (200, b"asked", "") == (result.status, result.body, result.error_detail)
 
     run(test())
@@ -89,8 +89,8 @@ def test_what_a_target_says_unasked_is_no_answer_to_the_next_request() -> None:
 def test_nothing_is_sent_twice_when_a_kept_connection_breaks(method: str) -> None:
     async def test() -> None:
         async with ClosingOnTheSecond() as target, executor() as made:
-            assert 200 == (await made.execute(execution(target.url()))).status
-            second = await made.execute(execution(target.url("/second"), method=method))
+            assert 200 == (await executed(made, execution(target.url()))).status
+            second = await executed(made, execution(target.url("/second"), method=method))
             assert FailureKind.RESET == second.error_kind
             assert "closed a kept connection before it answered; nothing was sent again" in second.error_detail
             assert ["/", "/second"] == [request.target for request in target.requests]

@@ -11,7 +11,7 @@ import pytest
 from dispatcher.agent.transfers.hop import Hop, first_hop
 from dispatcher.agent.transfers.lanes import Lane, Lanes
 from dispatcher.wire.messages import HttpVersion
-from tests.support.executing import echoed, execution, executor, run
+from tests.support.executing import echoed, executed, execution, executor, run
 from tests.support.targets import Echo, Hanging
 
 
@@ -97,7 +97,7 @@ def test_no_option_of_one_request_reaches_another(first: int, second: int) -> No
             for number in wanted:
                 rest = dict(TEMPLATES[number])
                 url = target.url().replace("//", f"//{rest.pop('userinfo', '')}")
-                result = await made.execute(execution(url, **rest))
+                result = await executed(made, execution(url, **rest))
                 assert result.error_kind is None, result.error_detail
             saw = target.requests[-1]
             headers = [(name, value) for name, value in saw.headers if name != "Host"]
@@ -109,11 +109,11 @@ def test_no_option_of_one_request_reaches_another(first: int, second: int) -> No
 def test_the_time_of_one_request_is_not_that_of_another() -> None:
     async def test() -> None:
         async with Hanging() as slow, executor(max_concurrency=1) as made:
-            short = await made.execute(execution(slow.url(), timeout=0.05))
+            short = await executed(made, execution(slow.url(), timeout=0.05))
             assert 50 <= short.timings["total"] < 500
-            longer = await made.execute(execution(slow.url(), timeout=0.6))
+            longer = await executed(made, execution(slow.url(), timeout=0.6))
             assert 600 <= longer.timings["total"]
-            again = await made.execute(execution(slow.url(), timeout=0.05))
+            again = await executed(made, execution(slow.url(), timeout=0.05))
             assert 50 <= again.timings["total"] < 500
 
     run(test())
@@ -124,8 +124,8 @@ def test_a_lane_is_used_again_for_the_same_request_and_the_answers_are_kept_apar
         async with Echo() as target, executor() as made:
             for _ in range(3):
                 asked = [execution(target.url(f"/bytes/{size}")) for size in range(8)]
-                results = await asyncio.gather(*(made.execute(each) for each in asked))
+                results = await asyncio.gather(*(executed(made, each) for each in asked))
                 assert list(range(8)) == [len(result.body) for result in results]
-            assert "/" == echoed(await made.execute(execution(target.url())))["target"]
+            assert "/" == echoed(await executed(made, execution(target.url())))["target"]
 
     run(test())

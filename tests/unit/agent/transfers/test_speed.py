@@ -11,7 +11,7 @@ import pytest
 from dispatcher.agent.transfers.speed import MIN_SPEED, MIN_SPEED_SECONDS, SpeedWatch
 from dispatcher.errors import FailureKind, Party
 from dispatcher.options import AGENT
-from tests.support.executing import elapsed, execution, executor, run
+from tests.support.executing import elapsed, executed, execution, executor, run
 from tests.support.targets import Dripping, Echo, Hanging, Mute
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ SLOW = "the speed fell below the agent's --min-speed in phase"
 
 async def ask(url: str, speed: dict[str, Any] = FAST, **rest: Any) -> Result:
     async with executor(**speed) as made:
-        return await made.execute(execution(url, **({"timeout": 20} | rest)))
+        return await executed(made, execution(url, **({"timeout": 20} | rest)))
 
 
 def assert_too_slow(result: Result, phase: str) -> None:
@@ -65,8 +65,8 @@ def test_a_target_may_think_as_long_as_the_timeout_lets_it() -> None:
 def test_a_target_that_is_fast_enough_is_not_ended() -> None:
     async def test() -> None:
         async with Echo() as target, executor(min_speed=1, min_speed_seconds=0.2) as made:
-            slow_but_fast_enough = made.execute(execution(target.url("/fault/drip"), timeout=1.5))
-            large = made.execute(execution(target.url("/bytes/5000000"), timeout=20))
+            slow_but_fast_enough = executed(made, execution(target.url("/fault/drip"), timeout=1.5))
+            large = executed(made, execution(target.url("/bytes/5000000"), timeout=20))
             dripped, done = await asyncio.gather(slow_but_fast_enough, large)
             assert dripped.error_detail.startswith("the time was up in phase receive")
             assert (200, 5_000_000) == (done.status, done.body_size)
@@ -88,8 +88,8 @@ def test_what_is_too_slow_takes_nothing_else_with_it_and_the_watch_goes_on() -> 
         async with Echo() as target, executor(**FAST) as made:
             for _ in range(2):
                 slow, quick = await asyncio.gather(
-                    made.execute(execution(target.url("/fault/drip"), timeout=20)),
-                    made.execute(execution(target.url(), timeout=20)),
+                    executed(made, execution(target.url("/fault/drip"), timeout=20)),
+                    executed(made, execution(target.url(), timeout=20)),
                 )
                 assert_too_slow(slow, "receive")
                 assert 200 == quick.status

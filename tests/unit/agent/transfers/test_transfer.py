@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pycurl
@@ -10,17 +9,13 @@ import pytest
 
 from dispatcher.agent.transfers.hop import first_hop
 from dispatcher.agent.transfers.transfer import REDIRECT_BODY_BYTES, Transfer, same_address
-from tests.support.executing import execution, run
+from tests.support.executing import execution
 
 GO, STOP = pycurl.PREREQFUNC_OK, pycurl.PREREQFUNC_ABORT
 
 
 def make(**rest: Any) -> Transfer:
-    async def transfer() -> Transfer:
-        hop = first_hop(execution("http://a.test/", **rest))
-        return Transfer(hop, "2001:db8::1", asyncio.get_running_loop().create_future())
-
-    return run(transfer())
+    return Transfer(first_hop(execution("http://a.test/", **rest)), "2001:db8::1", lambda *_: None)
 
 
 def test_a_body_is_kept_up_to_its_limit_and_counted_beyond() -> None:
