@@ -9,6 +9,7 @@ for as long as the waiting request's timeout, that one is recorded as `no_exit` 
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import logging
 import time
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from dispatcher.actors.loop_actor import ask
 from dispatcher.actors.messages import CountPlaces, DescribePool, Outcome
-from dispatcher.executions import DrainingError, NoExitError, NotAcceptedError
+from dispatcher.not_accepted import DrainingError, NoExitError, NotAcceptedError
 from dispatcher.recorder import UnrecordedError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     import pykka
 
+    from dispatcher.execution import Execution
     from dispatcher.executions import Executions
     from dispatcher.record import Record
     from dispatcher.request import RequestSpec
@@ -111,7 +113,7 @@ class Batch:
         self._again: deque[tuple[int, RequestSpec]] = deque()
         self._width = concurrency
         self._concurrency = concurrency or 1
-        self._running: dict[asyncio.Task[Record], tuple[int, RequestSpec]] = {}
+        self._running = 0
         self._place: asyncio.Future[None] | None = None
         self._is_due = False
         self._ended: list[Finished] = []
@@ -181,7 +183,7 @@ class Batch:
             (self._not_begun > 0 or bool(self._again))
             and self.stopped is None
             and self._pause is None
-            and len(self._running) < self._concurrency
+            and self._running < self._concurrency
             and self._waiting < self._concurrency
             and self._waiting_bytes < WAITING_BYTES
         )
@@ -230,25 +232,25 @@ class Batch:
         else:
             numbered = next(self._numbered)
             self._not_begun -= 1
-        task = self._executions.begin(numbered[1], place, needs_exit=needs_exit)
-        self._running[task] = numbered
-        task.add_done_callback(self._end)
+        self._running += 1
+        on_end = functools.partial(self._end, numbered)
+        self._executions.begin(numbered[1], place, on_end, needs_exit=needs_exit)
 
     # What ends
 
-    def _end(self, task: asyncio.Task[Record]) -> None:
-        sequence, request = self._running.pop(task)
-        error = asyncio.CancelledError() if task.cancelled() else task.exception()
-        match error:
+    def _end(self, numbered: tuple[int, RequestSpec], execution: Execution) -> None:
+        self._running -= 1
+        match execution.error:
             case None:
-                self._keep(Finished(sequence, task.result()))
-            case UnrecordedError():
-                self._keep(Finished(sequence, error.record, str(error)))
+                assert execution.record is not None
+                self._keep(Finished(numbered[0], execution.record))
+            case UnrecordedError() as error:
+                self._keep(Finished(numbered[0], error.record, str(error)))
                 self.stop(str(error))
-            case NoExitError():
-                self._again.append((sequence, request))
-                self._wait_for_exit(request.timeout, str(error))
-            case NotAcceptedError():
+            case NoExitError() as error:
+                self._again.append(numbered)
+                self._wait_for_exit(numbered[1].timeout, str(error))
+            case NotAcceptedError() as error:
                 self.stop(str(error))
             case _:
                 self.stop("the coordinator failed over an execution; its log says more")

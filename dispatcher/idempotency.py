@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dispatcher.actors.loop_actor import ask, tell_or_drop
 from dispatcher.actors.messages import ClaimKey, ReleaseKey
-from dispatcher.executions import NotAcceptedError
+from dispatcher.not_accepted import NotAcceptedError
 from dispatcher.record import dump
 from dispatcher.request import RequestSpec
 
@@ -116,23 +116,23 @@ class IdempotencyKeys:
             )
         return found.record
 
-    def hold(self, key: str, task: asyncio.Task[Record]) -> None:
+    def hold(self, key: str, execution: asyncio.Future[Record]) -> None:
         """Keep the key claimed until its execution has ended, whoever still waits for that."""
-        task.add_done_callback(lambda ended: self._let_go(key, ended))
+        execution.add_done_callback(lambda ended: self._let_go(key, ended))
 
     def release(self, key: str) -> None:
         """Give back a key under which nothing was sent."""
         self._running.pop(key, None)
         tell_or_drop(self._history, ReleaseKey(key))
 
-    def _let_go(self, key: str, ended: asyncio.Task[Record]) -> None:
+    def _let_go(self, key: str, ended: asyncio.Future[Record]) -> None:
         if _may_have_sent(ended):
             self._running.pop(key, None)
         else:
             self.release(key)
 
 
-def _may_have_sent(ended: asyncio.Task[Record]) -> bool:
+def _may_have_sent(ended: asyncio.Future[Record]) -> bool:
     if ended.cancelled():
         return True
     error = ended.exception()

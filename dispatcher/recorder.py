@@ -90,17 +90,6 @@ class Recorder:
         if len(group) == MOST_TOGETHER:
             self._gathering = None
 
-    async def commit(self, record: Record) -> None:
-        """Commit a record.
-
-        Raises:
-            UnrecordedError: as `keep` tells it.
-        """
-        kept: asyncio.Future[UnrecordedError | None] = asyncio.get_running_loop().create_future()
-        self.keep(record, lambda problem: None if kept.done() else kept.set_result(problem))
-        if (problem := await kept) is not None:
-            raise problem
-
     def _begin_group(self) -> _Group:
         group: _Group = []
         task = asyncio.get_running_loop().create_task(self._commit(group))

@@ -23,7 +23,6 @@ from dispatcher.actors.messages import (
     AgentStatus,
     DescribeAgent,
     DropAgent,
-    Ended,
     ExitsChanged,
     FromAgent,
     Link,
@@ -32,11 +31,11 @@ from dispatcher.actors.messages import (
     NotTaken,
     Outcome,
     ProveAlive,
-    ResultInvalid,
     RunExecution,
 )
 from dispatcher.errors import FailureKind
 from dispatcher.wire import messages as wire
+from dispatcher.wire.codec import Invalid
 from dispatcher.wire.limits import MAX_ADDRESSES
 from dispatcher.wire.version import WIRE, can_resume, describe
 
@@ -90,21 +89,19 @@ class AgentConnection(LoopActor):
         self._last_seen_at: float | None = None
         self._is_dropped = False
         self._addresses = {address: _announced(address) for address in announced}
-        self._in_flight = InFlight()
+        self._in_flight = InFlight(self._time_out)
 
     def on_receive(self, message: Any) -> Any:
         """Handle one message."""
         match message:
             case RunExecution():
-                return self._run(message.execute)
+                return self._run(message)
             case FromAgent():
                 self._hear(message)
             case LinkOpened():
                 self._open(message)
             case LinkClosed():
                 self._close(message)
-            case ResultInvalid():
-                self._end_invalid(message)
             case ProveAlive():
                 return self._prove_alive(message.seconds)
             case DescribeAgent():
@@ -236,23 +233,29 @@ class AgentConnection(LoopActor):
     # What the agent says
 
     def _hear(self, said: FromAgent) -> None:
-        if said.link is not self._link:
-            return  # A link that was replaced; what it still says counts no more.
+        for message in said.messages:
+            if said.link is not self._link:
+                return  # A link that was replaced, or that one of these ended; what it still says counts no more.
+            self._take(said.link, message)
         self._last_seen_at = time.time()
-        match said.message:
+
+    def _take(self, link: Link, message: wire.Message | Invalid) -> None:
+        match message:
             case wire.Result():
-                self._end_with(said.message)
+                self._end_with(message)
+            case Invalid():
+                self._end_invalid(message)
             case wire.Holding():
-                self._compare(said.link, said.message.ids)
+                self._compare(link, message.ids)
             case wire.AddressesChanged():
-                self._change_addresses(said.link, said.message)
+                self._change_addresses(link, message)
             case wire.Draining():
                 self._leave_pool()
-                said.link.send(wire.Draining())
+                link.send(wire.Draining())
                 self._go_to(AgentState.DRAINING)
                 logger.info("agent %s drains", self._agent_id)
             case wire.Hello():
-                self._break(said.link, "a second hello on one link")
+                self._break(link, "a second hello on one link")
 
     def _change_addresses(self, link: Link, change: wire.AddressesChanged) -> None:
         for address in change.gone:
@@ -271,15 +274,15 @@ class AgentConnection(LoopActor):
 
     # What the agent is given to do
 
-    def _run(self, execute: wire.Execute) -> asyncio.Future[Ended] | NotTaken:
+    def _run(self, asked: RunExecution) -> NotTaken | None:
         if self._link is None or self._is_dropped or self._state is not AgentState.CONNECTED:
             return NotTaken(f"agent {self._agent_id} went away before the request was sent")
-        seconds = execute.timeout + self._grace_seconds
-        ended = self._in_flight.begin(execute, self._link, seconds, self._time_out)
+        execute = asked.execute
+        self._in_flight.begin(execute, self._link, execute.timeout + self._grace_seconds, asked.on_ended)
         if not self._link.send(execute):
             detail = f"too much waits to be sent to agent {self._agent_id}"
             self._end_failed(execute.id, Outcome.FAILED, FailureKind.OVERLOADED, detail)
-        return ended
+        return None
 
     def _time_out(self, running: Running) -> None:
         execution_id = running.execute.id
@@ -308,10 +311,12 @@ class AgentConnection(LoopActor):
             if self._in_flight.get(execution_id) is None:
                 link.send(wire.Cancel(execution_id))
 
-    def _end_invalid(self, invalid: ResultInvalid) -> None:
-        if invalid.link is self._link and self._in_flight.get(invalid.execution_id) is not None:
+    def _end_invalid(self, invalid: Invalid) -> None:
+        if invalid.id is None or self._in_flight.get(invalid.id) is None:
+            logger.warning("agent %s sent a %s that is not valid: %s", self._agent_id, invalid.tag, invalid.detail)
+        else:
             detail = f"agent {self._agent_id} sent a result that is not valid: {invalid.detail}"
-            self._end_failed(invalid.execution_id, Outcome.FAILED, FailureKind.INVALID_RESULT, detail)
+            self._end_failed(invalid.id, Outcome.FAILED, FailureKind.INVALID_RESULT, detail)
 
     def _end_failed(self, execution_id: str, outcome: Outcome, kind: FailureKind, detail: str) -> None:
         self._end(execution_id, outcome, failed(execution_id, kind, detail))

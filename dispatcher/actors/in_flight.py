@@ -6,13 +6,15 @@ that it was given on, because an agent that comes back on another one may never 
 
 from __future__ import annotations
 
-import asyncio
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dispatcher.actors.messages import Ended, Outcome
+from dispatcher.deadlines import Deadlines
 from dispatcher.errors import FailureKind
 from dispatcher.wire import messages as wire
+from dispatcher.wire.quick import quickly_made
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,24 +22,24 @@ if TYPE_CHECKING:
     from dispatcher.actors.messages import Link
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Running:
-    """An execution at the agent: what it is and how it was given, where its answer goes, and what ends it if none
-    comes.
-    """
+    """An execution at the agent: what it is, how it was given, and who is to hear of its end."""
 
     execute: wire.Execute
     link: Link
-    ended: asyncio.Future[Ended]
-    deadline: asyncio.TimerHandle
+    on_ended: Callable[[Ended], None]
 
 
 class InFlight:
     """The executions of one agent. `counts` are how those that ended did."""
 
-    def __init__(self) -> None:
-        """Start with none."""
+    def __init__(self, on_late: Callable[[Running], None]) -> None:
+        """Start with none; `on_late` ends what nothing else has ended in its time."""
         self._running: dict[str, Running] = {}
+        self._on_late = on_late
+        self._deadlines: Deadlines[str] = Deadlines(self._time_out)
         self.counts = dict.fromkeys(Outcome, 0)
 
     def __len__(self) -> int:
@@ -52,23 +54,22 @@ class InFlight:
         """Return an execution that has not ended."""
         return self._running.get(execution_id)
 
-    def begin(
-        self, execute: wire.Execute, link: Link, seconds: float, on_late: Callable[[Running], None]
-    ) -> asyncio.Future[Ended]:
-        """Take an execution that is given on `link`; `on_late` ends it where nothing else does within `seconds`."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.call_later(seconds, lambda: on_late(self._running[execute.id]))
-        ended: asyncio.Future[Ended] = loop.create_future()
-        self._running[execute.id] = Running(execute, link, ended, deadline)
-        return ended
+    def begin(self, execute: wire.Execute, link: Link, seconds: float, on_ended: Callable[[Ended], None]) -> None:
+        """Take an execution that is given on `link`; it is late after `seconds`."""
+        self._running[execute.id] = Running(execute, link, on_ended)
+        self._deadlines.set(execute.id, time.monotonic() + seconds)
 
     def end(self, execution_id: str, outcome: Outcome, result: wire.Result) -> None:
         """End an execution that has not ended."""
         running = self._running.pop(execution_id)
-        running.deadline.cancel()
+        self._deadlines.forget(execution_id)
         self.counts[outcome] += 1
-        if not running.ended.done():
-            running.ended.set_result(Ended(outcome, result))
+        running.on_ended(Ended(outcome, result))
+
+    def _time_out(self, execution_id: str) -> None:
+        running = self._running.get(execution_id)
+        if running is not None:  # else one that was late too has ended it
+            self._on_late(running)
 
 
 def judge(execute: wire.Execute, result: wire.Result) -> tuple[Outcome, wire.Result]:

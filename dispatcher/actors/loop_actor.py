@@ -20,6 +20,8 @@ from dispatcher.actors.loop_future import LoopFuture
 from dispatcher.actors.loop_inbox import LoopInbox
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pykka import ActorRef
     from pykka._envelope import Envelope
 
@@ -63,16 +65,50 @@ async def stop_actor(ref: ActorRef[Any], *, timeout: float = ASK_TIMEOUT_SECONDS
         logger.debug("%s was stopped already", ref)
 
 
-async def ask_at_once(ref: ActorRef[Any], message: Message[R], *, timeout: float = ASK_TIMEOUT_SECONDS) -> R:  # noqa: ASYNC109 (as above)
-    """Do as `ask` does, but without a pause where an actor of this loop has the answer at once.
+def ask_then(ref: ActorRef[Any], message: Message[R], then: Callable[[R | None, Exception | None], None]) -> None:
+    """Send `message`, and have `then` called once with the answer, or with what `ask` would raise. It raises nothing.
 
-    What was said before to any actor of this loop is handled before, as it would be in the loop's next turn. Not for
-    asking again and again: an answer without a pause lets nobody else have a turn.
+    Where an actor of this loop has the answer at once, that is before this returns. What was said before to any actor
+    of this loop is handled before, as it would be in the loop's next turn. There is no deadline.
     """
     inbox = ref.actor_inbox
-    if isinstance(inbox, LoopInbox) and inbox.catch_up() and ref.is_alive():
-        return await _settled(inbox.handle(message), timeout)  # type: ignore[no-any-return]  # as above
-    return await ask(ref, message, timeout=timeout)
+    if not (isinstance(inbox, LoopInbox) and inbox.catch_up() and ref.is_alive()):
+        _ask_later(ref, message, then)
+        return
+    try:
+        response = inbox.handle(message)
+    except Exception as error:  # noqa: BLE001 (whatever the actor raised is the answer)
+        then(None, error)
+        return
+    if isinstance(response, asyncio.Future):
+        response.add_done_callback(lambda done: then(*_outcome(done)))
+    else:
+        then(response, None)
+
+
+def _ask_later(ref: ActorRef[Any], message: Any, then: Callable[[Any, Exception | None], None]) -> None:
+    future = ref.ask(message, block=False)
+    assert isinstance(future, LoopFuture)
+    assert future.answered is not None
+
+    def take(_: object) -> None:
+        try:
+            answer = future.get(timeout=0)
+        except Exception as error:  # noqa: BLE001 (as above)
+            then(None, error)
+        else:
+            then(answer, None)
+
+    future.answered.add_done_callback(take)
+
+
+def _outcome(done: asyncio.Future[Any]) -> tuple[Any, Exception | None]:
+    if done.cancelled():
+        return None, _stand_in(asyncio.CancelledError())
+    error = done.exception()
+    if error is None:
+        return done.result(), None
+    return None, error if isinstance(error, Exception) else _stand_in(error)
 
 
 async def _ask(ref: ActorRef[Any], message: Any, seconds: float) -> Any:
@@ -85,28 +121,6 @@ async def _ask(ref: ActorRef[Any], message: Any, seconds: float) -> Any:
         if not future.has_answer:
             raise TimeoutError
     return future.get(timeout=0)
-
-
-async def _settled(response: Any, seconds: float) -> Any:
-    """Return what a handler answered with, which is the result where it is an `asyncio.Future`."""
-    if not isinstance(response, asyncio.Future):
-        return response
-    # A future of its own to wait for: whoever waits may be cancelled, and the handler's is not to be.
-    answered = response.get_loop().create_future()
-
-    def wake(_: object) -> None:
-        if not answered.done():
-            answered.set_result(None)
-
-    response.add_done_callback(wake)
-    await _wait(answered, seconds)
-    if not response.done():
-        await asyncio.sleep(LATE_SECONDS)
-        if not response.done():
-            raise TimeoutError
-    if response.cancelled():
-        raise _stand_in(asyncio.CancelledError())
-    return response.result()
 
 
 async def _wait(answered: asyncio.Future[None], seconds: float) -> None:

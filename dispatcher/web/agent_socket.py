@@ -15,7 +15,7 @@ from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError
 
 from dispatcher.actors.loop_actor import ask, tell_or_drop
-from dispatcher.actors.messages import FindSession, FromAgent, LinkClosed, LinkOpened, ResultInvalid
+from dispatcher.actors.messages import FindSession, FromAgent, LinkClosed, LinkOpened
 from dispatcher.auth.roles import Permission
 from dispatcher.web import client_certificate
 from dispatcher.web.guarded import GuardedHandler
@@ -43,6 +43,9 @@ HELLO_SECONDS = 10.0
 
 WRITE_BUFFER_BYTES = 2 * limits.MAX_FRAME_BYTES
 """What Tornado may buffer for an agent that does not read: the frame on its way and the pings behind it."""
+
+SAID_AT_ONCE = 64
+"""Messages of a frame that an agent's connection takes in one go; in between others have their turn if it is late."""
 
 _SPENT = HTTPServerRequest(
     start_line=RequestStartLine("GET", "/ws/agent", "HTTP/1.1"), headers=HTTPHeaders({"Host": "coordinator"})
@@ -110,8 +113,7 @@ class AgentSocket(GuardedHandler, LinkServer):
         self.services.meters.received.add(message)
         if self._connection is None:
             return self._meet(message)
-        for item in self._read(message):
-            self._pass_on(self._connection, item)
+        self._pass_on(self._connection, self._read(message))
         return None
 
     def on_close(self) -> None:
@@ -148,11 +150,11 @@ class AgentSocket(GuardedHandler, LinkServer):
 
     async def _meet(self, frame: str | bytes) -> None:
         await self.services.greetings.pass_through()
-        for item in self._read(frame):
-            if self._connection is None:
-                await self._greet(item)
-            else:
-                self._pass_on(self._connection, item)
+        received = self._read(frame)
+        while received and self._connection is None:
+            await self._greet(received.pop(0))
+        if received and self._connection is not None:
+            self._pass_on(self._connection, received)
 
     async def _greet(self, first: messages.Message | Invalid) -> None:
         if not isinstance(first, messages.Hello):
@@ -172,17 +174,12 @@ class AgentSocket(GuardedHandler, LinkServer):
         self._connection = connection
         tell_or_drop(connection, LinkOpened(self, first))
 
-    def _pass_on(self, connection: ActorRef[Any], item: messages.Message | Invalid) -> None:
-        match item:
-            case Invalid(id=str(asked)) if asked in self._bounds:
-                tell_or_drop(connection, ResultInvalid(self, asked, item.detail))
-            case Invalid():
-                logger.warning("an agent sent a %s that is not valid: %s", item.tag, item.detail)
-            case _:
-                tell_or_drop(connection, FromAgent(self, item))
-        identifier = getattr(item, "id", None)
-        if identifier is not None:
-            self._bounds.pop(identifier, None)
+    def _pass_on(self, connection: ActorRef[Any], received: list[messages.Message | Invalid]) -> None:
+        for start in range(0, len(received), SAID_AT_ONCE):
+            tell_or_drop(connection, FromAgent(self, tuple(received[start : start + SAID_AT_ONCE])))
+        for item in received:
+            if isinstance(item, (messages.Result, Invalid)):
+                self._bounds.pop(item.id, None)  # type: ignore[arg-type]  # no id is none of them
 
     # What the connection sends: the `Link`
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from dispatcher import executions
+from dispatcher import not_accepted
 from dispatcher.auth.roles import Permission
 from dispatcher.batch import Batch
 from dispatcher.recorder import UnrecordedError
@@ -28,14 +28,14 @@ PATH = "/api/execute"
 _PROBLEMS = (403, 409, 500, 502, 503, 504)
 
 _NOT_ACCEPTED = {
-    executions.OverloadedError: "overloaded",
-    executions.DrainingError: "draining",
-    executions.StoreUnavailableError: "store_unavailable",
-    executions.NoExitError: "no_exit",
-    executions.AbandonedError: "abandoned",  # to a caller that went away; nobody reads it
+    not_accepted.OverloadedError: "overloaded",
+    not_accepted.DrainingError: "draining",
+    not_accepted.StoreUnavailableError: "store_unavailable",
+    not_accepted.NoExitError: "no_exit",
+    not_accepted.AbandonedError: "abandoned",  # to a caller that went away; nobody reads it
 }
 
-NOT_ANSWERED = (executions.NotAcceptedError, UnrecordedError)
+NOT_ANSWERED = (not_accepted.NotAcceptedError, UnrecordedError)
 """What an execution raises for its caller to be told."""
 
 
@@ -62,7 +62,7 @@ class ExecuteHandler(BaseHandler):
         ),
     }
 
-    _task: asyncio.Task[Record] | None = None
+    _ended: asyncio.Future[Record] | None = None
     _batch: Batch | None = None
 
     def on_connection_close(self) -> None:
@@ -71,8 +71,8 @@ class ExecuteHandler(BaseHandler):
         Tornado calls this when the caller goes away.
         """
         super().on_connection_close()
-        if self._task is not None:
-            self.services.executions.abandon(self._task)
+        if self._ended is not None:
+            self.services.executions.abandon(self._ended)
         if self._batch is not None:
             self._batch.stop("its caller went away")
 
@@ -111,30 +111,30 @@ class ExecuteHandler(BaseHandler):
         try:
             await self._batch.start()
             await batching.answer(self, self._batch)
-        except executions.NotAcceptedError as error:
+        except not_accepted.NotAcceptedError as error:
             raise problem_of(error) from error
         finally:
             self._batch.close()
 
     async def _execute_and_answer(self, spec: RequestSpec, key: str | None = None) -> None:
         try:
-            self._task = self._start(spec, key)
+            self._ended = self._start(spec, key)
             # Shielded: when the caller goes away, the execution still ends and is recorded.
-            record = await asyncio.shield(self._task)
+            record = await asyncio.shield(self._ended)
         except NOT_ANSWERED as error:
             raise problem_of(error) from error
         await self._answer(record)
 
-    def _start(self, spec: RequestSpec, key: str | None) -> asyncio.Task[Record]:
+    def _start(self, spec: RequestSpec, key: str | None) -> asyncio.Future[Record]:
         if key is None:
             return self.services.executions.start(spec)
         try:
-            task = self.services.executions.start(spec, key=key)
-        except executions.NotAcceptedError:
+            ended = self.services.executions.start(spec, key=key)
+        except not_accepted.NotAcceptedError:
             self.services.keys.release(key)
             raise
-        self.services.keys.hold(key, task)
-        return task
+        self.services.keys.hold(key, ended)
+        return ended
 
     async def _answer(self, record: Record) -> None:
         if record.failure is None:
@@ -144,7 +144,7 @@ class ExecuteHandler(BaseHandler):
         raise problem_of_record(record)
 
 
-def problem_of(error: executions.NotAcceptedError | UnrecordedError) -> Problem:
+def problem_of(error: not_accepted.NotAcceptedError | UnrecordedError) -> Problem:
     """Make the answer to one of `NOT_ANSWERED`."""
     if isinstance(error, UnrecordedError):
         return Problem(503, "unrecorded", str(error), execution=record_writer.in_problem(error.record))

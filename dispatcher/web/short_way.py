@@ -123,7 +123,7 @@ class _Execution(HTTPMessageDelegate):
         self._identity = identity
         self._spec = spec
         self._connection: HTTP1Connection = connection  # type: ignore[assignment]  # every connection of ours is one
-        self._task: asyncio.Task[Record] | None = None
+        self._execution: asyncio.Future[Record] | None = None
         self._writing: asyncio.Task[None] | None = None
         self._is_over = False
         services.gate.enter(identity, self)
@@ -132,16 +132,16 @@ class _Execution(HTTPMessageDelegate):
         """Begin; Tornado calls this when all of the request has come."""
         self._connection.set_close_callback(self.on_connection_close)
         try:
-            self._task = self._services.executions.start(self._spec)
+            self._execution = self._services.executions.start(self._spec)
         except execute.NOT_ANSWERED as error:
             self._refuse(execute.problem_of(error))
         else:
-            self._task.add_done_callback(self._ended)
+            self._execution.add_done_callback(self._ended)
 
     def on_connection_close(self) -> None:
         """Leave the queue, if the execution still waits in it; the caller went away."""
-        if self._task is not None:
-            self._services.executions.abandon(self._task)
+        if self._execution is not None:
+            self._services.executions.abandon(self._execution)
         self._leave()
 
     def end_access(self) -> None:
@@ -152,11 +152,11 @@ class _Execution(HTTPMessageDelegate):
         self._is_over = True
         self._services.gate.leave(self._identity, self)
 
-    def _ended(self, task: asyncio.Task[Record]) -> None:
+    def _ended(self, ended: asyncio.Future[Record]) -> None:
         if self._is_over:
             return
         try:
-            self._answer(task.result())
+            self._answer(ended.result())
         except execute.NOT_ANSWERED as error:
             self._refuse(execute.problem_of(error))
         except asyncio.CancelledError:

@@ -18,6 +18,7 @@ from dispatcher.actors.messages import (
     Ended,
     ExitsChanged,
     ExitStatus,
+    NotTaken,
     Outcome,
     RecordRow,
     RunExecution,
@@ -53,7 +54,18 @@ class ScriptedConnection(LoopActor):
 
     def on_receive(self, message: Any) -> Any:
         assert isinstance(message, RunExecution)
-        return self._script(message.execute)
+        answer = self._script(message.execute)
+        if not isinstance(answer, asyncio.Future):
+            return self._answer(message, answer)
+        taken: asyncio.Future[NotTaken | None] = asyncio.get_running_loop().create_future()
+        answer.add_done_callback(lambda done: taken.set_result(self._answer(message, done.result())))
+        return taken
+
+    def _answer(self, message: RunExecution, answer: Ended | NotTaken) -> NotTaken | None:
+        if isinstance(answer, NotTaken):
+            return answer
+        message.on_ended(answer)
+        return None
 
 
 class History(LoopActor):

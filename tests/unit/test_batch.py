@@ -13,7 +13,7 @@ from dispatcher import batch as module
 from dispatcher.actors.messages import AgentGone, Ended, NotTaken, Outcome
 from dispatcher.batch import Batch, Finished
 from dispatcher.errors import FailureKind
-from dispatcher.executions import DrainingError, NoExitError
+from dispatcher.not_accepted import DrainingError, NoExitError
 from dispatcher.request import RequestSpec
 from dispatcher.wire import messages as wire
 from tests.unit.loops import on_loop, turns
@@ -261,12 +261,17 @@ def test_a_batch_that_finds_no_exit_at_its_start_is_not_begun() -> None:
     on_loop(test)
 
 
+def leaving(coordinator: Coordinator) -> NotTaken:
+    """Answer as the connection of an agent that leaves now, with all its exits."""
+    coordinator.pool.tell(AgentGone("agent-01"))
+    return NotTaken("the agent left")
+
+
 def test_a_batch_that_loses_its_exits_pauses_until_one_comes() -> None:
     async def test() -> None:
-        coordinator = Coordinator(lambda execute: NotTaken("the agent left"), exits=1)
+        coordinator = Coordinator(lambda execute: leaving(coordinator), exits=1)
         batch = batch_of(coordinator, 20, 4)
         await batch.start()
-        coordinator.pool.tell(AgentGone("agent-01"))
         await until(lambda: batch._pause is not None)
         assert (0, 0) == (len(coordinator.rows), coordinator.executions.in_flight)
         coordinator.join("agent-02", ScriptedConnection.start(completed), ADDRESSES[:2])
@@ -350,10 +355,9 @@ def test_a_store_that_fails_stops_the_batch_and_what_had_left_says_that_it_is_no
 
 def test_a_drain_ends_a_batch_that_waits_for_an_exit_at_once() -> None:
     async def test() -> None:
-        coordinator = Coordinator(lambda execute: NotTaken("the agent left"), exits=1)
+        coordinator = Coordinator(lambda execute: leaving(coordinator), exits=1)
         batch = batch_of(coordinator, 20, 4)
         await batch.start()
-        coordinator.pool.tell(AgentGone("agent-01"))
         await until(lambda: batch._pause is not None)
         assert await coordinator.executions.drain(1)
         assert [] == await read_all(batch)

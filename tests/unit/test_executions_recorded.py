@@ -11,7 +11,7 @@ from dispatcher.actors.loop_actor import stop_actor
 from dispatcher.actors.messages import (
     Outcome,
 )
-from dispatcher.executions import (
+from dispatcher.not_accepted import (
     StoreUnavailableError,
 )
 from dispatcher.record import Record

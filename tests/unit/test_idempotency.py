@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from dispatcher.actors.errors import StoreError
 from dispatcher.actors.history import HistoryLog
-from dispatcher.executions import AbandonedError
 from dispatcher.idempotency import (
     KEY_PATTERN,
     MAX_KEY_CHARS,
@@ -27,6 +26,7 @@ from dispatcher.idempotency import (
     digest_of,
     parse_key,
 )
+from dispatcher.not_accepted import AbandonedError
 from dispatcher.request import RequestSpec
 from dispatcher.wire.messages import HttpVersion
 from tests.support.broken_store import REASON, unwritable

@@ -219,6 +219,7 @@ ELSEWHERE = {
     "dispatcher.coordinator": "tests/support/coordinator.py runs its parts, tests/integration all of it",
     "dispatcher.execute.answer": "tests/integration/test_execute.py runs it",
     "dispatcher.execute.main": "a process; tests/integration/test_execute.py runs it",
+    "dispatcher.not_accepted": "errors without a line of code; tests/unit/test_executions.py meets them",
     "dispatcher.lifecycle": "signals and stalls are of processes; tests/integration sends them",
     "dispatcher.agent.main": "a process; tests/integration runs it",
     "dispatcher.agent.connector": "tests/integration loses its links",

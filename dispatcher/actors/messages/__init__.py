@@ -25,7 +25,6 @@ from dispatcher.actors.messages.agents import (
     Registered,
     RegistrationExpired,
     RemoveAgent,
-    ResultInvalid,
     RunExecution,
 )
 from dispatcher.actors.messages.base import Message, Outcome
@@ -114,7 +113,6 @@ __all__ = [
     "RegistrationExpired",
     "ReleaseKey",
     "RemoveAgent",
-    "ResultInvalid",
     "RunExecution",
     "StoreRequest",
     "StoredRequest",

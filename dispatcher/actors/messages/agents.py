@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pykka import ActorRef
 
 from dispatcher.actors.messages.base import Message, Outcome
+from dispatcher.wire.quick import quickly_made
 
 if TYPE_CHECKING:
     from dispatcher.wire import messages as wire
+    from dispatcher.wire.codec import Invalid
 
 
 class AgentState(StrEnum):
@@ -72,21 +74,13 @@ class LinkClosed(Message[None]):
 
 @dataclass(frozen=True, slots=True)
 class FromAgent(Message[None]):
-    """The agent said something on this link."""
+    """The agent said this on its link, in this order. What could not be read is an `Invalid`."""
 
     link: Link
-    message: wire.Message
+    messages: tuple[wire.Message | Invalid, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ResultInvalid(Message[None]):
-    """What the agent sent for an execution is not a valid result; `detail` says why."""
-
-    link: Link
-    execution_id: str
-    detail: str
-
-
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Ended:
     """The end of an execution at its agent: exactly one of `result` and `failure` says how."""
@@ -102,11 +96,17 @@ class NotTaken:
     reason: str
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
-class RunExecution(Message[Ended | NotTaken]):
-    """Have the agent make this request; answered when it ended, within its timeout and the grace."""
+class RunExecution(Message["NotTaken | None"]):
+    """Have the agent make this request; None where it was taken.
+
+    `on_ended` is then called once, on the loop, when it ended: within its timeout and the grace. That may be before the
+    answer. It raises nothing.
+    """
 
     execute: wire.Execute
+    on_ended: Callable[[Ended], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dispatcher.actors.messages.base import Message, Outcome
 from dispatcher.actors.setbacks import Finding
 from dispatcher.wire.limits import DEFAULT_MAX_CONCURRENCY
+from dispatcher.wire.quick import quickly_made
 
 if TYPE_CHECKING:
     from pykka import ActorRef
@@ -28,6 +29,7 @@ class ExitState(StrEnum):
     ASIDE = "aside"
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Lease:
     """An exit handed to one execution, and the connection that reaches it.
@@ -59,6 +61,7 @@ class AgentGone(Message[None]):
     agent_id: str
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class LeaseExit(Message[Lease | None]):
     """Hand out the next exit that is not among `passing_over`, (agent id, address) each; None where there is none.
@@ -69,6 +72,7 @@ class LeaseExit(Message[Lease | None]):
     passing_over: frozenset[tuple[str, str]] = frozenset()
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class LeaseEnded(Message[None]):
     """The execution of a lease ended. `stay` is the lease's; `why` names what failed, where the finding is that."""

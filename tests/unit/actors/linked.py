@@ -9,7 +9,7 @@ from typing import Any
 import pykka
 
 from dispatcher.actors.agent_connection import AgentConnection
-from dispatcher.actors.loop_actor import LoopActor, ask
+from dispatcher.actors.loop_actor import LoopActor, ask, ask_then
 from dispatcher.actors.messages import (
     AgentStatus,
     DescribeAgent,
@@ -23,8 +23,9 @@ from dispatcher.actors.messages import (
 )
 from dispatcher.errors import FailureKind
 from dispatcher.wire import messages as wire
+from dispatcher.wire.codec import Invalid
 from dispatcher.wire.version import WIRE
-from tests.unit.loops import WAIT, on_loop, turns
+from tests.unit.loops import on_loop, turns
 
 SOURCE = "2001:db8::a"
 NEVER = 1000.0
@@ -98,6 +99,24 @@ def answer(identifier: str = "x", body: bytes = b"", **fields: Any) -> wire.Resu
     return wire.Result(id=identifier, body=body, **members)
 
 
+def run(ref: pykka.ActorRef[Any], what: wire.Execute) -> asyncio.Future[Ended | NotTaken]:
+    """Give a connection an execution; the future is how it ended, or why it was not taken."""
+    ended: asyncio.Future[Ended | NotTaken] = asyncio.get_running_loop().create_future()
+
+    def take(end: Ended | NotTaken) -> None:
+        if not ended.cancelled():
+            ended.set_result(end)
+
+    def take_answer(refusal: NotTaken | None, error: Exception | None) -> None:
+        if error is not None:
+            ended.set_exception(error)
+        elif refusal is not None:
+            take(refusal)
+
+    ask_then(ref, RunExecution(what, take), take_answer)
+    return ended
+
+
 class Agent:
     """A connection with a link, and the shorthand of its tests."""
 
@@ -128,12 +147,12 @@ class Agent:
     def fall_silent(self, *unsent: str) -> None:
         self.ref.tell(LinkClosed(self.link, "nothing came", frozenset(unsent), may_resume=True))
 
-    def say(self, message: wire.Message, link: Link | None = None) -> None:
-        self.ref.tell(FromAgent(link or self.link, message))
+    def say(self, message: wire.Message | Invalid, link: Link | None = None) -> None:
+        self.ref.tell(FromAgent(link or self.link, (message,)))
 
-    async def run(self, what: wire.Execute | None = None) -> asyncio.Task[Ended | NotTaken]:
+    async def run(self, what: wire.Execute | None = None) -> asyncio.Future[Ended | NotTaken]:
         """Give it an execution, and let it come there."""
-        running = asyncio.create_task(ask(self.ref, RunExecution(what or execute()), timeout=WAIT))
+        running = run(self.ref, what or execute())
         await turns()
         return running
 
@@ -169,7 +188,7 @@ def on_newer_agent(test: Callable[[Agent], Any], **options: Any) -> None:
     on_loop(with_agent)
 
 
-async def failure(running: asyncio.Task[Ended | NotTaken]) -> tuple[Outcome, FailureKind | None]:
+async def failure(running: asyncio.Future[Ended | NotTaken]) -> tuple[Outcome, FailureKind | None]:
     ended = await running
     assert isinstance(ended, Ended)
     assert ended.result.failure is not None
@@ -177,7 +196,7 @@ async def failure(running: asyncio.Task[Ended | NotTaken]) -> tuple[Outcome, Fai
     return ended.outcome, ended.result.error_kind
 
 
-async def ended(running: asyncio.Task[Ended | NotTaken]) -> Ended:
+async def ended(running: asyncio.Future[Ended | NotTaken]) -> Ended:
     found = await running
     assert isinstance(found, Ended)
     return found

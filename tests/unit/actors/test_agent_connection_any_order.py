@@ -21,12 +21,11 @@ from dispatcher.actors.messages import (
     NotTaken,
     Outcome,
     ProveAlive,
-    ResultInvalid,
-    RunExecution,
 )
 from dispatcher.errors import FailureKind
 from dispatcher.wire import messages as wire
-from tests.unit.actors.linked import HELLO, NEVER, NEWER, OTHER_PROCESS, Agent, Link, answer, execute, report
+from dispatcher.wire.codec import Invalid
+from tests.unit.actors.linked import HELLO, NEVER, NEWER, OTHER_PROCESS, Agent, Link, answer, execute, report, run
 from tests.unit.loops import WAIT, turns
 
 
@@ -38,7 +37,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.loop = asyncio.new_event_loop()
         self.agent = self._in_loop(Agent)
         self.links: list[Link] = []
-        self.running: dict[str, asyncio.Task[Ended | NotTaken]] = {}
+        self.running: dict[str, asyncio.Future[Ended | NotTaken]] = {}
         self.ends: dict[str, Ended | NotTaken] = {}
         self.number = 0
 
@@ -75,7 +74,7 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(data=st.data())
     def hold(self, data: st.DataObject) -> None:
         ids = data.draw(st.sets(st.sampled_from([f"x{number}" for number in range(self.number + 2)])))
-        self._tell(FromAgent(data.draw(st.sampled_from(self.links)), wire.Holding(frozenset(ids))))
+        self._tell(FromAgent(data.draw(st.sampled_from(self.links)), (wire.Holding(frozenset(ids)),)))
 
     @precondition(lambda self: self.links)
     @rule(is_alive=st.booleans())
@@ -97,7 +96,7 @@ class AnyOrder(RuleBasedStateMachine):
         what = execute(f"x{self.number}", timeout)
         ref = self.agent.ref
         self.running[what.id] = self._in_loop(
-            lambda: asyncio.ensure_future(ask(ref, RunExecution(what), timeout=WAIT)),
+            lambda: run(ref, what),
         )
         self._settle()
 
@@ -113,14 +112,14 @@ class AnyOrder(RuleBasedStateMachine):
             "contradiction": answer(identifier, status=None),
         }
         if kind == "invalid":
-            self._tell(ResultInvalid(link, identifier, "no good"))
+            self._tell(FromAgent(link, (Invalid("result", identifier, "no good"),)))
         else:
-            self._tell(FromAgent(link, said[kind]))
+            self._tell(FromAgent(link, (said[kind],)))
 
     @precondition(lambda self: self.links)
     @rule(data=st.data(), message=st.sampled_from([wire.Draining(), HELLO, wire.AddressesChanged((report(1),))]))
     def say(self, data: st.DataObject, message: wire.Message) -> None:
-        self._tell(FromAgent(data.draw(st.sampled_from(self.links)), message))
+        self._tell(FromAgent(data.draw(st.sampled_from(self.links)), (message,)))
 
     @precondition(lambda self: self.links)
     @rule(data=st.data(), is_silent=st.booleans())

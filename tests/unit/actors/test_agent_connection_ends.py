@@ -9,10 +9,10 @@ import pytest
 from dispatcher.actors.messages import (
     Ended,
     Outcome,
-    ResultInvalid,
 )
 from dispatcher.errors import FailureKind
 from dispatcher.wire import messages as wire
+from dispatcher.wire.codec import Invalid
 from tests.unit.actors.linked import Agent, FullLink, Link, answer, execute, failure, on_agent
 
 
@@ -82,7 +82,7 @@ def test_a_body_that_was_cut_and_says_so_is_an_answer() -> None:
 def test_a_result_that_cannot_be_read_is_a_failure() -> None:
     async def test(agent: Agent) -> None:
         running = await agent.run()
-        agent.ref.tell(ResultInvalid(agent.link, "x", "Result.status is not a whole number"))
+        agent.say(Invalid("result", "x", "Result.status is not a whole number"))
         assert (Outcome.FAILED, FailureKind.INVALID_RESULT) == await failure(running)
 
     on_agent(test)
@@ -174,7 +174,7 @@ def test_a_second_result_is_for_nobody() -> None:
         running = await agent.run()
         agent.say(answer(body=b"first"))
         agent.say(answer(body=b"second"))
-        agent.ref.tell(ResultInvalid(agent.link, "x", "late"))
+        agent.say(Invalid("result", "x", "late"))
         assert Ended(Outcome.COMPLETED, answer(body=b"first")) == await running
         assert 1 == (await agent.describe()).completed
 
@@ -186,7 +186,7 @@ def test_a_result_of_another_link_is_not_taken() -> None:
         running = await agent.run()
         stranger = Link()
         agent.say(answer(), stranger)
-        agent.ref.tell(ResultInvalid(stranger, "x", "forged"))
+        agent.say(Invalid("result", "x", "forged"), stranger)
         assert 1 == (await agent.describe()).in_flight
         agent.say(answer())
         assert isinstance(await running, Ended)
@@ -208,7 +208,7 @@ def test_a_result_of_before_the_link_was_lost_is_not_taken_after() -> None:
 def test_a_result_for_what_was_never_asked_is_for_nobody() -> None:
     async def test(agent: Agent) -> None:
         agent.say(answer("never asked"))
-        agent.ref.tell(ResultInvalid(agent.link, "never asked", "x"))
+        agent.say(Invalid("result", "never asked", "x"))
         assert (0, 0) == ((await agent.describe()).completed, (await agent.describe()).failed)
 
     on_agent(test)

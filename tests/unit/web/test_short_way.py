@@ -106,10 +106,10 @@ def test_a_record_that_cannot_be_kept_is_told_on_the_short_way_too(
 def test_what_nobody_foresaw_is_told_on_both_ways(api: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     api.agent()
 
-    def fail(_: Any) -> None:
+    def fail(**_: Any) -> None:
         raise ZeroDivisionError("by nought")
 
-    monkeypatch.setattr(api.running.services.executions, "_on_finished", fail)
+    monkeypatch.setattr("dispatcher.execution.make_record", fail)
     short, long = both(api)
     assert (500, "urn:http-dispatcher:problem:internal") == (short.status, short.json["type"])
     assert content(long) == content(short)

@@ -1,0 +1,318 @@
+"""One execution, from its place among those in flight to its committed record: steps 2 to 9 of a request's way.
+
+Runs on the event loop, driven by callbacks: it goes on when what it waited for is there, without a task of its own,
+which would cost as much as all else of it. What would surprise: only where it has to wait for its place or for the
+store, before anything is leased, does it take a task. Whatever goes wrong inside ends it too, so each has one end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
+
+import pykka
+
+from dispatcher.actors.loop_actor import ask_then, tell_or_drop
+from dispatcher.actors.messages import Ended, LeaseExit, NotTaken, Outcome, RunExecution
+from dispatcher.attempts import failed, lease_ended, may_help, with_wait
+from dispatcher.deadlines import Deadlines
+from dispatcher.errors import FailureKind, Party
+from dispatcher.not_accepted import NoExitError, StoreUnavailableError
+from dispatcher.record import Attempt, make_record
+from dispatcher.turns import Turns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dispatcher.actors.messages import Lease
+    from dispatcher.ids import IdMaker
+    from dispatcher.record import Record
+    from dispatcher.recorder import Recorder, UnrecordedError
+    from dispatcher.redaction import Redactor
+    from dispatcher.request import RequestSpec
+
+logger = logging.getLogger(__name__)
+
+ANSWER_MARGIN_SECONDS = 5.0
+"""How much longer than its deadline an answer of `AgentConnection` is waited for; it always comes before."""
+
+LEASES_AT_MOST = 8
+"""How many agents may turn out to have just left before an attempt gives up. Nothing was sent to any of them."""
+
+_TIME_IS_UP = "the time was up in phase queued, while waiting for a free place among those in flight at the coordinator"
+_NO_EXIT = "no exit is available: no connected agent has a usable address that is not set aside"
+_NEXT_EXIT = LeaseExit()
+
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What all executions share. `on_recorded` is told of every record that is committed."""
+
+    pool: pykka.ActorRef[Any]
+    recorder: Recorder
+    redactor: Redactor
+    make_id: IdMaker
+    grace_seconds: float
+    on_recorded: Callable[[Record], None]
+    turns: Turns
+    overdue: Deadlines[Execution]
+
+
+def _contained(step: Callable[Concatenate[Execution, P], None]) -> Callable[Concatenate[Execution, P], None]:
+    """End the execution where a step of it raises: nobody else would, and its place would never be free again."""
+
+    @functools.wraps(step)
+    def contained(execution: Execution, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            step(execution, *args, **kwargs)
+        except Exception as error:  # noqa: BLE001 (told to whoever waits, who logs it)
+            execution._end(error)  # noqa: SLF001 (of its own class)
+
+    return contained
+
+
+class Execution:
+    """One execution. `on_end` is called once, with it: `record` is there, or `error` says why none is."""
+
+    __slots__ = (
+        "_attempt_at",
+        "_attempt_began",
+        "_began",
+        "_deadline",
+        "_id",
+        "_key",
+        "_lease",
+        "_leases",
+        "_made",
+        "_means",
+        "_name",
+        "_needs_exit",
+        "_on_end",
+        "_preparing",
+        "_request",
+        "_started_at",
+        "_waited_ms",
+        "error",
+        "place",
+        "record",
+    )
+
+    def __init__(  # noqa: PLR0913 (what it is, what it needs, and whom to tell)
+        self,
+        means: Means,
+        request: RequestSpec,
+        place: asyncio.Future[None],
+        on_end: Callable[[Execution], None],
+        *,
+        key: str | None = None,
+        needs_exit: bool = False,
+    ) -> None:
+        """Prepare; its time begins to pass.
+
+        Where it `needs_exit` and none is there, its end is a `NoExitError` instead of a record. `key` is the
+        `Idempotency-Key` that was claimed for it; its record is tied to it where anything was sent.
+        """
+        self._means = means
+        self._request = request
+        self.place = place
+        self._on_end = on_end
+        self._key = key
+        self._needs_exit = needs_exit
+        self._started_at = time.time()
+        self._began = time.monotonic()
+        self._deadline = self._began + request.timeout
+        self._waited_ms = 0.0
+        self._id = self._name = ""
+        self._made: list[Attempt] = []
+        self._lease: Lease | None = None
+        self._preparing: asyncio.Task[None] | None = None
+        self.record: Record | None = None
+        self.error: Exception | None = None
+
+    @_contained
+    def begin(self) -> None:
+        """Begin, as soon as its place is free and the store is well."""
+        if self.place.done() and not self._means.recorder.is_in_doubt:
+            self._go()
+        else:
+            self._preparing = asyncio.get_running_loop().create_task(self._prepare())
+
+    async def _prepare(self) -> None:
+        try:
+            await self._wait_for_place()
+            if not self.place.cancelled():
+                await self._demand_store()
+        except Exception as error:  # noqa: BLE001 (as in `_contained`)
+            self._end(error)
+        else:
+            self._go()
+
+    async def _wait_for_place(self) -> None:
+        """Wait for the place, which is cancelled when the time is up first."""
+        if self.place.done():
+            self.place.result()
+            return
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.place, self._request.timeout)
+        self._waited_ms = (time.monotonic() - self._began) * 1000
+
+    async def _demand_store(self) -> None:
+        recorder = self._means.recorder
+        if recorder.is_in_doubt and (problem := await recorder.check()) is not None:
+            raise StoreUnavailableError(problem)
+
+    @_contained
+    def _go(self) -> None:
+        # Not before the waits, where others may overtake: ids are in the order of the leases.
+        self._id = self._name = self._means.make_id()
+        if self.place.cancelled():
+            ended = failed(self._id, FailureKind.TIMEOUT, _TIME_IS_UP, Party.COORDINATOR)
+            self._made.append(Attempt(None, ended.outcome, with_wait(ended.result, self._waited_ms), self._started_at))
+            self._conclude()
+        else:
+            self._begin_attempt()
+
+    # An attempt: a lease, and the run at its agent
+
+    def _begin_attempt(self) -> None:
+        self._attempt_began = time.monotonic()
+        # Not the clock again: it may have been set in between.
+        self._attempt_at = self._started_at + (self._attempt_began - self._began)
+        self._leases = 0
+        self._ask_for_exit()
+
+    def _ask_for_exit(self) -> None:
+        self._leases += 1
+        tried = frozenset(attempt.exit_used for attempt in self._made if attempt.exit_used) if self._made else None
+        ask_then(self._means.pool, LeaseExit(tried) if tried else _NEXT_EXIT, self._take_lease)
+
+    @_contained
+    def _take_lease(self, lease: Lease | None, error: Exception | None) -> None:
+        if error is not None:
+            raise error
+        if lease is None:
+            self._end_attempt(None, failed(self._name, FailureKind.NO_EXIT, _NO_EXIT))
+            return
+        self._lease = lease
+        left = max(0.0, self._deadline - time.monotonic())
+        execute = self._request.to_execute(self._name, lease.address, left)
+        patience = self._means.grace_seconds + ANSWER_MARGIN_SECONDS
+        self._means.overdue.set(self, time.monotonic() + left + patience)
+        run = RunExecution(execute, functools.partial(self._hear_end, lease))
+        ask_then(lease.connection, run, functools.partial(self._hear_answer, lease))
+
+    @_contained
+    def _hear_answer(self, lease: Lease, refusal: NotTaken | None, error: Exception | None) -> None:
+        """The agent's connection took it, or did not; that it ended may have been said before."""
+        if isinstance(error, pykka.ActorDeadError):
+            refusal = NotTaken(f"agent {lease.agent_id} was removed before the request was sent")
+        elif error is not None:
+            self._lose(lease, error)
+        if refusal is None or lease is not self._lease:
+            return
+        self._let_go(lease, refusal)
+        if self._leases < LEASES_AT_MOST:
+            self._ask_for_exit()
+        else:
+            self._end_attempt(lease, failed(self._name, FailureKind.AGENT_LOST, refusal.reason))
+
+    def _hear_end(self, lease: Lease, ended: Ended) -> None:
+        self._means.turns.call(self._take_end, (lease, ended))
+
+    @_contained
+    def _take_end(self, ended_lease: tuple[Lease, Ended]) -> None:
+        lease, ended = ended_lease
+        if lease is self._lease:  # else it is too late: it was given up
+            self._let_go(lease, ended)
+            self._end_attempt(lease, ended)
+
+    def give_up(self) -> None:
+        """Wait no longer for an answer that should have come long ago."""
+        if self._lease is not None:
+            self._lose(self._lease, TimeoutError("its agent's connection did not answer"))
+
+    def _lose(self, lease: Lease, error: Exception) -> None:
+        # It may have been sent before this went wrong, so nobody knows whether the target got it.
+        logger.error("execution %s failed inside the coordinator", self._name, exc_info=error)
+        ended = failed(self._name, FailureKind.INTERNAL, "the coordinator failed over it; its log says more")
+        self._take_end((lease, replace(ended, outcome=Outcome.UNKNOWN)))
+
+    def _let_go(self, lease: Lease, ended: Ended | NotTaken) -> None:
+        self._lease = None
+        self._means.overdue.forget(self)
+        tell_or_drop(self._means.pool, lease_ended(lease, ended))
+
+    def _end_attempt(self, lease: Lease | None, ended: Ended) -> None:
+        result = ended.result
+        if not result.timings:
+            # No agent measured it: what is known is how long it was waited for.
+            result = replace(result, timings={"total": (time.monotonic() - self._attempt_began) * 1000})
+        if not self._made:
+            result = with_wait(result, self._waited_ms)
+        exit_used = None if lease is None else (lease.agent_id, lease.address)
+        # Where no other exit is there, how the last attempt failed says more than that.
+        if exit_used is not None or not self._made:
+            self._made.append(Attempt(exit_used, ended.outcome, result, self._attempt_at))
+            if self._may_try_again():
+                # An id of its own on the wire: a late answer to the last attempt must not be taken for one to this.
+                self._name = f"{self._id}.{len(self._made) + 1}"
+                self._begin_attempt()
+                return
+        self._conclude()
+
+    def _may_try_again(self) -> bool:
+        request = self._request
+        is_left = len(self._made) <= request.retries
+        return is_left and may_help(request, self._made[-1]) and time.monotonic() < self._deadline
+
+    # Its record
+
+    def _conclude(self) -> None:
+        attempts = self._made
+        last = attempts[-1]
+        failure = last.result.failure
+        if self._needs_exit and failure is not None and failure.kind is FailureKind.NO_EXIT:
+            raise NoExitError(failure.detail)
+        self.record = make_record(
+            identifier=self._id,
+            outcome=last.outcome,
+            exit_used=last.exit_used,
+            request=self._request,
+            result=last.result,
+            failure=failure,
+            started_at=self._started_at,
+            # Not the clock again: it may have been set in between.
+            finished_at=self._started_at + (time.monotonic() - self._began),
+            redactor=self._means.redactor,
+            attempts=attempts if self._request.retries else (),
+            idempotency_key=self._key if any(attempt.may_have_been_sent for attempt in attempts) else None,
+        )
+        self._means.recorder.keep(self.record, self._kept)
+
+    @_contained
+    def _kept(self, error: UnrecordedError | None) -> None:
+        if error is None:
+            assert self.record is not None
+            self._means.on_recorded(self.record)
+        self._end(error)
+
+    def _end(self, error: Exception | None) -> None:
+        self.error = error
+        if error is not None:
+            self.record = None
+        if self._lease is not None:
+            self._let_go(self._lease, NotTaken("the coordinator failed over it"))
+        on_end, self._on_end = self._on_end, _has_ended
+        on_end(self)
+
+
+def _has_ended(execution: Execution) -> None:
+    """What an end that comes twice would be told to; the first one counts."""
+    logger.error("execution %s ended twice", execution.place, exc_info=execution.error)
