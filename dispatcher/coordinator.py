@@ -165,7 +165,7 @@ def _make_server(settings: CoordinatorSettings, services: Services, certificates
         max_header_size=HEADER_BYTES,
         idle_connection_timeout=settings.idle_timeout,
         body_timeout=settings.body_timeout,
-        max_connections=make_room(settings.max_connections),
+        max_connections=make_room(settings.max_connections, "--max-connections"),
         certificates=certificates,
     )
 

@@ -7,11 +7,13 @@ Standard library only: a gateway need not have iproute2.
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import ipaddress
 import os
 import socket
 import struct
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +27,7 @@ _REQUEST_CREATE_ACK = 0x1 | 0x4 | 0x400
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
 _IFA_F_NODAD = 0x02
 _LOOPBACK_INDEX = 1
+_NOT_LINUX = OSError(errno.ENOSYS, "it is not Linux")
 
 SOURCES = tuple(f"2001:db8:1::{number}" for number in range(1, 7))
 TARGET = "2001:db8:f::1"
@@ -61,6 +64,8 @@ def prepare() -> DemoNetwork:
 
 
 def _enter_namespace() -> None:
+    if sys.platform != "linux":
+        raise _NOT_LINUX
     user, group = os.getuid(), os.getgid()
     libc = ctypes.CDLL(None, use_errno=True)
     flags = CLONE_NEWNET if user == 0 else CLONE_NEWNET | CLONE_NEWUSER
@@ -80,6 +85,8 @@ def _bring_up_loopback() -> None:
 
 def _add_address(address: str) -> None:
     """Add an address to lo by one rtnetlink message, usable at once."""
+    if sys.platform != "linux":
+        raise _NOT_LINUX
     packed = ipaddress.IPv6Address(address).packed
     body = struct.pack("=BBBBi", socket.AF_INET6, 128, _IFA_F_NODAD, 0, _LOOPBACK_INDEX)
     for kind, value in ((_IFA_LOCAL, packed), (_IFA_ADDRESS, packed), (_IFA_FLAGS, struct.pack("=I", _IFA_F_NODAD))):

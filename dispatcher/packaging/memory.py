@@ -70,6 +70,8 @@ def _provide(files: Mapping[str, bytes]) -> None:
 
 def _memory_file(data: bytes) -> str:
     """Put `data` into a memory file that lives as long as this process; return a path to it."""
+    if sys.platform != "linux":
+        raise OSError("only Linux runs what lies in memory files")
     file = os.memfd_create("dispatcher")
     with open(file, "wb", closefd=False) as stream:
         stream.write(data)

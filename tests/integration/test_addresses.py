@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from dispatcher.agent.addresses.polled import InterfaceSource, ProcSource
 from dispatcher.agent.addresses.rules import NOT_HERE
-from dispatcher.agent.addresses.sources import NetlinkSource, ProcSource
+from dispatcher.agent.addresses.sources import NetlinkSource
 from dispatcher.wire.messages import AddressState
 from tests.support.netns import THIS, Host, connect
 from tests.support.watching import Told, on_lo, run, watching
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dispatcher.agent.addresses.netlink import NetlinkMessage
+    from dispatcher.agent.addresses.sources import AddressSource
 
 PREFERRED = AddressState.PREFERRED
 TENTATIVE = AddressState.TENTATIVE
@@ -191,9 +193,10 @@ def test_a_flood_of_changes_that_overflows_the_event_buffer_loses_nothing() -> N
     run(scenario())
 
 
-def test_without_netlink_changes_are_told_within_two_seconds() -> None:
+@pytest.mark.parametrize("source", [ProcSource(), InterfaceSource()])
+def test_without_netlink_changes_are_told_within_two_seconds(source: AddressSource) -> None:
     async def scenario() -> None:
-        async with watching(ProcSource(Path("/proc/net/if_inet6"))) as told:
+        async with watching(source) as told:
             start = time.monotonic()
             with on_lo("2a00:1::1"):
                 await told.until_past("2a00:1::1", PREFERRED)
@@ -201,6 +204,19 @@ def test_without_netlink_changes_are_told_within_two_seconds() -> None:
             assert time.monotonic() - start < 4.0
 
     run(scenario())
+
+
+async def places(source: AddressSource) -> list[tuple[str, int]]:
+    """Where which address is, in a stable order."""
+    return sorted([(each.address, each.interface_index) async for piece in source.pieces() for each in piece])
+
+
+def test_the_c_library_lists_what_netlink_lists(neighbour: Host) -> None:
+    THIS.add_addresses("near0", ["2a00:1::1/64", "fd00::1/64"], nodad=False)
+    with on_lo("2a00:1::1", *(f"2a00:3::{number:x}" for number in range(1, 1001))):
+        netlink, library = asyncio.run(places(NetlinkSource())), asyncio.run(places(InterfaceSource()))
+    assert len(netlink) > 1000
+    assert netlink == library
 
 
 def test_4096_addresses_are_listed_and_tested_within_two_seconds() -> None:

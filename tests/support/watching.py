@@ -13,7 +13,7 @@ from tests.support.netns import THIS
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 
-    from dispatcher.agent.addresses.sources import NetlinkSource, ProcSource
+    from dispatcher.agent.addresses.sources import AddressSource
     from dispatcher.wire.messages import AddressReport, AddressState
 
 LIMIT_SECONDS = 10.0
@@ -72,7 +72,7 @@ class Told:
 
 
 @asynccontextmanager
-async def watching(source: NetlinkSource | ProcSource | None = None, **options: Any) -> AsyncIterator[Told]:
+async def watching(source: AddressSource | None = None, **options: Any) -> AsyncIterator[Told]:
     """A watcher for the length of a block; gives what it told."""
     told = Told()
     told.watcher = watcher = AddressWatcher(AddressOptions(**options), told, source=source)

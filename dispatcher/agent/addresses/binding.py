@@ -13,6 +13,8 @@ import errno
 import heapq
 import os
 import socket
+import sys
+from contextlib import suppress
 
 _DISCARD_PORT = 9
 """Nothing is sent to it."""
@@ -61,15 +63,16 @@ def lacks_route(source: str, target: str, is_routed: bool = False) -> bool:
 
 def bind_freely(connection: socket.socket) -> None:
     """Let an IPv6 socket be bound to an address that no interface has. Raises OSError where the system cannot."""
+    if sys.platform != "linux":
+        raise OSError(errno.ENOPROTOOPT, "only Linux binds to addresses that no interface has")
     connection.setsockopt(socket.IPPROTO_IPV6, _IPV6_FREEBIND, 1)
 
 
 def _leave_port_open(probe: socket.socket) -> None:
-    """Ask for no port, so that a machine that is short of them fails no address. Not known outside Linux."""
-    try:
-        probe.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
-    except OSError:
-        return
+    """Ask for no port, so that a machine that is short of them fails no address. Elsewhere the number is another's."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            probe.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
 
 
 class RetestSchedule:

@@ -1,34 +1,30 @@
 """Where the agent learns its machine's addresses: the kernel's netlink, or what there is in its place.
 
-Stands before a request's way, on the agent's event loop. Three sources, in order: netlink, which tells of changes by
-itself; /proc/net/if_inet6 where sockets of that family are refused (hardened services, some containers); and the host
-name's addresses where neither exists (not Linux), which knows no flags. A list comes in pieces, one loop turn each,
-so ten thousand addresses hold up nothing.
+Stands before a request's way, on the agent's event loop. In order: netlink, which tells of changes by itself, and
+where it does not exist (macOS) or is refused (hardened services, some containers) the sources of `polled.py`. A list
+comes in pieces, one loop turn each, so ten thousand addresses hold up nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
-import itertools
 import logging
 import os
 import socket
-from ipaddress import IPv6Address
-from pathlib import Path
+import sys
 from typing import TYPE_CHECKING, Protocol
 
 from dispatcher.agent.addresses import local_routes, netlink
-from dispatcher.agent.addresses.binding import bind_error
-from dispatcher.agent.addresses.netlink import KernelAddress, NetlinkError
+from dispatcher.agent.addresses.netlink import NetlinkError
+from dispatcher.agent.addresses.polled import HostNameSource, InterfaceSource, ProcSource
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
+    from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator, Sequence
+
+    from dispatcher.agent.addresses.netlink import KernelAddress
 
 logger = logging.getLogger(__name__)
-
-POLL_SECONDS = 1.0
-"""How often a source is read that does not tell of changes: they shall be known within a second or so."""
 
 LIST_TIMEOUT_SECONDS = 10.0
 """How long the kernel may take for one piece of a list; it takes less than a millisecond."""
@@ -37,8 +33,6 @@ _PIECE_BYTES = 65_536  # the kernel sends lists in pieces of at most 32 KiB
 _EVENT_BUFFER_BYTES = 4 * 1024 * 1024
 _MAX_WAITING_EVENTS = 10_000  # more than that, and a new list is cheaper than the events
 _DATAGRAMS_A_TURN = 100  # about 2 ms
-_PROC_FILE = Path("/proc/net/if_inet6")
-_PROC_PIECE = 500
 _SO_RCVBUFFORCE = 33  # asm-generic/socket.h; the socket module of Python 3.11 does not name it
 
 
@@ -70,15 +64,21 @@ class AddressSource(Protocol):
 
 def choose_source(explicit: Sequence[str], wake: Callable[[], None]) -> AddressSource:
     """Open the best source that works here; its `wake` is called on the running loop."""
-    source: AddressSource
-    for source in (NetlinkSource(with_routes=bool(explicit)), ProcSource(_PROC_FILE)):
+    for source in _sources(explicit):
         try:
             source.open(wake)
-        except OSError as error:
+        except (OSError, ImportError) as error:
             logger.warning("%s cannot be used to find addresses: %s", type(source).__name__, error)
         else:
             return source
     return HostNameSource(explicit)
+
+
+def _sources(explicit: Sequence[str]) -> Iterator[AddressSource]:
+    if sys.platform == "linux":
+        yield NetlinkSource(with_routes=bool(explicit))
+        yield ProcSource()
+    yield InterfaceSource()
 
 
 class NetlinkSource:
@@ -162,98 +162,6 @@ class NetlinkSource:
         logger.log(logging.DEBUG if full else logging.WARNING, "address events were lost: %s", error)
 
 
-class ProcSource:
-    """The kernel's text file of IPv6 addresses, read every second. It has the low eight flags and no lifetimes."""
-
-    poll_seconds: float | None = POLL_SECONDS
-
-    def __init__(self, path: Path) -> None:
-        """Make a source that reads `path`."""
-        self._path = path
-
-    def open(self, wake: Callable[[], None]) -> None:
-        """See whether the file is there."""
-        self._path.read_bytes()
-
-    def close(self) -> None:
-        """Do nothing: no file stays open."""
-
-    def take_events(self) -> list[netlink.NetlinkMessage] | None:
-        """Return none: this source has no events."""
-        return []
-
-    async def pieces(self) -> AsyncGenerator[list[KernelAddress], None]:
-        """Read the file."""
-        lines = iter(self._path.read_text().splitlines())
-        while piece := parse_proc(itertools.islice(lines, _PROC_PIECE)):
-            yield piece
-            await asyncio.sleep(0)
-
-    def routed(self, addresses: Iterable[str]) -> Generator[tuple[str, bool], None, None]:
-        """Say nothing: the file knows no routes."""
-        yield from ()
-
-
-def parse_proc(lines: Iterable[str]) -> list[KernelAddress]:
-    """Read lines of /proc/net/if_inet6: address, interface number, prefix length, scope, flags (hex) and name.
-
-    Raises:
-        NetlinkError: a line is not of this form.
-    """
-    found = []
-    for line in lines:
-        try:
-            raw, index, prefix_length, scope, flags, *_ = line.split()
-            address = str(IPv6Address(bytes.fromhex(raw)))
-            numbers = (int(index, 16), int(prefix_length, 16), int(scope, 16), int(flags, 16))
-        except ValueError as error:
-            raise NetlinkError(f"if_inet6 has a line that is none: {line!r}") from error
-        found.append(KernelAddress(address, *numbers))
-    return found
-
-
-class HostNameSource:
-    """The addresses of the machine's own name, and of those asked for by name the ones that can be bound.
-
-    For systems other than Linux: no flags, no interfaces, and only what the name resolves to.
-    """
-
-    poll_seconds: float | None = POLL_SECONDS
-
-    def __init__(self, explicit: Sequence[str] = ()) -> None:
-        """Make a source that also looks for the addresses in `explicit`."""
-        self._explicit = explicit
-
-    def open(self, wake: Callable[[], None]) -> None:
-        """Do nothing: names are resolved when they are needed."""
-
-    def close(self) -> None:
-        """Do nothing."""
-
-    def take_events(self) -> list[netlink.NetlinkMessage] | None:
-        """Return none: this source has no events."""
-        return []
-
-    async def pieces(self) -> AsyncGenerator[list[KernelAddress], None]:
-        """Resolve the machine's name in a thread, and try the addresses asked for."""
-        yield [KernelAddress(address, 0) for address in await _own_names_addresses()]
-        yield [KernelAddress(address, 0) for address in self._explicit if bind_error(address) is None]
-
-    def routed(self, addresses: Iterable[str]) -> Generator[tuple[str, bool], None, None]:
-        """Say nothing: what is local by a route is Linux's."""
-        yield from ()
-
-
-async def _own_names_addresses() -> list[str]:
-    try:
-        answers = await asyncio.get_running_loop().getaddrinfo(
-            socket.gethostname(), None, family=socket.AF_INET6, type=socket.SOCK_STREAM
-        )
-    except socket.gaierror:
-        return []
-    return [str(IPv6Address(str(answer[4][0]).partition("%")[0])) for answer in answers]
-
-
 async def _receive_list(connection: socket.socket) -> list[netlink.NetlinkMessage]:
     """Receive the next piece of a list, and give the loop a turn: the kernel always has the next one ready."""
     async with asyncio.timeout(LIST_TIMEOUT_SECONDS):
@@ -270,7 +178,7 @@ async def _receive_list(connection: socket.socket) -> list[netlink.NetlinkMessag
 
 def netlink_socket(groups: int) -> socket.socket:
     """Open a socket to the kernel's rtnetlink, in these multicast groups. Raises OSError where it cannot be."""
-    if not hasattr(socket, "AF_NETLINK"):
+    if sys.platform != "linux":
         raise OSError(errno.EAFNOSUPPORT, "this system has no netlink")
     connection = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE)
     try:

@@ -46,7 +46,7 @@ _ACTIONS = {
 
 @dataclass(slots=True)
 class _Watched:
-    """A descriptor as it was when it was last watched anew; `inode` is 0 for what is no socket."""
+    """A descriptor as it was when it was last watched anew; one whose `inode` is 0 is watched only while wanted."""
 
     inode: int
     events: int
@@ -222,7 +222,7 @@ class Driver:
 
 
 def _inode(fd: int) -> int:
-    """What tells a socket from another of the same number; 0 for what is no socket, whose inodes may be shared."""
+    """What tells a socket from another of the same number; 0 for what is none, and for all on macOS."""
     found = os.fstat(fd)
     return found.st_ino if stat.S_ISSOCK(found.st_mode) else 0
 

@@ -3,7 +3,7 @@
 Step 7 of a request's way, on the event loop. libcurl keeps idle connections to itself and has no call that closes those
 of one source; but it shows us every socket when it opens it, and a socket that is shut down from outside is found dead
 when libcurl next looks at it. A number that libcurl has closed may name somebody else's file by now, so each is known
-by its inode too, and is not touched where that differs.
+by its inode too (where sockets have none, by its end), and is not touched where that differs.
 """
 
 from __future__ import annotations
@@ -91,8 +91,10 @@ class SourceSockets:
         return [fd for fd, known in self._known.items() if known.source == source]
 
     def _is_open(self, fd: int) -> bool:
+        known = self._known[fd]
         try:
-            return os.fstat(fd).st_ino == self._known[fd].inode
+            # macOS numbers no sockets: there it is the address, and once it is connected the port, that tell.
+            return os.fstat(fd).st_ino == known.inode and (known.inode != 0 or _has_end(fd, known))
         except OSError:
             return False
 
@@ -126,6 +128,11 @@ def free_to_bind(fd: int) -> None:
     """Let libcurl bind `fd` to an address that no interface has; where that is refused, the bind says so."""
     with _Borrowed(fd) as handle, suppress(OSError):
         bind_freely(handle)
+
+
+def _has_end(fd: int, known: _Known) -> bool:
+    ip, port = _local_end(fd)
+    return ip == known.source if known.ends is None else (ip, port) == known.ends[:2]
 
 
 def _local_end(fd: int) -> tuple[str, int]:

@@ -7,29 +7,19 @@ import errno
 import logging
 import socket
 import struct
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from dispatcher.agent.addresses import netlink, sources
-from dispatcher.agent.addresses.netlink import AddressFlag, KernelAddress, NetlinkError
-from dispatcher.agent.addresses.sources import (
-    HostNameSource,
-    ListInterruptedError,
-    NetlinkSource,
-    ProcSource,
-    choose_source,
-    parse_proc,
-)
+from dispatcher.agent.addresses import netlink, polled, sources
+from dispatcher.agent.addresses.netlink import KernelAddress
+from dispatcher.agent.addresses.polled import HostNameSource, InterfaceSource, ProcSource, parse_proc
+from dispatcher.agent.addresses.sources import ListInterruptedError, NetlinkSource, choose_source
 
 if TYPE_CHECKING:
     from dispatcher.agent.addresses.sources import AddressSource
-
-IF_INET6 = """\
-20010db8000100000000000000000005 01 80 00 82       lo
-fe800000000000004cb6c2fffea8dccb 0c 40 20 c0     eth0
-"""
 
 needs_netlink = pytest.mark.skipif(not hasattr(socket, "AF_NETLINK"), reason="netlink is Linux's")
 
@@ -163,54 +153,6 @@ def test_a_list_that_changed_while_it_was_made_gives_what_it_has_and_says_so(mon
     assert [address] == found
 
 
-def test_the_kernels_file_is_read_with_flags_and_interface() -> None:
-    permanent = AddressFlag.PERMANENT
-    expected = [
-        KernelAddress("2001:db8:1::5", 1, 128, 0, permanent | AddressFlag.NODAD),
-        KernelAddress("fe80::4cb6:c2ff:fea8:dccb", 12, 64, 0x20, permanent | AddressFlag.TENTATIVE),
-    ]
-    assert expected == parse_proc(IF_INET6.splitlines())
-
-
-@pytest.mark.parametrize(
-    "line", ["", "x", "20010db8 01 80 00 82 lo", "zz010db8000100000000000000000005 01 80 00 82 lo"]
-)
-def test_a_line_that_is_none_is_refused(line: str) -> None:
-    with pytest.raises(NetlinkError):
-        parse_proc([line])
-
-
-def test_the_file_source_lists_the_whole_file_in_pieces(tmp_path: Path) -> None:
-    path = tmp_path / "if_inet6"
-    path.write_text("".join(f"2a00000000000000000000000000{number:04x} 01 80 00 80 lo\n" for number in range(1201)))
-    source = ProcSource(path)
-    source.open(ignore)
-    assert source.poll_seconds == sources.POLL_SECONDS
-    assert [] == source.take_events()
-    found = asyncio.run(listed(source))
-    assert ("2a00::", "2a00::4b0", 1201) == (found[0].address, found[-1].address, len(found))
-    source.close()
-
-
-def test_the_file_source_refuses_to_open_without_the_file(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        ProcSource(tmp_path / "none").open(ignore)
-
-
-def test_without_kernel_lists_an_address_asked_for_is_found_by_binding_it() -> None:
-    source = HostNameSource(("::1", "2001:db8:ffff::1"))
-    source.open(ignore)
-    found = [address.address for address in asyncio.run(listed(source))]
-    assert "::1" in found
-    assert "2001:db8:ffff::1" not in found
-    source.close()
-
-
-@pytest.mark.parametrize("source", [ProcSource(Path("/proc/net/if_inet6")), HostNameSource(("::1",))])
-def test_without_netlink_nothing_is_known_of_routes(source: AddressSource) -> None:
-    assert [] == list(source.routed(["::1"]))
-
-
 @needs_netlink
 def test_netlink_says_which_addresses_are_local() -> None:
     assert [("::1", True), ("2001:db8:ffff::1", False)] == list(NetlinkSource().routed(["::1", "2001:db8:ffff::1"]))
@@ -244,19 +186,30 @@ def test_where_netlink_is_refused_the_file_is_used_and_the_reason_logged(
     assert "NetlinkSource cannot be used to find addresses: [Errno 1]" in caplog.text
 
 
-def test_where_the_kernel_tells_nothing_the_host_name_is_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def refuse_the_list() -> None:
+    raise ImportError("No module named '_ctypes'")
+
+
+def test_where_the_kernel_tells_nothing_the_c_library_is_asked_and_then_the_host_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(sources, "netlink_socket", refuse)
-    monkeypatch.setattr(sources, "_PROC_FILE", tmp_path / "none")
+    monkeypatch.setattr(polled, "_PROC_FILE", tmp_path / "none")
+    assert isinstance(choose_source((), ignore), InterfaceSource)
+    monkeypatch.setattr(polled, "_interface_addresses", refuse_the_list)
     assert isinstance(choose_source((), ignore), HostNameSource)
 
 
-class SystemWithoutNetlink:
-    """The socket module of a system that has no netlink."""
-
-    AF_INET6 = socket.AF_INET6
+def test_on_macos_the_c_library_is_asked_at_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(polled, "_interface_addresses", lambda: iter(()))
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert isinstance(choose_source((), ignore), InterfaceSource)
+    assert [] == caplog.records
 
 
 def test_a_system_without_netlink_is_told_from_a_broken_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "socket", SystemWithoutNetlink)
+    monkeypatch.setattr(sys, "platform", "darwin")
     with pytest.raises(OSError, match="no netlink"):
         sources.netlink_socket(0)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import stat
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -68,6 +70,47 @@ def test_a_descriptor_that_names_something_else_by_now_is_left_alone(two: tuple[
     assert 0 == sockets.shut("::1")
     other_near.send(b"x")
     assert b"x" == other_far.recv(1)
+
+
+@pytest.fixture
+def without_inodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system whose sockets have no inode, as macOS."""
+    real = os.fstat
+
+    def fstat(fd: int) -> os.stat_result:
+        found = real(fd)
+        return os.stat_result((found[0], 0, *found[2:])) if stat.S_ISSOCK(found.st_mode) else found
+
+    monkeypatch.setattr(os, "fstat", fstat)
+
+
+@pytest.mark.usefixtures("without_inodes")
+def test_without_inodes_a_connection_is_known_by_its_end(two: tuple[Pair, Pair]) -> None:
+    (near, far), (other_near, other_far) = two
+    sockets = SourceSockets()
+    sockets.opened(near.fileno(), "::1")
+    assert sockets.connected([near.fileno()], ends(near))
+    sockets.opened(other_near.fileno(), "::2")
+    assert 0 == sockets.count("::2")  # it is bound to ::1, so it is none of that source any more
+    assert 1 == sockets.shut_all()
+    assert b"" == far.recv(1)
+    other_near.send(b"x")
+    assert b"x" == other_far.recv(1)
+
+
+@pytest.mark.usefixtures("without_inodes")
+def test_without_inodes_too_a_descriptor_that_names_something_else_is_left_alone(two: tuple[Pair, Pair]) -> None:
+    (near, _), (other_near, other_far) = two
+    sockets = SourceSockets()
+    sockets.opened(near.fileno(), "::1")
+    assert sockets.connected([near.fileno()], ends(near))
+    os.dup2(other_near.fileno(), near.fileno())
+    assert 0 == sockets.shut("::1")
+    other_near.send(b"x")
+    assert b"x" == other_far.recv(1)
+    with Path(os.devnull).open("rb") as file:
+        os.dup2(file.fileno(), near.fileno())
+    assert 0 == sockets.count("::1")
 
 
 def test_a_connection_is_found_dead_by_its_local_end_once_its_peer_has_closed() -> None:
