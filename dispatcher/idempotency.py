@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dispatcher.actors.loop_actor import ask, tell_or_drop
 from dispatcher.actors.messages import ClaimKey, ReleaseKey
 from dispatcher.not_accepted import NotAcceptedError
-from dispatcher.record import dump
+from dispatcher.record import dump_everywhere_alike
 from dispatcher.request import RequestSpec
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def digest_of(request: RequestSpec) -> bytes:
         if value != field.default:
             # A body by its own digest: making one text of 16 MiB would hold up the event loop from any thread.
             said[field.name] = hashlib.sha256(value).hexdigest() if isinstance(value, bytes) else value
-    return hashlib.sha256(dump(said)).digest()
+    return hashlib.sha256(dump_everywhere_alike(said)).digest()
 
 
 class IdempotencyKeys:

@@ -28,6 +28,12 @@ URL_HEADERS = frozenset(("content-location", "location", "origin", "referer"))
 _SHORTEST_SECRET = 4
 """Characters of a secret that is searched for in a reason; shorter ones stand in ordinary words."""
 
+_MOST_REMEMBERED = 1000
+"""Names of headers that are known to be plain; one answer more, of 1,024 names at most, may be beyond it."""
+
+_LONGEST_REMEMBERED = 64
+"""Characters of such a name."""
+
 _USERINFO = re.compile(r"(?<![^\s/])[^\s/]+@")  # from where a run begins, or a long one costs its square
 
 Pairs = tuple[tuple[str, str], ...]
@@ -40,6 +46,7 @@ class Redactor:
         """Redact `more_headers` beside `SECRET_HEADERS`; case does not matter."""
         self._secret = frozenset((*SECRET_HEADERS, *(_key(name) for name in more_headers)))
         self._last: tuple[RequestSpec, dict[str, Any]] | None = None
+        self._plain: set[str] = set()
 
     def request(self, request: RequestSpec) -> dict[str, Any]:
         """Return what a record shows of its request: method, URL and headers. Not to be changed.
@@ -57,8 +64,20 @@ class Redactor:
         return last[1]
 
     def headers(self, pairs: Pairs) -> Pairs:
-        """Return the same header lines without secret values."""
+        """Return the same header lines without secret values.
+
+        Nearly all answers have the names of others, none of which is of a secret or a URL: those are remembered.
+        """
+        if self._plain.issuperset([name for name, _ in pairs]):
+            return pairs
+        self._remember(pairs)
         return tuple((name, self._value(_key(name), value)) for name, value in pairs)
+
+    def _remember(self, pairs: Pairs) -> None:
+        if len(self._plain) > _MOST_REMEMBERED:
+            self._plain.clear()
+        keys = ((name, _key(name)) for name, _ in pairs if len(name) <= _LONGEST_REMEMBERED)
+        self._plain.update(name for name, key in keys if key not in self._secret and key not in URL_HEADERS)
 
     def _value(self, key: str, value: str) -> str:
         if key in self._secret:

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def quickly_made(cls: type[T]) -> type[T]:
-    """Give a dataclass with slots the quicker `__init__`; it takes the same."""
+    """Give a dataclass with slots the quicker `__init__`; it takes the same. What it does not take has to be made."""
     names: dict[str, Any] = {"MISSING": dataclasses.MISSING}
     parameters, body = ["self"], []
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]  # a dataclass, as the docstring asks
@@ -22,8 +22,10 @@ def quickly_made(cls: type[T]) -> type[T]:
         names[f"set_{name}"] = cls.__dict__[name].__set__
         if field.default_factory is not dataclasses.MISSING:
             names[f"make_{name}"] = field.default_factory
-            parameters.append(f"{name}=MISSING")
-            value = f"make_{name}() if {name} is MISSING else {name}"
+            value = f"make_{name}()"
+            if field.init:
+                parameters.append(f"{name}=MISSING")
+                value = f"{value} if {name} is MISSING else {name}"
         elif field.default is not dataclasses.MISSING:
             names[f"default_{name}"] = field.default
             parameters.append(f"{name}=default_{name}")

@@ -14,7 +14,7 @@ import operator
 from typing import TYPE_CHECKING, Annotated, Any
 
 from dispatcher.wire import limits
-from dispatcher.wire.native import msgspec
+from dispatcher.wire.native import encode, msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 LENGTH_BYTES = 4
 """What the length of a frame's JSON is written in."""
-
-_encode: Any = None if msgspec is None else msgspec.json.Encoder().encode
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -93,16 +91,15 @@ def _reader(accepted: tuple[type[Message], ...]) -> tuple[Callable[[Any], list[A
 def write(message: Message) -> bytes | None:
     """Write one message as it stands in a frame, without its body; None where the Python codec has to."""
     found = layout(type(message))
-    if found is None:
+    if found is None or encode is None:
         return None
     members = found.members(message)
     if found.has_body:
         members += (len(message.body) or msgspec.UNSET,)  # type: ignore[attr-defined]  # it has one
     try:
-        written: bytes = _encode(found.struct(*members))
+        return encode(found.struct(*members))
     except UnicodeEncodeError:
         return None
-    return written
 
 
 def read(frame: bytes, start: int, accepted: tuple[type[Message], ...]) -> list[Message | Invalid] | None:

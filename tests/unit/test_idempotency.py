@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -95,6 +96,11 @@ def test_requests_that_differ_in_anything_have_different_digests() -> None:
 
 def test_a_digest_stays_what_it_is_so_that_a_newer_version_knows_it() -> None:
     assert "b899c613" == digest_of(dataclasses.replace(BASE, **CHANGES)).hex()[:8]
+
+
+def test_a_digest_is_the_same_whatever_writes_json_on_this_machine() -> None:
+    expected = hashlib.sha256(b'{"url":"http://x/","timeout":1e-05}').digest()
+    assert expected == digest_of(RequestSpec("http://x/", timeout=0.00001))
 
 
 def task_that(outcome: Any) -> asyncio.Task[Any]:

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from dispatcher.actors.messages import Outcome
 from dispatcher.errors import Failure, FailureKind, Party
-from dispatcher.record import Record, body_json, dump, make_record
+from dispatcher.record import Record, body_json, dump, dump_everywhere_alike, make_record
 from dispatcher.redaction import REDACTED, SECRET_HEADERS, Redactor
 from dispatcher.request import RequestSpec
 from dispatcher.web.representations import RecordSchema
+from dispatcher.wire import native
 from dispatcher.wire.messages import PHASES, Result
 from tests.unit.wire import said
 
@@ -157,6 +158,53 @@ def test_the_row_of_any_result_agrees_with_its_record(result: Result) -> None:
     assert (found["response"] or {}).get("status") == row.status
     assert (found["error"] or {}).get("kind") == row.error_kind
     assert 1_767_225_600_002 == row.finished_at_ms
+
+
+@given(microseconds=st.integers(0, 36_000_000_000))
+def test_a_phase_is_told_to_the_microsecond(microseconds: int) -> None:
+    phases = {"wait": microseconds / 1000, "queued": microseconds / 7000}
+    found = as_read(record_of(dataclasses.replace(ANSWER, timings=phases)))["timings"]
+    assert round(microseconds / 1000, 3) == found["wait"]
+    assert round(found["queued"], 3) == found["queued"]
+    assert pytest.approx(microseconds / 7000, abs=0.000501) == found["queued"]
+    assert 0.0 == found["total"]
+
+
+# JSON
+
+anything = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text()
+    | st.sampled_from((*FailureKind, *Outcome)),
+    lambda inner: st.lists(inner) | st.lists(inner).map(tuple) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)
+
+
+@given(content=anything)
+def test_json_is_read_as_the_same_whatever_wrote_it(content: object) -> None:
+    def read(data: bytes) -> str:
+        return repr(json.loads(data, object_pairs_hook=list))
+
+    assert read(dump_everywhere_alike(content)) == read(dump(content))
+
+
+class Name(str):
+    __slots__ = ()
+
+
+@pytest.mark.parametrize("content", [Name("x"), {Name("x"): 1}, {Party.AGENT: 1}, {1: 2}, {"x": [Name("y")]}], ids=repr)
+def test_what_msgspec_does_not_know_is_written_by_python(content: object) -> None:
+    assert dump_everywhere_alike(content) == dump(content)
+
+
+def test_without_msgspec_python_writes_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    quickly = record_of(ANSWER).to_json_bytes()
+    monkeypatch.setattr(native, "encode", None)
+    assert quickly == record_of(ANSWER).to_json_bytes()
 
 
 # Bodies

@@ -42,6 +42,31 @@ def test_header_lines_keep_their_order_number_and_names() -> None:
     assert expected == Redactor().headers(lines)
 
 
+def test_lines_without_secrets_are_given_back_as_they_are() -> None:
+    redactor, lines = Redactor(), (("Server", "x"), ("Date", "y"))
+    assert redactor.headers(lines) == lines
+    assert redactor.headers(lines) is lines
+
+
+def test_a_secret_is_one_whatever_was_seen_before_it_and_beside_it() -> None:
+    redactor = Redactor()
+    for name in ("X-A", "SET-COOKIE", "X-B", "Referer"):
+        url = f"http://u:{SECRET}@h/"
+        expected = {"SET-COOKIE": REDACTED, "Referer": f"http://{REDACTED}@h/"}.get(name, url)
+        for _ in range(2):
+            assert (("X-A", "a"), (name, expected)) == redactor.headers((("X-A", "a"), (name, url)))
+
+
+def test_what_is_remembered_of_plain_names_is_bounded() -> None:
+    redactor = Redactor()
+    for start in range(0, 10_000, 500):
+        redactor.headers(tuple((f"X-{number}", "") for number in range(start, start + 500)))
+        assert 500 <= len(redactor._plain) <= 1500
+        redactor.headers((("x" * 65, ""),))
+        assert "x" * 65 not in redactor._plain
+    assert ((" COOKIE", REDACTED),) == redactor.headers(((" COOKIE", SECRET),))
+
+
 @pytest.mark.parametrize("name", ["Location", "content-location", "Referer"])
 def test_the_user_information_of_a_url_in_a_header_is_redacted(name: str) -> None:
     assert ((name, f"http://{REDACTED}@h/"),) == Redactor().headers(((name, f"http://u:{SECRET}@h/"),))

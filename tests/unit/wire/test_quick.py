@@ -30,6 +30,21 @@ def test_its_members_are_what_is_given_or_their_defaults() -> None:
     assert (1, "x", (2,), []) == dataclasses.astuple(Quick(1, "x", (2,)))
 
 
+@quickly_made
+@dataclass(frozen=True, slots=True)
+class Noting:
+    a: int
+    notes: list[int] = field(default_factory=list, init=False)
+
+
+def test_what_is_not_to_be_given_is_made_for_each() -> None:
+    with pytest.raises(TypeError):
+        Noting(1, [])  # type: ignore[call-arg]  # what is tried
+    one, other = Noting(1), dataclasses.replace(Noting(1), a=2)
+    assert (2, []) == (other.a, other.notes)
+    assert one.notes is not other.notes
+
+
 def test_each_gets_a_default_of_its_own_where_that_is_made() -> None:
     one, other = Quick(1), Quick(1)
     assert one.d is not other.d
