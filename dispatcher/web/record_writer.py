@@ -35,8 +35,8 @@ class Sink(Protocol):
 
 async def write(handler: Sink, record: Record, *, first_members: bytes = b"") -> None:
     """Write the whole record, with `first_members` (JSON, with its comma) before its own."""
-    if len(record.body) <= PIECE_BYTES:
-        handler.write(with_members(record.to_json_bytes(), first_members))
+    if (whole := in_one_piece(record, first_members)) is not None:
+        handler.write(whole)
         return
     is_text = await _is_text(record.body, is_cut=_is_truncated(record))
     place = secrets.token_hex(16)
@@ -52,6 +52,11 @@ async def write(handler: Sink, record: Record, *, first_members: bytes = b"") ->
         handler.write(piece)
         await handler.flush_in_turns()
     handler.write(tail)
+
+
+def in_one_piece(record: Record, first_members: bytes = b"") -> bytes | None:
+    """Return all that `write` would write; None where that is too much to be written at once."""
+    return with_members(record.to_json_bytes(), first_members) if len(record.body) <= PIECE_BYTES else None
 
 
 def with_members(json_object: bytes, first_members: bytes) -> bytes:

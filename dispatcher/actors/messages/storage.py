@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from dispatcher.actors.messages.base import Message, Outcome
+from dispatcher.wire.quick import quickly_made
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class RecordRow:
     """One finished execution as history keeps it: what is filtered and counted by, and the record itself.

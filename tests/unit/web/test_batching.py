@@ -13,12 +13,15 @@ from typing import Any
 import pytest
 from tornado.websocket import websocket_connect
 
+from dispatcher.batch import Finished, Tally
 from dispatcher.errors import FailureKind
+from dispatcher.web import batching
 from dispatcher.web.record_writer import PIECE_BYTES
 from dispatcher.wire.messages import Execute, Result
 from tests.support.api import LINES, Served, raw_request, served
 from tests.support.broken_store import REASON, unwritable_history
 from tests.support.scripted_agent import ScriptedAgent, answers, never_answers, ok
+from tests.unit.web.test_record_writer import Collector, record
 
 PATH = "/api/execute"
 EXITS = ("2001:db8::1", "2001:db8::2", "2001:db8::3")
@@ -82,6 +85,55 @@ def test_no_exit_is_said_before_anything_begins(api: Served) -> None:
         reply.headers["retry-after"],
     )
     assert [] == history(api)
+
+
+class Ended:
+    """A batch whose executions have all ended in one turn."""
+
+    def __init__(self, finished: list[Finished]) -> None:
+        self._finished = finished
+        self.told: list[int | str] = []
+
+    async def take(self) -> list[Finished]:
+        taken, self._finished = self._finished, []
+        return taken
+
+    def delivered(self, finished: Finished) -> None:
+        self.told.append(finished.sequence)
+
+    count, stopped, tally = 1, None, Tally()
+
+
+class Noting(Collector):
+    """A handler that notes among what a batch is told when it sends, and how much."""
+
+    def __init__(self, told: list[int | str]) -> None:
+        super().__init__()
+        self._told = told
+
+    def set_header(self, name: str, value: str) -> None:
+        pass
+
+    async def flush(self) -> None:
+        pass
+
+    async def flush_in_turns(self) -> None:
+        self._told.append("sent")
+
+
+def test_lines_of_a_turn_leave_together_up_to_a_size_and_a_large_one_by_itself() -> None:
+    sizes = [100, 200, 100_000, 100_000, 100_000, 300, PIECE_BYTES + 1, 400, 500]
+    batch = Ended([Finished(number, record(b"x" * size)) for number, size in enumerate(sizes, 1)])
+    handler = Noting(batch.told)
+    asyncio.run(batching.answer(handler, batch))  # type: ignore[arg-type]  # they have what is used of both
+    *lines, last = map(json.loads, b"".join(handler.pieces).splitlines())
+    assert [(number, size) for number, size in enumerate(sizes, 1)] == [
+        (line["sequence"], len(line["response"]["body"]["data"])) for line in lines
+    ]
+    assert "summary" in last
+    # The large one leaves in two pieces of its body and its tail.
+    large = ["sent", "sent", "sent", 7]
+    assert ["sent", 1, 2, 3, 4, 5, "sent", 6, *large, "sent", 8, 9] == batch.told
 
 
 def test_a_large_body_is_written_whole_between_other_lines(api: Served) -> None:
