@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import codecs
+import dataclasses
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -53,7 +54,7 @@ class Attempt:
 class Record:
     """One finished execution. Times are seconds since 1970; `result` is None where no agent was reached.
 
-    `result` has neither its headers nor its reason: they are in `response_headers` and `failure`, without secrets.
+    `result` has no secrets in its headers, and not its reason, which is in `failure`.
     `idempotency_key` is the caller's, where something may have been sent under it; it is not told.
     `attempts` is what JSON holds of them, all of them where retries were asked for, the last one included.
     """
@@ -65,7 +66,6 @@ class Record:
     request: JsonObject
     result: Result | None
     failure: Failure | None
-    response_headers: tuple[tuple[str, str], ...]
     started_at: float
     finished_at: float
     attempts: tuple[JsonObject, ...] = ()
@@ -108,7 +108,7 @@ class Record:
             "reason": response.reason,
             "http_version": response.http_version,
             "remote_ip": response.remote_ip,
-            "headers": self.response_headers,
+            "headers": response.headers,
             "body": body,
         }
 
@@ -163,9 +163,8 @@ def make_record(  # noqa: PLR0913 (a record has that many parts, and this is whe
 ) -> Record:
     """Make the record of one execution, without its secrets. `exit_used` is (agent id, source address)."""
     described = tuple(_attempt_json(attempt, request, redactor) for attempt in attempts)
-    response_headers = redactor.headers(result.headers) if result is not None else ()
     if result is not None:
-        result = result.without_texts()
+        result = _shown(result, redactor)
     if failure is not None:
         failure = redactor.failure(failure, request.url, request.headers)
     agent_id, source_ip = exit_used or (None, None)
@@ -177,12 +176,18 @@ def make_record(  # noqa: PLR0913 (a record has that many parts, and this is whe
         request=redactor.request(request),
         result=result,
         failure=failure,
-        response_headers=response_headers,
         started_at=started_at,
         finished_at=finished_at,
         attempts=described,
         idempotency_key=idempotency_key,
     )
+
+
+def _shown(result: Result, redactor: Redactor) -> Result:
+    headers = redactor.headers(result.headers)
+    if headers is result.headers and not result.error_detail:
+        return result
+    return dataclasses.replace(result, headers=headers, error_detail="")
 
 
 def _attempt_json(attempt: Attempt, request: RequestSpec, redactor: Redactor) -> JsonObject:

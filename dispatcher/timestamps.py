@@ -8,8 +8,12 @@ from datetime import UTC, datetime
 
 def rfc3339(seconds: float) -> str:
     """Write seconds since 1970 such as ``2026-01-01T00:00:00.000Z``."""
-    whole, milliseconds = divmod(round(seconds * 1000), 1000)
-    return f"{_second(whole)}.{milliseconds:03d}Z"
+    milliseconds = round(seconds * 1000)
+    return _second(milliseconds // 1000) + _FRACTIONS[milliseconds % 1000]
+
+
+_FRACTIONS = tuple(f".{milliseconds:03d}Z" for milliseconds in range(1000))
+"""What may stand behind a second: formatting it took longer than all the rest."""
 
 
 @functools.lru_cache(maxsize=64)

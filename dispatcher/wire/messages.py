@@ -127,23 +127,6 @@ class Result(Message):
     error_party: Party | None = optional(choice(Party))
     body: bytes = b""
 
-    def without_texts(self) -> Result:
-        """Return it without its headers and its detail, which may hold secrets; quicker than `dataclasses.replace`."""
-        return Result(
-            id=self.id,
-            status=self.status,
-            reason=self.reason,
-            http_version=self.http_version,
-            remote_ip=self.remote_ip,
-            source_ip=self.source_ip,
-            body_size=self.body_size,
-            truncated=self.truncated,
-            timings=self.timings,
-            error_kind=self.error_kind,
-            error_party=self.error_party,
-            body=self.body,
-        )
-
     @property
     def failure(self) -> Failure | None:
         """Why there is no response, or None where there is one."""

@@ -193,12 +193,6 @@ def test_a_result_without_an_error_kind_is_no_failure() -> None:
     assert wire.Result(id="x", status=200).failure is None
 
 
-def test_a_result_without_its_texts_is_the_same_in_all_else() -> None:
-    (result,) = [each for each in EXAMPLES if isinstance(each, wire.Result)]
-    assert (result.headers, result.error_detail) != ((), "")
-    assert dataclasses.replace(result, headers=(), error_detail="") == result.without_texts()
-
-
 def test_missing_phases_are_zero_and_unknown_ones_are_left_out() -> None:
     result = fields.parse(wire.Result, {"id": "x", "timings": {"dns": 1, "lunch": "long"}})
     assert dict.fromkeys(PHASES, 0.0) | {"dns": 1.0} == result.timings
