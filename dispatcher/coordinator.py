@@ -160,7 +160,8 @@ def _origins(settings: CoordinatorSettings, sockets: list[socket.socket]) -> Ori
 
 def _make_server(settings: CoordinatorSettings, services: Services, certificates: reload.Certificates | None) -> Server:
     return Server(
-        ShortWay(make_app(services), services),
+        make_app(services),
+        short_way=ShortWay(services),
         max_body_size=settings.max_request_bytes + DISCARDED_BYTES,
         max_header_size=HEADER_BYTES,
         idle_connection_timeout=settings.idle_timeout,

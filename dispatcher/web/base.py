@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from email.message import Message
 from http.client import responses
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -13,9 +11,9 @@ from tornado.http1connection import HTTP1Connection
 from tornado.web import HTTPError, stream_request_body
 
 from dispatcher.record import dump
-from dispatcher.web import problems, too_large
+from dispatcher.web import json_body, problems, too_large
 from dispatcher.web.guarded import GuardedHandler
-from dispatcher.web.json_weight import MAX_VALUES, JsonWeight
+from dispatcher.web.json_weight import JsonWeight
 from dispatcher.web.operations import with_head
 from dispatcher.web.problems import Problem
 
@@ -136,19 +134,9 @@ class BaseHandler(GuardedHandler):
             raise too_large.problem(self.services.max_request_bytes)
         if not self._body and if_empty is not None:
             return if_empty
-        _check_media_type(self.request.headers.get("Content-Type", ""))
-        _check_encoding(self.request.headers.get("Content-Encoding", "identity"))
-        if self._weight.is_over:
-            raise problems.invalid([f"Must have fewer than {MAX_VALUES} values."])
-        try:
-            content = json.loads(
-                self._body.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_without_repeats
-            )
-        except (ValueError, RecursionError) as error:
-            raise Problem(400, "malformed_json", f"the body is not JSON: {_first_line(error)}") from error
-        if not isinstance(content, dict):
-            raise problems.invalid(["The body must be a JSON object."])
-        return content
+        headers = self.request.headers
+        encoding = headers.get("Content-Encoding", "identity")
+        return json_body.read(self._body, headers.get("Content-Type", ""), encoding, self._weight)
 
     def load(self, schema: marshmallow.Schema, content: dict[str, Any]) -> Any:
         """Check `content` and return what the schema makes of it.
@@ -214,33 +202,3 @@ class NotFoundHandler(BaseHandler):
 def _is_over(digits: str, limit: int) -> bool:
     """Compare without making a number of what may have thousands of digits."""
     return len(digits) > len(str(limit)) + 100 or int(digits) > limit
-
-
-def _check_media_type(header: str) -> None:
-    parsed = Message()
-    parsed["Content-Type"] = header or "none/none"
-    charset = (parsed.get_content_charset() or "utf-8").lower()
-    if parsed.get_content_type() != "application/json" or charset not in ("utf-8", "utf8"):
-        detail = f"the body must be application/json in UTF-8, not {header or 'of no type'}"
-        raise Problem(415, "unsupported_media_type", detail, headers={"Accept": "application/json"})
-
-
-def _check_encoding(header: str) -> None:
-    if header.strip().lower() != "identity":
-        detail = f"the body must come as it is, not in the encoding {header}"
-        raise Problem(415, "unsupported_media_type", detail, headers={"Accept-Encoding": "identity"})
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    content = dict(pairs)
-    if len(content) != len(pairs):
-        raise ValueError("a name stands twice in one object")
-    return content
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

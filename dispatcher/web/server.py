@@ -1,7 +1,7 @@
 """The coordinator's HTTP server: around the first and the last step of a request's way, on the event loop.
 
 Tornado's own cuts whatever is being written when it closes its connections. This one can be asked to wait until the
-replies under way have left: a reply has when Tornado comes for the next request of its connection, or closes it.
+replies under way have left: a reply has when its connection comes for the next request, or closes.
 TLS is not Tornado's either: each connection is greeted first (`greeting.py`), with the certificates of that moment.
 """
 
@@ -11,11 +11,12 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
-from tornado.httpserver import HTTPServer
+from tornado.httpserver import HTTPServer, _HTTPRequestContext
 from tornado.httputil import HTTPMessageDelegate
 from tornado.iostream import StreamClosedError
 
 from dispatcher.web import problems
+from dispatcher.web.connection import Connection
 from dispatcher.web.greeting import GREETING_SECONDS, close, greet
 from dispatcher.web.problems import Problem
 from dispatcher.web.turnstile import Turnstile
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from tornado.iostream import IOStream
 
     from dispatcher.tls.reload import Certificates
+    from dispatcher.web.connection import ShortWay
 
 logger = logging.getLogger(__name__)
 
@@ -52,16 +54,21 @@ class Server(HTTPServer):
         *args: Any,
         certificates: Certificates | None = None,
         max_connections: int = MAX_CONNECTIONS,
+        short_way: ShortWay | None = None,
         **kwargs: Any,
     ) -> None:
-        """Take what `HTTPServer` takes; with `certificates` it speaks TLS, and nothing else."""
+        """Take what `HTTPServer` takes; with `certificates` it speaks TLS, and nothing else.
+
+        What the `short_way` takes passes by the application.
+        """
         super().initialize(*args, **kwargs)
         self._certificates = certificates
         self._max_connections = max_connections
+        self._short_way = short_way
         self._turnstile = Turnstile()
         self._greetings: set[asyncio.Task[None]] = set()
         self._turned_away: set[asyncio.Task[None]] = set()
-        self._replies: dict[object, asyncio.Future[None]] = {}
+        self._replies: dict[object, asyncio.Future[None] | None] = {}
 
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
         """Greet a connection, or say that there are too many; Tornado calls this for each that it accepted."""
@@ -86,7 +93,10 @@ class Server(HTTPServer):
         except asyncio.CancelledError:
             close(stream)
             raise
-        super().handle_stream(stream, address)
+        context = _HTTPRequestContext(stream, address, self.protocol, self.trusted_downstream)
+        connection = Connection(stream, self.conn_params, context, self, self._short_way)
+        self._connections.add(connection)
+        connection.start_serving(self)
 
     async def _turn_away(self, stream: IOStream) -> None:
         """Answer a connection that is one too many, and close it."""
@@ -117,29 +127,34 @@ class Server(HTTPServer):
         await super().close_all_connections()
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
-        """Watch a request; Tornado calls this before it reads one, so the one before it has been answered."""
-        self._end(server_conn)
-        return _Watched(super().start_request(server_conn, request_conn), lambda: self._begin(server_conn))
+        """Watch a request; Tornado calls this before it reads one."""
+        return _Watched(super().start_request(server_conn, request_conn), lambda: self.begun(server_conn))
 
     def on_close(self, server_conn: object) -> None:
         """Forget a connection."""
-        self._end(server_conn)
+        self.ended(server_conn)
         super().on_close(server_conn)
+
+    def begun(self, connection: object) -> None:
+        """Take note that a connection waits for an answer."""
+        self._replies[connection] = None
+
+    def ended(self, connection: object) -> None:
+        """Take note that its answer has left, or never will."""
+        waiting = self._replies.pop(connection, None)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(None)
 
     async def finish_replies(self, seconds: float) -> bool:
         """Wait until all that is being answered now has been; False where some of it outlasted `seconds`."""
-        if not self._replies:
+        loop = asyncio.get_running_loop()
+        for connection, waiting in self._replies.items():
+            self._replies[connection] = waiting or loop.create_future()
+        under_way = [waiting for waiting in self._replies.values() if waiting is not None]
+        if not under_way:
             return True
-        _, late = await asyncio.wait(list(self._replies.values()), timeout=seconds)
+        _, late = await asyncio.wait(under_way, timeout=seconds)
         return not late
-
-    def _begin(self, server_conn: object) -> None:
-        self._replies[server_conn] = asyncio.get_running_loop().create_future()
-
-    def _end(self, server_conn: object) -> None:
-        reply = self._replies.pop(server_conn, None)
-        if reply is not None:
-            reply.set_result(None)
 
 
 def _forget(ended: asyncio.Task[None], among: set[asyncio.Task[None]], stream: IOStream) -> None:

@@ -1,208 +1,247 @@
-"""The short way of a plain `GET /api/execute`: step 1 of a request's way and its end, on the event loop.
+"""The short way of a plain `/api/execute`: step 1 of a request's way and its end, on the event loop.
 
-The call that is made most often passes by Tornado's routing and its handlers, which cost more than everything else of
-it together. What would surprise: whatever is not plain goes the long way, by `execute.py`: a body, a query, a browser,
-a token that is not valid, a header that is not known here. So nothing is refused here, and both answer alike.
+The call that is made most often passes by Tornado's parsing, routing and handlers, which cost more than everything else
+of it together. What would surprise: whatever is not plain, or not right, goes the long way, by `execute.py`: a query, a
+browser, a token that is not valid, a header that is not known here, a batch, a body with a mistake, and a request of
+which a part has yet to come. So nothing is refused here but by what becomes of an execution, and both answer alike.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 import re
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tornado.httputil import (
-    HTTPHeaders,
-    HTTPMessageDelegate,
-    HTTPServerConnectionDelegate,
-    RequestStartLine,
-    ResponseStartLine,
-    format_timestamp,
-)
-from tornado.iostream import StreamClosedError
+from marshmallow import ValidationError
+from tornado.httputil import HTTPHeaders, HTTPInputError, format_timestamp
 
 from dispatcher.auth.gate import NoTokenError, WrongTokenError
 from dispatcher.auth.roles import Permission
 from dispatcher.record import dump
-from dispatcher.web import execute, problems, record_writer
+from dispatcher.web import batch_requests, execute, json_body, problems, record_writer
+from dispatcher.web.base import LARGE_BYTES
+from dispatcher.web.configured import SCHEMA, to_spec
+from dispatcher.web.problems import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping
+    from collections.abc import Mapping
 
-    from tornado.http1connection import HTTP1Connection
-    from tornado.httputil import HTTPConnection
+    from tornado.iostream import IOStream
 
+    from dispatcher.actors.messages import StoredRequest
     from dispatcher.auth.gate import Identity
     from dispatcher.record import Record
     from dispatcher.request import RequestSpec
-    from dispatcher.web.problems import Problem
+    from dispatcher.web.connection import Asked
     from dispatcher.web.services import Services
 
-logger = logging.getLogger(__name__)
+_GET = f"GET {execute.PATH} HTTP/1.1\r\n".encode("ascii")
+_POST = f"POST {execute.PATH} HTTP/1.1\r\n".encode("ascii")
 
 _PLAIN = frozenset(
     ("Accept", "Accept-Encoding", "Accept-Language", "Authorization", "Connection", "Host", "User-Agent")
 )
-"""The headers that a plain request may have; none of them but `Authorization` and `Host` matters here."""
+"""The headers that a plain GET may have; none of them but `Authorization`, `Connection` and `Host` matters here."""
+
+_PLAIN_WITH_BODY = _PLAIN | {"Content-Length", "Content-Type"}
+
+_END = re.compile(rb"\r?\n\r?\n")
+"""Where a head ends, to Tornado too."""
 
 _HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
+_LENGTH = re.compile(r"[0-9]{1,5}")
+
+_JSON = "application/json"
 
 
-class ShortWay(HTTPServerConnectionDelegate):
-    """Hands each request on to `app`, but for those that are plain."""
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A plain request as it was `sent`, and what of it matters. An empty `body` asks for what is configured."""
 
-    def __init__(self, app: HTTPServerConnectionDelegate, services: Services) -> None:
-        """Answer plain requests with `services`."""
-        self._app = app
+    sent: bytes
+    host: str
+    authorization: str | None
+    is_last: bool
+    content_type: str
+    body: bytes
+
+
+class ShortWay:
+    """Answers plain requests with `services`."""
+
+    def __init__(self, services: Services) -> None:
+        """Take nothing where pages of other sites are allowed: they would have to be told so."""
         self._services = services
 
-    def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:
-        """Take a request, of which nothing is known yet. Tornado calls this."""
-        return _Choice(self._app, self._services, server_conn, request_conn)
+    def look(self, arrived: bytes, last: Asked | None) -> Plain | None:
+        """Return the plain request that `arrived` begins with, if all of it is there and it may be answered.
 
-    def on_close(self, server_conn: object) -> None:
-        """Forget a connection. Tornado calls this."""
-        self._app.on_close(server_conn)
-
-
-class _Choice(HTTPMessageDelegate):
-    """Chooses the way of a request when its headers have come."""
-
-    def __init__(
-        self, app: HTTPServerConnectionDelegate, services: Services, server_conn: object, connection: HTTPConnection
-    ) -> None:
-        self._app = app
-        self._services = services
-        self._server_conn = server_conn
-        self._connection = connection
-        self._chosen = HTTPMessageDelegate()
-
-    def headers_received(
-        self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
-    ) -> Awaitable[None] | None:
-        assert isinstance(start_line, RequestStartLine)
-        spec = self._services.configured.spec
-        identity = self._who_asks(start_line, headers)
-        if spec is None or identity is None:
-            self._chosen = self._app.start_request(self._server_conn, self._connection)
-        else:
-            self._chosen = _Execution(self._services, identity, spec, self._connection)
-        return self._chosen.headers_received(start_line, headers)
-
-    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
-        return self._chosen.data_received(chunk)
-
-    def finish(self) -> None:
-        self._chosen.finish()
-
-    def on_connection_close(self) -> None:
-        self._chosen.on_connection_close()
-
-    def _who_asks(self, start_line: RequestStartLine, headers: HTTPHeaders) -> Identity | None:
-        """Say who sent a plain request that may be answered; None for any other."""
-        if start_line != ("GET", execute.PATH, "HTTP/1.1") or not _PLAIN.issuperset(headers):
+        What was asked `last` on the same connection is mostly asked again, and not read again then.
+        """
+        known = last if isinstance(last, Plain) and arrived.startswith(last.said.sent) else None
+        said = _read(arrived) if known is None else known.said
+        if said is None or not self._is_ours(said.host):
             return None
-        host, origins = headers.get("Host", ""), self._services.origins
-        if origins.allowed or not _HOST.fullmatch(host) or not origins.takes(host):
+        identity = self._identify(said.authorization)
+        if identity is None:
             return None
+        stored = self._services.configured.stored
+        spec = known.spec if known is not None and known.stored is stored else self._spec(said)
+        return None if spec is None else Plain(self._services, said, identity, stored, spec)
+
+    def _is_ours(self, host: str) -> bool:
+        origins = self._services.origins
+        return not origins.allowed and _HOST.fullmatch(host) is not None and origins.takes(host)
+
+    def _identify(self, authorization: str | None) -> Identity | None:
+        """Say who asks; None for whoever may not execute."""
         try:
-            identity = self._services.gate.identify(headers.get("Authorization"))
+            identity = self._services.gate.identify(authorization)
         except (NoTokenError, WrongTokenError):
             return None
         return identity if identity.role.may(Permission.EXECUTE) else None
 
+    def _spec(self, said: Said) -> RequestSpec | None:
+        """Return the one request that is to be executed; None for a batch, and for what is not right."""
+        configured = self._services.configured
+        if not said.body:
+            return configured.spec
+        if len(said.body) > self._services.max_request_bytes or len(said.body) + configured.body_size > LARGE_BYTES:
+            return None
+        try:
+            overrides = json_body.read(said.body, said.content_type)
+            is_batch = batch_requests.is_batch(overrides)
+            return None if is_batch else to_spec(SCHEMA.load(configured.merged(overrides)))
+        except (Problem, ValidationError):
+            return None
 
-class _Execution(HTTPMessageDelegate):
-    """One plain request and its answer; the gate's `Visitor`."""
 
-    def __init__(self, services: Services, identity: Identity, spec: RequestSpec, connection: HTTPConnection) -> None:
+def _read(arrived: bytes) -> Said | None:
+    """Read the request that `arrived` begins with; None where it is not plain, or a part of it has yet to come."""
+    line = _GET if arrived.startswith(_GET) else _POST
+    end = _END.search(arrived, len(line) - 2)
+    if end is None or not arrived.startswith(line):
+        return None
+    try:
+        headers = HTTPHeaders.parse(arrived[len(line) : end.end()].decode("latin-1"))
+    except HTTPInputError:
+        return None
+    length = headers.get("Content-Length", "0")
+    if not (_PLAIN if line is _GET else _PLAIN_WITH_BODY).issuperset(headers) or not _LENGTH.fullmatch(length):
+        return None
+    stop = end.end() + int(length)
+    if len(arrived) < stop:
+        return None
+    return Said(
+        sent=arrived[:stop],
+        host=headers.get("Host", ""),
+        authorization=headers.get("Authorization"),
+        is_last=headers.get("Connection", "").lower() == "close",
+        content_type=headers.get("Content-Type", ""),
+        body=arrived[end.end() : stop],
+    )
+
+
+class Plain:
+    """One plain request and its answer; the gate's `Visitor`. `spec` holds while `stored` is what is configured."""
+
+    __slots__ = ("__weakref__", "_identity", "_services", "_stream", "said", "size", "spec", "stored")
+
+    def __init__(
+        self, services: Services, said: Said, identity: Identity, stored: StoredRequest | None, spec: RequestSpec
+    ) -> None:
+        """Prepare to answer."""
         self._services = services
         self._identity = identity
-        self._spec = spec
-        self._connection: HTTP1Connection = connection  # type: ignore[assignment]  # every connection of ours is one
-        self._execution: asyncio.Future[Record] | None = None
-        self._writing: asyncio.Task[None] | None = None
-        self._is_over = False
-        services.gate.enter(identity, self)
+        self._stream: IOStream | None = None
+        self.said = said
+        self.size = len(said.sent)
+        self.stored = stored
+        self.spec = spec
 
-    def finish(self) -> None:
-        """Begin; Tornado calls this when all of the request has come."""
-        self._connection.set_close_callback(self.on_connection_close)
+    async def answer(self, stream: IOStream) -> bool:
+        """Execute, and write what came of it; False where the caller wants no more of this connection.
+
+        Raises:
+            StreamClosedError: the caller went away.
+            asyncio.CancelledError: it went away, and the execution goes on alone.
+        """
+        self._stream = stream
+        self._services.gate.enter(self._identity, self)
         try:
-            self._execution = self._services.executions.start(self._spec)
-        except execute.NOT_ANSWERED as error:
-            self._refuse(execute.problem_of(error))
-        else:
-            self._execution.add_done_callback(self._ended)
-
-    def on_connection_close(self) -> None:
-        """Leave the queue, if the execution still waits in it; the caller went away."""
-        if self._execution is not None:
-            self._services.executions.abandon(self._execution)
-        self._leave()
+            await self._answer(stream)
+        finally:
+            self._services.gate.leave(self._identity, self)
+            self._stream = None
+            stream.set_close_callback(None)
+        if self.said.is_last:
+            stream.close()
+        return not self.said.is_last
 
     def end_access(self) -> None:
         """End at once: the token was revoked."""
-        self._connection.stream.close()
+        if self._stream is not None:
+            self._stream.close()
 
-    def _leave(self) -> None:
-        self._is_over = True
-        self._services.gate.leave(self._identity, self)
-
-    def _ended(self, ended: asyncio.Future[Record]) -> None:
-        if self._is_over:
-            return
+    async def _answer(self, stream: IOStream) -> None:
         try:
-            self._answer(ended.result())
+            record = await self._execute(stream)
         except execute.NOT_ANSWERED as error:
-            self._refuse(execute.problem_of(error))
-        except asyncio.CancelledError:
-            self.end_access()
+            await self._refuse(stream, execute.problem_of(error))
         except Exception:  # noqa: BLE001 (`executions.py` has logged it, and the caller is to get an answer)
-            self._refuse(problems.internal())
-
-    def _answer(self, record: Record) -> None:
-        if record.failure is not None:
-            self._refuse(execute.problem_of_record(record))
-        elif len(record.body) <= record_writer.PIECE_BYTES:
-            self._write(200, "OK", "application/json", record.to_json_bytes())
+            await self._refuse(stream, problems.internal())
         else:
-            self._writing = asyncio.get_running_loop().create_task(self._write_in_pieces(record))
+            await self._tell(stream, record)
 
-    def _refuse(self, problem: Problem) -> None:
-        content = problem.content
-        self._write(problem.status, str(content["title"]), problems.CONTENT_TYPE, dump(content), problem.headers)
+    async def _execute(self, stream: IOStream) -> Record:
+        ended = self._services.executions.start(self.spec)
+        stream.set_close_callback(lambda: self._abandon(ended))
+        return await ended
 
-    def _write(
-        self, status: int, reason: str, content_type: str, body: bytes, more: Mapping[str, str] | None = None
-    ) -> None:
-        headers = _headers(content_type, {"Content-Length": str(len(body)), **(more or {})})
-        self._connection.write_headers(ResponseStartLine("", status, reason), headers, body)
-        self._connection.finish()
-        self._leave()
+    def _abandon(self, ended: asyncio.Future[Record]) -> None:
+        """Leave the queue, if the execution still waits in it, and wait no longer; the caller went away."""
+        self._services.executions.abandon(ended)
+        ended.cancel()
 
-    async def _write_in_pieces(self, record: Record) -> None:
-        try:
-            pieces = _Pieces(self._connection)
+    async def _tell(self, stream: IOStream, record: Record) -> None:
+        if record.failure is not None:
+            await self._refuse(stream, execute.problem_of_record(record))
+        elif len(record.body) <= record_writer.PIECE_BYTES:
+            body = record.to_json_bytes()
+            await stream.write(self._head(200, "OK", _JSON, {"Content-Length": str(len(body))}) + body)
+        else:
+            pieces = _Pieces(stream, self._head(200, "OK", _JSON, {"Transfer-Encoding": "chunked"}))
             await record_writer.write(pieces, record)
-            await pieces.flush_in_turns()
-            self._connection.finish()
-        except StreamClosedError:
-            logger.debug("a caller went away before it had all of its answer")
-        finally:
-            self._leave()
+            await pieces.end()
+
+    async def _refuse(self, stream: IOStream, problem: Problem) -> None:
+        body = dump(problem.content)
+        headers = {"Content-Length": str(len(body)), **problem.headers}
+        head = self._head(problem.status, str(problem.content["title"]), problems.CONTENT_TYPE, headers)
+        await stream.write(head + body)
+        # Others have their turn: a refusal may have needed none, and the next request may be there already.
+        await asyncio.sleep(0)
+
+    def _head(self, status: int, reason: str, content_type: str, headers: Mapping[str, str]) -> bytes:
+        more = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+        last = "Connection: close\r\n" if self.said.is_last else ""
+        date = _date(int(time.time()))
+        return (
+            f"HTTP/1.1 {status} {reason}\r\nServer: http-dispatcher\r\nContent-Type: {content_type}\r\n"
+            f"Date: {date}\r\nCache-Control: no-store\r\n{last}{more}\r\n"
+        ).encode("latin-1")
 
 
 class _Pieces:
     """Writes an answer whose length is not known when it begins."""
 
-    def __init__(self, connection: HTTP1Connection) -> None:
-        self._connection = connection
+    def __init__(self, stream: IOStream, head: bytes) -> None:
+        self._stream = stream
+        self._head = head
         self._waiting: list[bytes] = []
-        self._is_begun = False
 
     def write(self, chunk: bytes) -> None:
         self._waiting.append(chunk)
@@ -210,25 +249,13 @@ class _Pieces:
     async def flush_in_turns(self) -> None:
         piece = b"".join(self._waiting)
         self._waiting.clear()
-        if self._is_begun:
-            await self._connection.write(piece)
-        else:
-            self._is_begun = True
-            start_line = ResponseStartLine("", 200, "OK")
-            await self._connection.write_headers(start_line, _headers("application/json", {}), piece)
+        head, self._head = self._head, b""
+        await self._stream.write(b"%s%x\r\n%s\r\n" % (head, len(piece), piece))
         await asyncio.sleep(0)
 
-
-def _headers(content_type: str, more: Mapping[str, str]) -> HTTPHeaders:
-    return HTTPHeaders(
-        {
-            "Server": "http-dispatcher",
-            "Content-Type": content_type,
-            "Date": _date(int(time.time())),
-            "Cache-Control": "no-store",
-            **more,
-        }
-    )
+    async def end(self) -> None:
+        await self.flush_in_turns()
+        await self._stream.write(b"0\r\n\r\n")
 
 
 @functools.lru_cache(maxsize=2)

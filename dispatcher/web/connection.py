@@ -1,0 +1,141 @@
+"""A caller's connection, one request after another: before the first step of a request's way and after the last.
+
+On the event loop. What has come is shown to the short way first; what that does not take goes to Tornado as if nobody
+had looked. What would surprise: for that it is put back into Tornado's stream, by two of its private names, because
+Tornado offers no way to look at what has come without leaving the selector. Between requests one timer a connection
+looks every now and then whether it is idle for too long; Tornado sets one for each request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Protocol
+
+from tornado.http1connection import HTTP1Connection, HTTP1ServerConnection
+from tornado.iostream import StreamClosedError, UnsatisfiableReadError
+
+if TYPE_CHECKING:
+    from tornado.http1connection import HTTP1ConnectionParameters
+    from tornado.httputil import HTTPServerConnectionDelegate
+    from tornado.iostream import IOStream
+
+logger = logging.getLogger(__name__)
+
+READ_BYTES = 64 * 1024
+"""What is taken from the stream at a time: as much as it reads from its socket at once."""
+
+
+REMEMBERED_BYTES = 4096
+"""The longest request that is kept, to be known again: each connection keeps one. 64 MB where all that may be do."""
+
+
+class Asked(Protocol):
+    """A request that the short way takes: the first `size` bytes of what has come."""
+
+    size: int
+
+    async def answer(self, stream: IOStream) -> bool:
+        """Answer it; False where the connection is not to be kept."""
+
+
+class ShortWay(Protocol):
+    """Knows which requests need no more than a look."""
+
+    def look(self, arrived: bytes, last: Asked | None) -> Asked | None:
+        """Return the request that `arrived` begins with, if it is one for the short way and all of it is there.
+
+        `last` is what was asked before on the same connection.
+        """
+
+
+class Replies(Protocol):
+    """Is told which connections wait for an answer."""
+
+    def begun(self, connection: object) -> None:
+        """A request has come."""
+
+    def ended(self, connection: object) -> None:
+        """Its answer has left, or never will. May be said twice."""
+
+
+class Connection(HTTP1ServerConnection):
+    """One connection. Without a `short_way` it does what Tornado's does."""
+
+    def __init__(
+        self,
+        stream: IOStream,
+        params: HTTP1ConnectionParameters,
+        context: object,
+        replies: Replies,
+        short_way: ShortWay | None,
+    ) -> None:
+        """Prepare; `start_serving` begins to read."""
+        super().__init__(stream, params, context)
+        self._replies = replies
+        self._short_way = short_way
+        self._last: Asked | None = None
+        self._idle_since: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def _server_request_loop(self, delegate: HTTPServerConnectionDelegate) -> None:
+        """Serve until the connection ends. Tornado calls this once, when it begins."""
+        self.stream.set_nodelay(True)
+        self._watch_idleness()
+        try:
+            while await self._serve(delegate):
+                self._replies.ended(self)
+        except (StreamClosedError, UnsatisfiableReadError):
+            logger.debug("a caller went away")
+        except asyncio.CancelledError:
+            self.stream.close()
+        except Exception:
+            logger.exception("a connection failed")
+            self.stream.close()
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+            delegate.on_close(self)
+
+    async def _serve(self, delegate: HTTPServerConnectionDelegate) -> bool:
+        """Serve one request; False where none follows."""
+        asked = None if self._short_way is None else await self._ask(self._short_way)
+        if asked is not None:
+            self._replies.begun(self)
+            return await asked.answer(self.stream)
+        connection = HTTP1Connection(self.stream, False, self.params, self.context)
+        is_kept = await connection.read_response(delegate.start_request(self, connection))
+        # Others have their turn: what has come already is read without a pause.
+        await asyncio.sleep(0)
+        return is_kept
+
+    async def _ask(self, short_way: ShortWay) -> Asked | None:
+        """Wait for something to come; take it from the stream where it is a request for the short way."""
+        self._idle_since = asyncio.get_running_loop().time()
+        arrived = await self.stream.read_bytes(READ_BYTES, partial=True)
+        self._idle_since = None
+        asked = short_way.look(arrived, self._last)
+        rest = arrived if asked is None else arrived[asked.size :]
+        if rest:
+            _put_back(self.stream, rest)
+        if asked is not None:
+            self._last = asked if asked.size <= REMEMBERED_BYTES else None
+        return asked
+
+    def _watch_idleness(self) -> None:
+        """Close the connection once it is idle for too long; else look again when it may be."""
+        patience = self.params.header_timeout
+        if patience is None:
+            return
+        loop = asyncio.get_running_loop()
+        since = loop.time() if self._idle_since is None else self._idle_since
+        if since + patience <= loop.time():
+            self.stream.close()
+        else:
+            self._timer = loop.call_at(since + patience, self._watch_idleness)
+
+
+def _put_back(stream: IOStream, unread: bytes) -> None:
+    """Have the next read begin with `unread`, as if it had not been read."""
+    stream._read_buffer[:0] = unread  # noqa: SLF001 (see the first lines)
+    stream._read_buffer_size += len(unread)  # noqa: SLF001 (as above)

@@ -1,0 +1,205 @@
+"""A caller's connection: what the short way takes, what goes on as if nobody had looked, and the end of patience."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tornado.netutil import bind_sockets
+from tornado.platform.asyncio import BaseAsyncIOLoop
+from tornado.web import Application, RequestHandler
+
+from dispatcher.web.server import Server
+from tests.unit.loops import on_loop, turns
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tornado.iostream import IOStream
+
+    from dispatcher.web.connection import Asked
+
+PATIENCE = 0.2
+
+
+class Said:
+    """`say WORD.`, which is answered with the word once it is let go."""
+
+    def __init__(self, way: Way, word: bytes) -> None:
+        self._way = way
+        self._word = word
+        self.size = len(b"say .") + len(word)
+
+    async def answer(self, stream: IOStream) -> bool:
+        self._way.begun.set()
+        await self._way.let_go.wait()
+        if self._word == b"fault":
+            raise ZeroDivisionError
+        await stream.write(self._word + b"\n")
+        return True
+
+
+class Way:
+    """A short way for whoever says something."""
+
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.let_go = asyncio.Event()
+        self.let_go.set()
+        self.lasts: list[Asked | None] = []
+
+    def look(self, arrived: bytes, last: Asked | None) -> Said | None:
+        self.lasts.append(last)
+        word, end, _ = arrived.removeprefix(b"say ").partition(b".")
+        return Said(self, word) if arrived.startswith(b"say ") and end else None
+
+
+class Size(RequestHandler):
+    """Answers with the size of what was sent."""
+
+    def post(self) -> None:
+        self.write(f"{len(self.request.body)} bytes\n")
+
+
+@contextlib.asynccontextmanager
+async def talking(**options: Any) -> AsyncIterator[tuple[Server, Way, asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A server, its short way, and both ends of a connection to it."""
+    way = Way()
+    server = Server(Application([("/", Size)], log_function=lambda _: None), short_way=way, **options)
+    sockets = bind_sockets(0, "127.0.0.1")
+    server.add_sockets(sockets)
+    reader, writer = await asyncio.open_connection("127.0.0.1", sockets[0].getsockname()[1])
+    try:
+        yield server, way, reader, writer
+    finally:
+        writer.close()
+        server.stop()
+        await server.close_all_connections()
+
+
+def post(size: int) -> bytes:
+    """A request that is Tornado's."""
+    return b"POST / HTTP/1.1\r\nHost: here\r\nContent-Length: %d\r\n\r\n" % size + b"say x." * (size // 6)
+
+
+@pytest.mark.parametrize("size", [0, 6, 600_000])
+def test_what_the_short_way_does_not_take_goes_on_whole(size: int) -> None:
+    async def test() -> None:
+        async with talking() as (_, _, reader, writer):
+            writer.write(b"say one.say two." + post(size) + b"say three." + post(size))
+            assert [b"one\n", b"two\n"] == [await reader.readline() for _ in range(2)]
+            said = b"%d bytes\n" % size
+            assert (await reader.readuntil(said)).startswith(b"HTTP/1.1 200 OK\r\n")
+            assert b"three\n" == await reader.readline()
+            assert (await reader.readuntil(said)).startswith(b"HTTP/1.1 200 OK\r\n")
+
+    on_loop(test)
+
+
+def test_the_short_way_is_told_what_it_took_before() -> None:
+    async def test() -> None:
+        async with talking() as (_, way, reader, writer):
+            for word in (b"one", b"two", b"three"):
+                writer.write(b"say %s." % word)
+                assert word + b"\n" == await reader.readline()
+            first, second, third = way.lasts
+            assert first is None
+            assert isinstance(second, Said)
+            assert isinstance(third, Said)
+            assert second is not third
+
+    on_loop(test)
+
+
+def test_what_is_too_large_to_be_remembered_is_not() -> None:
+    async def test() -> None:
+        async with talking() as (_, way, reader, writer):
+            for _ in range(2):
+                writer.write(b"say %s." % (b"x" * 5000))
+                await reader.readline()
+            assert [None, None] == way.lasts
+
+    on_loop(test)
+
+
+def test_a_request_of_the_short_way_neither_leaves_nor_joins_the_selector(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        async with talking() as (_, _, reader, writer):
+            writer.write(b"say first.")
+            assert b"first\n" == await reader.readline()
+            changes: list[Any] = []
+            monkeypatch.setattr(BaseAsyncIOLoop, "update_handler", lambda *change: changes.append(change))
+            for _ in range(10):
+                writer.write(b"say again.")
+                assert b"again\n" == await reader.readline()
+            assert [] == changes
+            monkeypatch.undo()
+
+    on_loop(test)
+
+
+@pytest.mark.parametrize("before", [b"", b"say one."])
+def test_an_idle_connection_is_closed_when_patience_ends(before: bytes) -> None:
+    async def test() -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        async with talking(idle_connection_timeout=PATIENCE) as (_, _, reader, writer):
+            writer.write(before or b"P")
+            assert before[4:-1] == (await reader.read()).rstrip()
+            assert loop.time() - began >= PATIENCE
+
+    on_loop(test)
+
+
+def test_an_answer_may_take_longer_than_a_connection_may_be_idle() -> None:
+    async def test() -> None:
+        async with talking(idle_connection_timeout=PATIENCE) as (_, way, reader, writer):
+            way.let_go.clear()
+            writer.write(b"say late.")
+            await way.begun.wait()
+            asyncio.get_running_loop().call_later(3 * PATIENCE, way.let_go.set)
+            assert b"late\n" == await reader.read()
+
+    on_loop(test)
+
+
+def test_an_answer_of_the_short_way_is_waited_for() -> None:
+    async def test() -> None:
+        async with talking() as (server, way, reader, writer):
+            way.let_go.clear()
+            writer.write(b"say it.")
+            await way.begun.wait()
+            assert await server.finish_replies(0.05) is False
+            way.let_go.set()
+            assert await server.finish_replies(5.0) is True
+            assert b"it\n" == await reader.readline()
+
+    on_loop(test)
+
+
+def test_a_fault_is_logged_and_ends_its_connection_alone(caplog: pytest.LogCaptureFixture) -> None:
+    async def test() -> None:
+        async with talking() as (server, _, reader, writer):
+            writer.write(b"say fault.")
+            assert b"" == await reader.read()
+            await turns()
+            assert set() == server._connections
+
+    on_loop(test)
+    assert [(logging.ERROR, "a connection failed")] == [(one.levelno, one.getMessage()) for one in caplog.records]
+
+
+def test_who_goes_away_is_forgotten(caplog: pytest.LogCaptureFixture) -> None:
+    async def test() -> None:
+        async with talking() as (server, way, _, writer):
+            writer.write(b"say it.")
+            await way.begun.wait()
+            writer.transport.abort()
+            while server._connections:  # noqa: ASYNC110 (nobody is told; the test's own deadline bounds it)
+                await asyncio.sleep(0)
+
+    on_loop(test)
+    assert [] == [one for one in caplog.records if one.levelno > logging.DEBUG]
