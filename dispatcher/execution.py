@@ -149,10 +149,9 @@ class Execution:
             await self._wait_for_place()
             if not self.place.cancelled():
                 await self._demand_store()
+            self._go()
         except Exception as error:  # noqa: BLE001 (as in `_contained`)
             self._end(error)
-        else:
-            self._go()
 
     async def _wait_for_place(self) -> None:
         """Wait for the place, which is cancelled when the time is up first."""
@@ -168,7 +167,6 @@ class Execution:
         if recorder.is_in_doubt and (problem := await recorder.check()) is not None:
             raise StoreUnavailableError(problem)
 
-    @_contained
     def _go(self) -> None:
         # Not before the waits, where others may overtake: ids are in the order of the leases.
         self._id = self._name = self._means.make_id()

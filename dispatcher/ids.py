@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import time
 
-_TIMESTAMP_SHIFT = 80
+_FORM = "%08x-%04x-7%03x-%04x-%012x"
 _COUNTER_BITS = 12
+_COUNTER_MASK = (1 << _COUNTER_BITS) - 1
+_NODE_MASK = (1 << 48) - 1
 _RANDOM_BYTES = 8
 _RANDOM_MASK = (1 << 62) - 1
 _AT_ONCE = 128
@@ -26,10 +28,8 @@ class IdMaker:
         """Make the next id."""
         now = time.time_ns() // 1_000_000 << _COUNTER_BITS
         self._last = max(now, self._last + 1)
-        milliseconds, counter = self._last >> _COUNTER_BITS, self._last & ((1 << _COUNTER_BITS) - 1)
-        value = milliseconds << _TIMESTAMP_SHIFT | 7 << 76 | counter << 64 | 2 << 62 | self._draw()
-        text = f"{value:032x}"
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+        time_bits, counter, random = self._last >> _COUNTER_BITS, self._last & _COUNTER_MASK, self._draw()
+        return _FORM % (time_bits >> 16, time_bits & 0xFFFF, counter, 0x8000 | random >> 48, random & _NODE_MASK)
 
     def _draw(self) -> int:
         if self._used == len(self._random):

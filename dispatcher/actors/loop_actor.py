@@ -215,7 +215,7 @@ class LoopActor(pykka.Actor):
 
     def _handle_at_once(self, message: Any) -> Any:
         try:
-            return self._handle_receive(message)
+            return self.on_receive(message)  # past what Pykka sends itself, which is never asked so
         except Exception:
             raise
         except BaseException as error:  # (as in `_handle`)

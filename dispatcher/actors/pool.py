@@ -29,7 +29,7 @@ from dispatcher.actors.messages import (
     PoolStatus,
 )
 from dispatcher.actors.rotation import Rotation, Tier
-from dispatcher.actors.setbacks import Setbacks, pause
+from dispatcher.actors.setbacks import Finding, Setbacks, pause
 from dispatcher.wire.messages import AddressState
 
 if TYPE_CHECKING:
@@ -123,8 +123,9 @@ class IpPool(LoopActor):
         leased.leased += 1
         leased.in_flight += 1
         leased.last_used_at = time.time()
-        leased.setbacks.leased()
-        self._place(key, leased)
+        if leased.setbacks.failures:
+            leased.setbacks.leased()
+            self._place(key, leased)
         return Lease(*key, leased.connection, leased.stay)
 
     def _end_lease(self, ended: LeaseEnded) -> None:
@@ -136,6 +137,8 @@ class IpPool(LoopActor):
             self._learn((ended.agent_id, ended.address), used, ended)
 
     def _learn(self, key: Key, used: _Exit, ended: LeaseEnded) -> None:
+        if ended.finding is not Finding.FAILS and not used.setbacks.failures:
+            return  # it worked before, and nothing says that it does not now
         if used.setbacks.ended(ended.finding, ended.why):
             seconds = self._pause(used.setbacks.failures)
             over = PauseOver(*key, used.stay)
