@@ -21,6 +21,7 @@ from dispatcher.actors.loop_actor import ask
 from dispatcher.actors.messages import CountPlaces, DescribePool, Outcome
 from dispatcher.not_accepted import DrainingError, NoExitError, NotAcceptedError
 from dispatcher.recorder import UnrecordedError
+from dispatcher.wire.quick import quickly_made
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,6 +48,7 @@ WIDTH_SECONDS = 1.0
 """Between two looks at how many executions the agents take, where that is not given."""
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Finished:
     """An execution of a batch that ended. `sequence` is its place in the batch, from 1.

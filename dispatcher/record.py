@@ -34,6 +34,7 @@ _MOST_REMEMBERED = 64 * 1024
 """Bytes of a body up to which a record's JSON is written once for its caller and its history."""
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """One try to get an execution answered. `exit_used` is (agent id, source address), None where there was none."""

@@ -51,9 +51,8 @@ def test_a_committed_example_is_read_as_its_message(example: Message) -> None:
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=_tag)
 def test_a_message_is_frozen(example: Message) -> None:
-    for field in dataclasses.fields(example):  # type: ignore[arg-type]  # every message is a dataclass
-        with pytest.raises(dataclasses.FrozenInstanceError):
-            setattr(example, field.name, None)
+    """So mypy refuses a change; where that costs too much, nothing else does."""
+    assert example.__dataclass_params__.frozen  # type: ignore[attr-defined]  # every message is a dataclass
 
 
 HEADERS_AT_BOUND = [["n" * 100, "v" * (limits.MAX_HEADER_BYTES // 2 - 100)], ["", "v" * (limits.MAX_HEADER_BYTES // 2)]]
