@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 SOURCE = "::1"
 _SECONDS = 10.0
+_LIMIT_SECONDS = 15.0  # a libcurl that works otherwise than we know may lead to no end at all
 _NEEDED = ("IPV6", "SSL", "ASYNCHDNS")
 _WANTED = ("HTTP2", "HTTP3", "BROTLI", "LIBZ")
 
@@ -102,7 +103,10 @@ def _fetch(_: SelfTestSettings) -> str:
     except OSError as error:
         # Asked before the target is made, since Tornado leaves a socket behind where it cannot bind.
         raise CheckError(f"nothing can listen on {SOURCE} here: {error.strerror}") from error
-    result, seen = asyncio.run(_execute())
+    try:
+        result, seen = asyncio.run(_execute())
+    except TimeoutError as error:
+        raise CheckError(f"the agent's part has not ended it within {_LIMIT_SECONDS:g} s") from error
     if result.failure is not None:
         raise CheckError(f"{result.failure.kind}: {result.failure.detail}")
     if (result.status, result.source_ip, seen) != (200, SOURCE, [SOURCE]):
@@ -124,7 +128,8 @@ async def _execute() -> tuple[Result, list[str]]:
     answered: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
     try:
         executor.start(RequestSpec(target.url).to_execute("self-test", SOURCE, _SECONDS), answered.set_result)
-        result = await answered
+        async with asyncio.timeout(_LIMIT_SECONDS):
+            result = await answered
     finally:
         executor.close()
         await target.stop()

@@ -33,3 +33,18 @@ def test_a_pycurl_that_is_too_old_is_named_with_its_place(monkeypatch: pytest.Mo
         DispatcherError, match=r"pycurl 7\.45\.2 of /usr/lib/pycurl\.so is too old; .* 7\.45\.7 or newer"
     ):
         native.need_pycurl()
+
+
+@pytest.mark.parametrize(
+    ("number", "constants"),
+    [(0x075801, {}), (0x075801, {"POSTTRANSFER_TIME_T": 1}), (0x080900, {"POSTTRANSFER_TIME_T": 1}), (0x080A00, {})],
+)
+def test_a_libcurl_that_is_too_old_is_named_be_it_the_one_loaded_or_the_one_built_for(
+    monkeypatch: pytest.MonkeyPatch, number: int, constants: dict[str, int]
+) -> None:
+    too_old = SimpleNamespace(
+        version_info=lambda: (9, "7.88.1", number), PREREQFUNCTION=1, __file__="/usr/lib/pycurl.so", **constants
+    )
+    monkeypatch.setitem(sys.modules, "pycurl", too_old)
+    with pytest.raises(DispatcherError, match=r"libcurl 7\.88\.1, .*/usr/lib/pycurl\.so .* too old; .* 8\.10 or newer"):
+        native.need_pycurl()

@@ -109,3 +109,13 @@ def test_an_error_of_many_lines_is_told_in_one(
     monkeypatch.setattr(sqlite3, "connect", many_lines)
     _, lines = verdicts(settings, capsys)
     assert "FAILED OperationalError: disk is full" == lines["history"]
+
+
+def test_a_request_that_never_ends_is_a_failure(
+    settings: SelfTestSettings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selftest, "_LIMIT_SECONDS", 0.05)
+    monkeypatch.setattr("dispatcher.agent.executor.Executor.start", lambda *_: None)
+    status, lines = verdicts(settings, capsys)
+    assert (1, ["fetch"]) == (status, failures(lines))
+    assert "FAILED the agent's part has not ended it within 0.05 s" == lines["fetch"]

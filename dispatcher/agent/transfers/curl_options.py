@@ -27,8 +27,14 @@ BUFFER_BYTES = 64 * 1024
 _FORCED_HOST_SINCE = 0x081700  # libcurl 8.23; before, `host!` reuses connections of other sources (CVE-2026-107929)
 _LENGTH_EXPECTED = frozenset({"POST", "PUT", "PATCH"})
 
+
+def automatic(features: int) -> int:
+    """Return libcurl's name of "the best over TLS, else 1.1" by its features; a system's own may lack HTTP/2."""
+    return int(pycurl.CURL_HTTP_VERSION_2TLS if features & pycurl.VERSION_HTTP2 else pycurl.CURL_HTTP_VERSION_1_1)
+
+
 _VERSIONS = {
-    HttpVersion.AUTO: pycurl.CURL_HTTP_VERSION_2TLS,
+    HttpVersion.AUTO: automatic(pycurl.version_info()[4]),
     HttpVersion.HTTP_1_1: pycurl.CURL_HTTP_VERSION_1_1,
     # Offers h2 alone, so a target without it is found out before the request is sent.
     HttpVersion.HTTP_2: pycurl.CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE,

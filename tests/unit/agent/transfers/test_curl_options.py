@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pycurl
+
 from dispatcher.agent.transfers import curl_options
 from dispatcher.agent.transfers.hop import first_hop
 from tests.support.executing import execution
@@ -23,3 +25,9 @@ def test_what_libcurl_would_make_up_is_taken_back_unless_it_is_given() -> None:
     assert [b"Expect:", b"Content-Type:"] == curl_options.header_lines(hop)
     given = first_hop(execution("http://a.test/", headers=(("expect", "e"), ("CONTENT-TYPE", "t"))))
     assert [b"expect: e", b"CONTENT-TYPE: t"] == curl_options.header_lines(given)
+
+
+def test_a_libcurl_without_http_2_is_not_asked_for_it() -> None:
+    features = pycurl.version_info()[4]
+    assert pycurl.CURL_HTTP_VERSION_2TLS == curl_options.automatic(features)
+    assert pycurl.CURL_HTTP_VERSION_1_1 == curl_options.automatic(features & ~pycurl.VERSION_HTTP2)
