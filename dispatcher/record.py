@@ -136,7 +136,7 @@ class Record:
         response = self.response
         return RecordRow(
             id=self.id,
-            outcome=self.outcome,
+            outcome=self.outcome.value,
             agent_id=self.agent_id,
             source_ip=self.source_ip,
             status=response.status if response is not None else None,

@@ -80,7 +80,10 @@ class Database:
 
         SQLite moves it into the file by itself, but starts it afresh only in a moment without readers.
         """
-        size = self._journal.stat().st_size if self._journal.exists() else 0
+        try:
+            size = self._journal.stat().st_size
+        except FileNotFoundError:
+            return
         if size <= self._trim_at:
             return
         self.connection.execute(f"PRAGMA busy_timeout = {TRIM_WAIT_SECONDS * 1000:.0f}")

@@ -8,20 +8,22 @@ Reading is another actor (`history_reader.py`): a page of large records must not
 
 from __future__ import annotations
 
-import itertools
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
 from dispatcher.actors import history_keys, history_tables
 from dispatcher.actors.database import Database
 from dispatcher.actors.errors import StoreError
-from dispatcher.actors.history_tables import PRUNE_AHEAD, Retention
+from dispatcher.actors.history_blocks import Notes
+from dispatcher.actors.history_retention import PRUNE_AHEAD, Kept, Retention, oldest_kept_ms, prune
 from dispatcher.actors.history_totals import Totals
 from dispatcher.actors.messages import AppendRecords, CheckStore, ClaimKey, KeyClaim, ReadTotals, ReleaseKey
 from dispatcher.actors.thread_actor import BatchingActor, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    import sqlite3
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from dispatcher.actors.messages import RecordRow
@@ -54,6 +56,7 @@ class HistoryLog(BatchingActor):
         self._retention = Retention(max_records, max_bytes, max_age)
         self._clock = clock
         self._database = Database(state_dir, history_tables.NAME, history_tables.MIGRATIONS)
+        self._notes = Notes()
         with self._database.first_reading():
             self._totals = Totals.load(self._database.connection)
             self._prune_at_start()
@@ -101,17 +104,37 @@ class HistoryLog(BatchingActor):
     def _commit(self, rows: Sequence[RecordRow]) -> list[bool]:
         """Write all `rows` or none; return whether each was new, and did not have an id that is known."""
         counted = Totals()
-        with self._database.transaction() as connection:
-            are_new = history_tables.add(connection, rows)
-            for row in itertools.compress(rows, are_new):
-                counted.count(row)
+        with self._forgetting_on_failure(), self._database.transaction() as connection:
+            places = history_tables.add(connection, rows)
+            added = [row for row, place in zip(rows, places, strict=True) if place is not None]
+            if added:
+                counted.count(added)
+                self._notes.add(connection, [place for place in places if place is not None], added)
+            self._prune(connection, counted, len(rows) + PRUNE_AHEAD)
             counted.add_to(connection)
-            history_tables.prune(connection, self._retention, self._clock(), len(rows) + PRUNE_AHEAD)
         self._totals.merge(counted)
-        return are_new
+        return [place is not None for place in places]
+
+    @contextlib.contextmanager
+    def _forgetting_on_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._notes.forget()
+            raise
+
+    def _prune(self, connection: sqlite3.Connection, counted: Totals, at_most: int) -> int:
+        """Delete what retention does not keep, `counted` in this transaction included, and say how many records."""
+        before, now = self._totals.kept, counted.kept
+        kept = Kept(before.records + now.records, before.size + now.size)
+        pruned = prune(connection, self._retention, kept, self._clock(), at_most)
+        if pruned.records:
+            self._notes.drop_empty(connection, pruned.blocks)
+            counted.uncount(pruned)
+        return pruned.records
 
     def _claim(self, asked: ClaimKey) -> KeyClaim:
-        oldest_ms = history_tables.oldest_kept_ms(self._retention.max_age, self._clock())
+        oldest_ms = oldest_kept_ms(self._retention.max_age, self._clock())
         with self._database.transaction() as connection:
             return history_keys.claim(connection, asked.key, asked.digest, oldest_ms)
 
@@ -131,5 +154,8 @@ class HistoryLog(BatchingActor):
         deadline = time.monotonic() + PRUNE_AT_START_SECONDS
         pruned = PRUNE_AHEAD
         while pruned == PRUNE_AHEAD and time.monotonic() < deadline:
+            counted = Totals()
             with self._database.transaction() as connection:
-                pruned = history_tables.prune(connection, self._retention, self._clock(), PRUNE_AHEAD)
+                pruned = self._prune(connection, counted, PRUNE_AHEAD)
+                counted.add_to(connection)
+            self._totals.merge(counted)

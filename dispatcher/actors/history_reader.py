@@ -1,8 +1,9 @@
 """HistoryReader: pages and single records of the history, over a connection that cannot write.
 
 Not on the way of a request, but beside step 9: on a thread of its own, so that a page of 500 large records holds up
-no append. What would surprise: the query names the index that it wants. SQLite keeps no statistics here, so the
-reader counts a little of each filter's entries first and walks the one with the fewest.
+no append. What would surprise: a search for a value goes through the blocks that have it (`history_blocks.py`) and in
+each of them from row to row. The query names the order in which its tables are gone through: SQLite keeps no statistics
+here, so the reader counts a little of each value's blocks first and begins with the value that has the fewest.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from dispatcher.actors import history_tables
 from dispatcher.actors.database import connect_read_only, database_path, reading
+from dispatcher.actors.history_blocks import BLOCK, LAST_PLACE, first_place, last_place
+from dispatcher.actors.history_retention import oldest_kept_ms
 from dispatcher.actors.messages import HistoryPage, ReadHistory, ReadRecord
 from dispatcher.actors.thread_actor import BatchingActor
 
@@ -22,11 +25,14 @@ if TYPE_CHECKING:
 
     from dispatcher.actors.messages import HistoryFilter
 
-PROBE_ENTRIES = 1000
-"""How many entries of an index are counted to choose between two: 50 us."""
+PROBE_BLOCKS = 1000
+"""How many blocks of a value are counted to choose between two: 50 us."""
 
-Condition = tuple[str, Any]
-"""A condition in SQL and the value of its one parameter."""
+Condition = tuple[Any, ...]
+"""A condition in SQL, and the values of its parameters."""
+
+_OF_BLOCK = f"record.seq >= seen.block * {BLOCK} AND record.seq < (seen.block + 1) * {BLOCK}"
+_IN_BLOCK_TOO = "EXISTS (SELECT 1 FROM seen AS other WHERE what = ? AND value = ? AND other.block = seen.block)"
 
 
 class HistoryReader(BatchingActor):
@@ -83,24 +89,31 @@ class HistoryReader(BatchingActor):
 
     def _oldest_ms(self) -> int:
         """Return the least `finished_at` that is shown."""
-        return history_tables.oldest_kept_ms(self._max_age, self._clock())
+        return oldest_kept_ms(self._max_age, self._clock())
 
 
 def page_query(
     connection: sqlite3.Connection, before: int | None, where: HistoryFilter, oldest_ms: int
 ) -> tuple[str, list[Any]]:
     """Build the query of a page, newest first, and its values but for the last, the number of rows."""
-    places = _places(connection, before, where)
+    first, last = _places(connection, before, where)
     equal = _equalities(where)
-    conditions = [*places, *((f"{column} = ?", value) for column, value in equal), *_times(where, oldest_ms)]
-    index = f"INDEXED BY record_{_rarest(connection, equal, places)}" if equal else "NOT INDEXED"
-    query = f"""SELECT record.seq, content.record FROM record {index} CROSS JOIN content USING (seq)
-        WHERE {" AND ".join(text for text, _ in conditions)} ORDER BY record.seq DESC LIMIT ?"""  # noqa: S608  (names of ours only)
-    return query, [value for _, value in conditions]
+    if equal:
+        tables, order = "seen CROSS JOIN record", "seen.block DESC, record.seq DESC"
+        conditions = _of_blocks(connection, equal, (first // BLOCK, last // BLOCK))
+        # With their sign these are no way to find a row: that is by its block.
+        conditions += [("+record.seq >= ? AND +record.seq <= ?", first, last)]
+    else:
+        tables, order = "record NOT INDEXED", "record.seq DESC"
+        conditions = [("record.seq >= ? AND record.seq <= ?", first, last)]
+    conditions += [*((f"record.{column} = ?", value) for column, value in equal), *_times(where, oldest_ms)]
+    query = f"""SELECT record.seq, content.record FROM {tables} CROSS JOIN content USING (seq)
+        WHERE {" AND ".join(text for text, *_ in conditions)} ORDER BY {order} LIMIT ?"""  # noqa: S608  (names of ours only)
+    return query, [value for _, *values in conditions for value in values]
 
 
-def _equalities(where: HistoryFilter) -> list[Condition]:
-    """Return column and value of each filter that asks for one value; each column has an index of its name."""
+def _equalities(where: HistoryFilter) -> list[tuple[str, Any]]:
+    """Return column and value of each filter that asks for one value."""
     outcome = None if where.outcome is None else where.outcome.value
     given = {
         "source_ip": where.source_ip,
@@ -112,6 +125,26 @@ def _equalities(where: HistoryFilter) -> list[Condition]:
     return [(column, value) for column, value in given.items() if value is not None]
 
 
+def _of_blocks(
+    connection: sqlite3.Connection, equal: Sequence[tuple[str, Any]], blocks: tuple[int, int]
+) -> list[Condition]:
+    """Return what says which blocks have all the values, and which rows are theirs; the rarest value leads."""
+    lead, *others = sorted(equal, key=lambda each: _count(connection, each, blocks)) if len(equal) > 1 else equal
+    return [
+        ("seen.what = ? AND seen.value = ? AND seen.block >= ? AND seen.block <= ?", *lead, *blocks),
+        *((_IN_BLOCK_TOO, *other) for other in others),
+        (_OF_BLOCK,),
+    ]
+
+
+def _count(connection: sqlite3.Connection, equal: tuple[str, Any], blocks: tuple[int, int]) -> int:
+    """Count the blocks that have a value, as far as it is worth it."""
+    query = f"""SELECT count(*) FROM (SELECT 1 FROM seen
+        WHERE what = ? AND value = ? AND block >= ? AND block <= ? LIMIT {PROBE_BLOCKS})"""  # noqa: S608  (a number of ours)
+    (found,) = connection.execute(query, (*equal, *blocks)).fetchone()
+    return int(found)
+
+
 def _times(where: HistoryFilter, oldest_ms: int) -> list[Condition]:
     conditions: list[Condition] = [("finished_at >= ?", max(oldest_ms, where.since_ms or 0))]
     if where.until_ms is not None:
@@ -119,35 +152,11 @@ def _times(where: HistoryFilter, oldest_ms: int) -> list[Condition]:
     return conditions
 
 
-def _places(connection: sqlite3.Connection, before: int | None, where: HistoryFilter) -> list[Condition]:
-    """Return where in the order of the commits the page can lie, from the cursor and from the minutes asked for."""
-    first, last = 0, history_tables.LAST_SEQ if before is None else before - 1
+def _places(connection: sqlite3.Connection, before: int | None, where: HistoryFilter) -> tuple[int, int]:
+    """Return where in the order of the commits the page can lie, from the cursor and from the times asked for."""
+    first, last = 0, LAST_PLACE if before is None else before - 1
     if where.since_ms is not None:
-        since = where.since_ms // history_tables.MINUTE_MS
-        first = _one(connection, "SELECT min(first_seq) FROM minute WHERE minute >= ?", since, history_tables.LAST_SEQ)
+        first = first_place(connection, where.since_ms)
     if where.until_ms is not None:
-        until = where.until_ms // history_tables.MINUTE_MS
-        last = min(last, _one(connection, "SELECT max(last_seq) FROM minute WHERE minute <= ?", until, 0))
-    return [("record.seq >= ?", first), ("record.seq <= ?", last)]
-
-
-def _one(connection: sqlite3.Connection, query: str, value: int, default: int) -> int:
-    (found,) = connection.execute(query, (value,)).fetchone()
-    return default if found is None else int(found)
-
-
-def _rarest(connection: sqlite3.Connection, equal: Sequence[Condition], places: Sequence[Condition]) -> str:
-    """Return the column whose value has the fewest entries in its index, as far as they are counted."""
-    if len(equal) == 1:
-        return str(equal[0][0])
-    limits = " AND ".join(text for text, _ in places)
-    values = [value for _, value in places]
-
-    def entries(condition: Condition) -> int:
-        column, value = condition
-        query = f"""SELECT count(*) FROM (SELECT 1 FROM record INDEXED BY record_{column}
-            WHERE {column} = ? AND {limits} LIMIT {PROBE_ENTRIES})"""  # noqa: S608  (names of ours only)
-        (found,) = connection.execute(query, (value, *values)).fetchone()
-        return int(found)
-
-    return str(min(equal, key=entries)[0])
+        last = min(last, last_place(connection, where.until_ms))
+    return first, last

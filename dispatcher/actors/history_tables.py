@@ -1,33 +1,25 @@
-"""What history looks like on disk, how a record gets in, and how old ones go. Plain functions inside a transaction.
+"""What history looks like on disk, and how a record gets in. Plain functions inside a transaction.
 
 Step 9 of a request's way, on HistoryLog's thread. What would surprise: the records lie apart from what they are
-filtered by, so that a search steps over narrow rows and not over bodies; and `minute` says where in the order of the
-commits each minute of `finished_at` lies, so that a time range is a range of that order even if the clock jumped.
+filtered by, so that a search steps over narrow rows and not over bodies. What was counted of a transaction's records is
+`history_totals.py`'s, where they are found again `history_blocks.py`'s, how they go `history_retention.py`'s.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dispatcher.actors import history_keys
+from dispatcher.actors import history_blocks, history_keys, history_totals
+from dispatcher.actors.inserts import insert
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from dispatcher.actors.database import Migration
     from dispatcher.actors.messages import RecordRow
 
 NAME = "history"
-
-MINUTE_MS = 60_000
-
-LAST_SEQ = 2**63 - 1
-"""The highest place that the order of the commits can have."""
-
-PRUNE_AHEAD = 64
-"""Records that a transaction may delete beyond as many as it adds: about 1 ms, so that catching up holds up nobody."""
 
 MIGRATIONS: tuple[Migration, ...] = (
     (
@@ -67,98 +59,28 @@ MIGRATIONS: tuple[Migration, ...] = (
         "CREATE TABLE probe (id INTEGER PRIMARY KEY, at INTEGER NOT NULL)",
     ),
     history_keys.MIGRATION,
+    history_blocks.MIGRATION + history_totals.MIGRATION,
 )
 
-_INSERT_ROW = """INSERT INTO record (id, outcome, agent_id, source_ip, status, error, finished_at, size)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING"""
-_INSERT_MINUTE = """INSERT INTO minute VALUES (?1, ?2, ?3) ON CONFLICT (minute)
-    DO UPDATE SET first_seq = min(first_seq, ?2), last_seq = max(last_seq, ?3)"""
-_DELETE_MINUTES = "DELETE FROM minute WHERE last_seq < ifnull((SELECT min(seq) FROM record), ?)"
+_RECORD = "record (id, outcome, agent_id, source_ip, status, error, finished_at, size)"
 
 
-@dataclass(frozen=True, slots=True)
-class Retention:
-    """What history keeps: so many records, bytes of them, and seconds since they finished; None does not limit."""
-
-    max_records: int
-    max_bytes: int | None = None
-    max_age: float | None = None
-
-
-def oldest_kept_ms(max_age: float | None, now: float) -> int:
-    """Return the least `finished_at` in ms that `max_age` seconds keep at `now`, in seconds since 1970."""
-    return 0 if max_age is None else round((now - max_age) * 1000)
-
-
-def add(connection: sqlite3.Connection, rows: Sequence[RecordRow]) -> list[bool]:
-    """Add records, each as the newest; False for each whose id is there already.
-
-    They are counted together: for each by itself that is as much work as adding it.
-    """
-    added = {}
-    are_new = []
-    for row in rows:
-        place = _insert(connection, row)
-        are_new.append(place is not None)
-        if place is not None:
-            added[place] = row
-    _count(connection, added)
-    return are_new
+def add(connection: sqlite3.Connection, rows: Sequence[RecordRow]) -> list[int | None]:
+    """Add records, each as the newest; return the place that each got, None where its id is known."""
+    narrow = [(*row[:7], len(row.record)) for row in rows]
+    count, last = insert(connection, _RECORD, narrow, "ON CONFLICT (id) DO NOTHING")
+    places = _places(connection, rows, count, last or 0)
+    added = [(place, row) for place, row in zip(places, rows, strict=True) if place is not None]
+    insert(connection, "content", [(place, row.record) for place, row in added])
+    for place, row in added:
+        if row.idempotency_key is not None:
+            history_keys.tie(connection, row.idempotency_key, place)
+    return places
 
 
-def _insert(connection: sqlite3.Connection, row: RecordRow) -> int | None:
-    """Return the place that the record got; None where its id is known."""
-    size = len(row.record)
-    filtered_by = (row.outcome.value, row.agent_id, row.source_ip, row.status, row.error_kind, row.finished_at_ms)
-    cursor = connection.execute(_INSERT_ROW, (row.id, *filtered_by, size))
-    if not cursor.rowcount:
-        return None
-    connection.execute("INSERT INTO content VALUES (?, ?)", (cursor.lastrowid, row.record))
-    if row.idempotency_key is not None:
-        history_keys.tie(connection, row.idempotency_key, cursor.lastrowid)
-    return cursor.lastrowid
-
-
-def _count(connection: sqlite3.Connection, added: Mapping[int, RecordRow]) -> None:
-    minutes: dict[int, list[int]] = {}
-    for place, row in added.items():
-        minutes.setdefault(row.finished_at_ms // MINUTE_MS, []).append(place)
-    ranges = ((minute, min(places), max(places)) for minute, places in minutes.items())
-    connection.executemany(_INSERT_MINUTE, ranges)
-    size = sum(len(row.record) for row in added.values())
-    connection.execute("UPDATE kept SET records = records + ?, bytes = bytes + ?", (len(added), size))
-
-
-def prune(connection: sqlite3.Connection, retention: Retention, now: float, at_most: int) -> int:
-    """Delete up to `at_most` records that retention does not keep, and say how many."""
-    doomed = _too_old(connection, oldest_kept_ms(retention.max_age, now), at_most)
-    doomed.update(_too_many(connection, retention, doomed, at_most - len(doomed)))
-    if doomed:
-        connection.executemany("DELETE FROM record WHERE seq = ?", ((seq,) for seq in doomed))
-        connection.execute(
-            "UPDATE kept SET records = records - ?, bytes = bytes - ?", (len(doomed), sum(doomed.values()))
-        )
-        connection.execute(_DELETE_MINUTES, (LAST_SEQ,))
-    return len(doomed)
-
-
-def _too_old(connection: sqlite3.Connection, oldest_ms: int, at_most: int) -> dict[int, int]:
-    """Return the size of each record that finished before `oldest_ms`, by its place."""
-    query = "SELECT seq, size FROM record WHERE finished_at < ? ORDER BY finished_at LIMIT ?"
-    return dict(connection.execute(query, (oldest_ms, at_most)))
-
-
-def _too_many(
-    connection: sqlite3.Connection, retention: Retention, gone: dict[int, int], at_most: int
-) -> dict[int, int]:
-    """Return the size of the oldest records over the limits of number and bytes, by their place."""
-    records, size = connection.execute("SELECT records, bytes FROM kept").fetchone()
-    records, size = records - len(gone), size - sum(gone.values())
-    doomed: dict[int, int] = {}
-    for seq, row_size in connection.execute("SELECT seq, size FROM record ORDER BY seq LIMIT ?", (at_most,)):
-        if records <= retention.max_records and (retention.max_bytes is None or size <= retention.max_bytes):
-            break
-        if seq not in gone:
-            doomed[seq] = row_size
-            records, size = records - 1, size - row_size
-    return doomed
+def _places(connection: sqlite3.Connection, rows: Sequence[RecordRow], count: int, last: int) -> list[int | None]:
+    """Say where the last `count` records that were inserted are among `rows`; the last of all got the place `last`."""
+    if count == len(rows):
+        return list(range(last - count + 1, last + 1))
+    newest = dict(connection.execute("SELECT id, seq FROM record ORDER BY seq DESC LIMIT ?", (count,)))
+    return [newest.pop(row.id, None) for row in rows]  # of two with the same id, the first was inserted

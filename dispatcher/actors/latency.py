@@ -7,7 +7,6 @@ surprise: a bucket's number alone says its bounds, so histograms merge by adding
 from __future__ import annotations
 
 import math
-from collections import Counter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -38,33 +37,19 @@ def middle_of(bucket: int) -> float:
 
 
 class LatencyHistogram:
-    """How many latencies fell into each bucket, and the longest of all."""
+    """How many latencies fell into each bucket, and the longest of all in milliseconds (None: there was none)."""
 
-    def __init__(self, counts: Mapping[int, int] | None = None, longest_ms: float | None = None) -> None:
-        """Start from stored `counts` by bucket and the longest latency (None: there was none)."""
-        self.counts: Counter[int] = Counter(counts or {})
-        self.longest_ms = longest_ms
-
-    def add(self, value_ms: float) -> None:
-        """Count one latency in milliseconds."""
-        self.counts[bucket_of(value_ms)] += 1
-        self._see(value_ms)
-
-    def merge(self, other: LatencyHistogram) -> None:
-        """Count everything that `other` has counted."""
-        self.counts.update(other.counts)
-        if other.longest_ms is not None:
-            self._see(other.longest_ms)
+    def __init__(self, counts: Mapping[int, int], longest_ms: float | None) -> None:
+        """Look at `counts` by bucket."""
+        self._counts = counts
+        self._longest_ms = longest_ms
 
     def percentile(self, fraction: float) -> float | None:
         """Return the latency that `fraction` (over 0, up to 1) of all do not exceed, in ms; None before the first."""
-        rank = max(1, math.ceil(fraction * self.counts.total()))
+        rank = max(1, math.ceil(fraction * sum(self._counts.values())))
         seen = 0
-        for bucket in sorted(self.counts):
-            seen += self.counts[bucket]
+        for bucket in sorted(self._counts):
+            seen += self._counts[bucket]
             if seen >= rank:
-                return min(middle_of(bucket), self.longest_ms or 0.0)
+                return min(middle_of(bucket), self._longest_ms or 0.0)
         return None
-
-    def _see(self, value_ms: float) -> None:
-        self.longest_ms = value_ms if self.longest_ms is None else max(self.longest_ms, value_ms)

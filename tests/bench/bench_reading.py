@@ -7,7 +7,6 @@ stats. Every record must be counted, and the page must be the newest ones in the
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import json
 import statistics
 import tempfile
@@ -38,7 +37,7 @@ def record(number: int) -> RecordRow:
     """Make a record of about 600 bytes."""
     made = row(number, 0)
     content = {"id": made.id, "outcome": made.outcome.value, "agent_id": made.agent_id, "body": "x" * 500}
-    return dataclasses.replace(made, record=json.dumps(content).encode())
+    return made._replace(record=json.dumps(content).encode())
 
 
 def fill(directory: Path, count: int) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from dispatcher.actors import history_tables
+from dispatcher.actors import history_blocks, history_tables
 from tests.integration.conftest import SOURCES
 from tests.support import altered, invariants, netns
 from tests.support.cluster import Cluster, running_cluster
@@ -279,7 +279,7 @@ def test_a_history_of_the_first_version_is_read_and_goes_on(small: Cluster, targ
             row,
         )
         first.execute("INSERT INTO content VALUES (1, ?)", (content,))
-        first.execute("INSERT INTO minute VALUES (?, 1, 1)", (1_700_000_000_000 // history_tables.MINUTE_MS,))
+        first.execute("INSERT INTO minute VALUES (?, 1, 1)", (1_700_000_000_000 // history_blocks.MINUTE_MS,))
         first.execute("UPDATE kept SET records = 1, bytes = ?", (len(content),))
         first.execute("INSERT INTO total VALUES ('outcome', 'completed', 1)")
     begin(small, target)

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dispatcher.actors.messages.base import Message, Outcome
-from dispatcher.wire.quick import quickly_made
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@quickly_made
-@dataclass(frozen=True, slots=True)
-class RecordRow:
+class RecordRow(NamedTuple):
     """One finished execution as history keeps it: what is filtered and counted by, and the record itself.
 
+    A tuple, because one is made for each execution and its members go into statements as they are.
     `finished_at_ms` is milliseconds since 1970 in UTC; `total_ms` is the record's `timings.total`, None where nothing
     was sent; `record` is the JSON of the record, UTF-8, its body already cut to what history keeps.
     `idempotency_key` is the key that was claimed for it, if it has one.
     """
 
     id: str
-    outcome: Outcome
+    outcome: str
     agent_id: str | None
     source_ip: str | None
     status: int | None

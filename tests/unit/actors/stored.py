@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
+import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pykka
 from hypothesis import strategies as st
 
+from dispatcher.actors import history_tables
+from dispatcher.actors.database import Database
 from dispatcher.actors.history import HistoryLog
 from dispatcher.actors.messages import AppendRecords, HistoryFilter, Outcome, RecordRow
 
@@ -33,6 +38,23 @@ def running(actor: type[pykka.Actor], *args: Any, **options: Any) -> Iterator[py
 def answer(ref: pykka.ActorRef[Any], message: object) -> Any:
     """Ask and wait for the answer."""
     return ref.ask(message, timeout=WAIT)
+
+
+@contextlib.contextmanager
+def opened() -> Iterator[Database]:
+    """Open an empty history without an actor."""
+    with (
+        tempfile.TemporaryDirectory() as name,
+        contextlib.closing(Database(Path(name), history_tables.NAME, history_tables.MIGRATIONS)) as database,
+    ):
+        yield database
+
+
+def skip(connection: sqlite3.Connection, places: int) -> None:
+    """Let the next record have a place that is so much further on, as in a history that lost as many."""
+    change = "UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'record'"
+    if not connection.execute(change, (places,)).rowcount:
+        connection.execute("INSERT INTO sqlite_sequence VALUES ('record', ?)", (places,))
 
 
 def row(number: int = 0, **fields: Any) -> RecordRow:

@@ -18,7 +18,9 @@ import pytest
 from dispatcher.actors.database import database_path
 from dispatcher.actors.errors import StoreError
 from dispatcher.actors.history import HistoryLog
-from dispatcher.actors.messages import AppendRecords, CheckStore, Outcome, ReadTotals
+from dispatcher.actors.history_reader import HistoryReader
+from dispatcher.actors.messages import AppendRecords, CheckStore, HistoryFilter, Outcome, ReadHistory, ReadTotals
+from tests.support.broken_store import REASON, unwritable_history
 from tests.unit.actors.stored import T0, WAIT, HeldLog, answer, append, held, row, running
 
 ROOT = Path(__file__).parents[3]
@@ -132,6 +134,15 @@ def test_a_batch_that_fails_writes_nothing_and_tells_everyone(tmp_path: Path) ->
         append(log, row(4))
         assert [row(1).id, row(4).id] == stored(tmp_path)
         assert {"completed": 2} == answer(log, ReadTotals()).by_outcome
+
+
+def test_what_a_failed_batch_noted_of_its_records_is_noted_again(tmp_path: Path) -> None:
+    with running(HistoryLog, tmp_path, max_records=1000) as log, running(HistoryReader, tmp_path) as reader:
+        append(log, row(1))
+        with unwritable_history(tmp_path), pytest.raises(StoreError, match=REASON):
+            append(log, row(2, agent_id="agent-02"))
+        append(log, row(2, agent_id="agent-02"))
+        assert (row(2).record,) == answer(reader, ReadHistory(10, None, HistoryFilter(agent_id="agent-02"))).records
 
 
 def test_an_id_that_is_known_is_refused_and_the_rest_of_the_batch_is_kept(tmp_path: Path) -> None:

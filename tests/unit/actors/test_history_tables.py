@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-import tempfile
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 from hypothesis import given, settings
@@ -14,10 +12,12 @@ from hypothesis import strategies as st
 from dispatcher.actors import history_tables
 from dispatcher.actors.database import Database, database_path
 from dispatcher.actors.history import HistoryLog
+from dispatcher.actors.history_blocks import Notes
 from dispatcher.actors.history_reader import HistoryReader
-from dispatcher.actors.history_tables import MINUTE_MS, Retention, add, prune
+from dispatcher.actors.history_tables import add
+from dispatcher.actors.history_totals import Totals
 from dispatcher.actors.messages import HistoryFilter, ReadHistory, ReadTotals, RecordRow
-from tests.unit.actors.stored import MOMENTS, T0, answer, append, row, rows, running
+from tests.unit.actors.stored import T0, answer, append, opened, row, running
 
 VERSION_1 = """
 CREATE TABLE record (
@@ -53,85 +53,67 @@ PRAGMA user_version = 1;
 """A file as the first released version left it. It stays as it is when the tables change."""
 
 
-@contextmanager
-def history() -> Iterator[Database]:
-    with (
-        tempfile.TemporaryDirectory() as name,
-        closing(Database(Path(name), "history", history_tables.MIGRATIONS)) as database,
-    ):
-        yield database
-
-
-def ids(connection: sqlite3.Connection) -> list[str]:
-    return [found for (found,) in connection.execute("SELECT id FROM record ORDER BY seq")]
-
-
 def test_a_history_of_version_1_is_read_and_goes_on(tmp_path: Path) -> None:
     with closing(sqlite3.connect(database_path(tmp_path, "history"))) as old:
         old.executescript(VERSION_1)
-    with running(HistoryLog, tmp_path, max_records=100) as log, running(HistoryReader, tmp_path) as reader:
+    with running(HistoryLog, tmp_path, max_records=2) as log, running(HistoryReader, tmp_path) as reader:
+        totals = answer(log, ReadTotals())
+        assert ({"completed": 12}, {"200": 12}, 1.0) == (totals.by_outcome, totals.by_status, totals.max)
+        assert 0.98 < totals.p50 <= 1.0
         append(log, row(1))
-        everything = answer(reader, ReadHistory(10, None, HistoryFilter(agent_id="agent-01", since_ms=T0)))
-        assert (row(1).record, b"old") == everything.records
-        assert {"completed": 13} == answer(log, ReadTotals()).by_outcome
+        for where in (HistoryFilter(agent_id="agent-01", since_ms=T0), HistoryFilter(until_ms=T0 + 2)):
+            assert (row(1).record, b"old") == answer(reader, ReadHistory(10, None, where)).records
+        append(log, row(2))
+        assert (row(2).record, row(1).record) == answer(reader, ReadHistory(10)).records
+        assert {"completed": 14} == answer(log, ReadTotals()).by_outcome
+
+
+def fill_version_2(path: Path, model: list[RecordRow]) -> None:
+    """Write a history as the program before version 3 did, with the columns that it had an index of."""
+    with closing(Database(path, "history", history_tables.MIGRATIONS[:2])) as old, old.transaction() as connection:
+        for place, one in enumerate(model, 7):
+            narrow = (*one[:7], len(one.record))
+            connection.execute("INSERT INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (place, *narrow))
+            connection.execute("INSERT INTO content VALUES (?, ?)", (place, one.record))
+            connection.execute("UPDATE kept SET records = records + 1, bytes = bytes + ?", (len(one.record),))
+
+
+def test_what_is_noted_of_an_older_history_is_what_would_have_been_noted(tmp_path: Path) -> None:
+    sources = [f"2001:db8::{number % 77:x}" for number in range(600)]
+    model = [row(n, source_ip=source, finished_at_ms=T0 + n * 1000) for n, source in enumerate(sources)]
+    fill_version_2(tmp_path / "old", model)
+    found = []
+    for place in ("old", "new"):
+        with closing(Database(tmp_path / place, "history", history_tables.MIGRATIONS)) as database:
+            with database.transaction() as connection:
+                if place == "new":
+                    connection.execute("INSERT INTO sqlite_sequence VALUES ('record', 6)")
+                    Notes().add(connection, list(filter(None, add(connection, model))), model)
+            found.append(
+                [connection.execute(f"SELECT * FROM {name}").fetchall() for name in ("record", "block", "seen")]
+            )
+            assert (600, sum(len(one.record) for one in model)) == Totals.load(connection).kept or place == "new"
+    assert found[0] == found[1]
 
 
 def test_an_id_that_is_known_is_not_added() -> None:
-    with history() as database, database.transaction() as connection:
-        assert [True, False] == add(connection, [row(1), row(1, agent_id="other")])
-        assert [False] == add(connection, [row(1)])
-        assert [(1, len(row(1).record))] == connection.execute("SELECT records, bytes FROM kept").fetchall()
-
-
-def test_a_place_is_never_given_twice() -> None:
-    with history() as database, database.transaction() as connection:
-        add(connection, [row(1)])
-        prune(connection, Retention(max_records=0), 0, 10)
-        add(connection, [row(2)])
-        assert [(2,)] == connection.execute("SELECT seq FROM record").fetchall()
-
-
-def test_pruning_deletes_no_more_than_it_may() -> None:
-    with history() as database, database.transaction() as connection:
-        add(connection, [row(number, finished_at_ms=T0 - number) for number in range(10)])
-        assert 4 == prune(connection, Retention(max_records=0, max_age=0), T0 / 1000 + 1, 4)
-        assert [row(number).id for number in range(6)] == ids(connection)
-
-
-def kept_by(model: list[RecordRow], retention: Retention, now: float) -> list[RecordRow]:
-    """Say what retention means, in the plainest way: age first, then the newest that fit."""
-    young = [
-        one for one in model if retention.max_age is None or one.finished_at_ms >= (now - retention.max_age) * 1000
-    ]
-    while len(young) > retention.max_records or sum(len(one.record) for one in young) > (retention.max_bytes or 1e9):
-        young.pop(0)
-    return young
+    with opened() as database, database.transaction() as connection:
+        assert [1, None] == add(connection, [row(1), row(1, agent_id="other")])
+        assert [None] == add(connection, [row(1)])
+        assert [("agent-01",)] == connection.execute("SELECT agent_id FROM record").fetchall()
 
 
 @settings(deadline=None, max_examples=60)
-@given(
-    rows(),
-    st.builds(
-        Retention,
-        st.integers(0, 30),
-        st.none() | st.integers(1, 300),
-        st.none() | st.integers(0, 300),
-    ),
-    MOMENTS,
-    st.integers(0, 30),
-)
-def test_what_is_kept_is_what_the_model_keeps(
-    model: list[RecordRow], retention: Retention, now_ms: int, half: int
-) -> None:
-    with history() as database, database.transaction() as connection:
-        add(connection, model[:half])
-        add(connection, model[half:])
-        prune(connection, retention, now_ms / 1000, 1000)
-        kept = kept_by(model, retention, now_ms / 1000)
-        assert [one.id for one in kept] == ids(connection)
-        counted = connection.execute("SELECT records, bytes FROM kept").fetchone()
-        assert (len(kept), sum(len(one.record) for one in kept)) == counted
-        assert [(len(kept),)] == connection.execute("SELECT count(*) FROM content").fetchall()
-        minutes = {minute for (minute,) in connection.execute("SELECT minute FROM minute")}
-        assert {one.finished_at_ms // MINUTE_MS for one in kept} <= minutes
-        assert kept or not minutes
+@given(st.lists(st.lists(st.integers(0, 40), max_size=100), max_size=4))
+def test_each_record_gets_the_next_place_and_keeps_its_content_whatever_is_known(batches: list[list[int]]) -> None:
+    model: dict[str, bytes] = {}
+    with opened() as database, database.transaction() as connection:
+        for batch in batches:
+            given = [row(number, record=b"%d of %d" % (number, len(batch))) for number in batch]
+            places = add(connection, given)
+            for one, place in zip(given, places, strict=True):
+                assert (place is None) == (one.id in model)
+                model.setdefault(one.id, one.record)
+            assert sorted(filter(None, places)) == [place for place in places if place is not None]
+        found = connection.execute("SELECT id, record FROM record JOIN content USING (seq) ORDER BY seq").fetchall()
+    assert list(model.items()) == found

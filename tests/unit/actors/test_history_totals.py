@@ -23,7 +23,7 @@ def test_there_are_no_totals_before_the_first_record() -> None:
 
 def test_a_record_without_a_time_is_counted_but_not_timed() -> None:
     totals = Totals()
-    totals.count(row(1, total_ms=None))
+    totals.count([row(1, total_ms=None)])
     assert ({"completed": 1}, None) == (totals.describe().by_outcome, totals.describe().max)
 
 
@@ -35,15 +35,15 @@ def test_totals_in_memory_and_after_a_restart_equal_the_model(model: list[Record
         with closing(Database(Path(name), "history", history_tables.MIGRATIONS)) as database:
             for start in range(0, len(model), at_once):
                 batch = Totals()
-                for one in model[start : start + at_once]:
-                    batch.count(one)
+                batch.count(model[start : start + at_once])
                 with database.transaction() as connection:
                     batch.add_to(connection)
                 in_memory.merge(batch)
         with closing(Database(Path(name), "history", history_tables.MIGRATIONS)) as database:
             restarted = Totals.load(database.connection).describe()
     assert in_memory.describe() == restarted
-    assert Counter(one.outcome.value for one in model) == restarted.by_outcome
+    assert Counter(str(one.outcome) for one in model) == restarted.by_outcome
     assert Counter(str(one.status) for one in model if one.status) == restarted.by_status
     assert Counter(one.error_kind for one in model if one.error_kind) == restarted.by_error
+    assert (len(model), sum(len(one.record) for one in model)) == in_memory.kept
     assert max((one.total_ms for one in model if one.total_ms is not None), default=None) == restarted.max

@@ -249,6 +249,6 @@ def test_a_page_of_large_records_is_whole(api: Served) -> None:
     }
     for row in rows:
         text = json.dumps(content | {"id": row.id}).encode()
-        changed = type(row)(**{name: getattr(row, name) for name in row.__slots__} | {"record": text})
+        changed = row._replace(record=text)
         api.run(ask(api.running.services.history, AppendRecords((changed,))))
     assert [f"r{number:03}" for number in reversed(range(40))] == ids(get(api))

@@ -1,0 +1,75 @@
+"""Which records history keeps, and how the others go: plain functions inside a transaction of HistoryLog.
+
+Step 9 of a request's way. What would surprise: records are deleted one by one and not a file or a block at a time, so
+that a limit is kept to the record; but SQLite finds them, and no row of them passes through Python.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from dispatcher.actors.history_blocks import BLOCK
+
+if TYPE_CHECKING:
+    import sqlite3
+
+PRUNE_AHEAD = 64
+"""Records that a transaction may delete beyond as many as it adds: about 1 ms, so that catching up holds up nobody."""
+
+_TOO_OLD = "SELECT seq, size FROM record WHERE finished_at < ? ORDER BY finished_at LIMIT ?"
+_TOO_MANY = """SELECT seq, size FROM (
+        SELECT seq, size, row_number() OVER oldest_first AS n, sum(size) OVER oldest_first AS bytes
+        FROM (SELECT seq, size FROM record ORDER BY seq LIMIT ?3) WINDOW oldest_first AS (ORDER BY seq)
+    ) WHERE n <= ?1 OR bytes - size < ?2"""
+
+
+class Retention(NamedTuple):
+    """What history keeps: so many records, bytes of them, and seconds since they finished; None does not limit."""
+
+    max_records: int
+    max_bytes: int | None = None
+    max_age: float | None = None
+
+
+class Kept(NamedTuple):
+    """How many records there are, and how many bytes of them."""
+
+    records: int
+    size: int
+
+
+class Pruned(NamedTuple):
+    """How many records were deleted, how many bytes of them, and the blocks that they were in."""
+
+    records: int = 0
+    size: int = 0
+    blocks: frozenset[int] = frozenset()
+
+
+def oldest_kept_ms(max_age: float | None, now: float) -> int:
+    """Return the least `finished_at` in ms that `max_age` seconds keep at `now`, in seconds since 1970."""
+    return 0 if max_age is None else round((now - max_age) * 1000)
+
+
+def prune(connection: sqlite3.Connection, retention: Retention, kept: Kept, now: float, at_most: int) -> Pruned:
+    """Delete up to `at_most` of what is `kept` and retention does not keep: the too old records first."""
+    old = Pruned()
+    if retention.max_age is not None:
+        old = _delete(connection, _TOO_OLD, (oldest_kept_ms(retention.max_age, now), at_most))
+    records = kept.records - old.records - retention.max_records
+    size = 0 if retention.max_bytes is None else kept.size - old.size - retention.max_bytes
+    if (records <= 0 and size <= 0) or old.records == at_most:
+        return old
+    many = _delete(connection, _TOO_MANY, (records, size, at_most - old.records))
+    return Pruned(old.records + many.records, old.size + many.size, old.blocks | many.blocks)
+
+
+def _delete(connection: sqlite3.Connection, doomed: str, values: tuple[Any, ...]) -> Pruned:
+    """Delete the records that a query finds."""
+    query = f"SELECT seq / {BLOCK}, count(*), sum(size) FROM ({doomed}) GROUP BY 1"  # noqa: S608  (text of ours only)
+    found = connection.execute(query, values).fetchall()
+    if not found:
+        return Pruned()
+    connection.execute(f"DELETE FROM record WHERE seq IN (SELECT seq FROM ({doomed}))", values)  # noqa: S608  (as above)
+    blocks, counts, sizes = zip(*found, strict=True)
+    return Pruned(sum(counts), sum(sizes), frozenset(blocks))
