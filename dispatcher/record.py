@@ -125,11 +125,15 @@ class Record:
         return self._written[0]
 
     def _write(self, max_body_bytes: int) -> bytes:
+        return dump(self.with_body(max_body_bytes))
+
+    def with_body(self, max_body_bytes: int) -> JsonObject:
+        """Return the record as JSON holds it, with at most `max_body_bytes` of its body."""
         body, response = None, self.response
         if response is not None:
             is_cut = response.truncated or len(response.body) > max_body_bytes
             body = body_json(response.body[:max_body_bytes], size=response.body_size, is_cut=is_cut)
-        return dump(self.as_json(body))
+        return self.as_json(body)
 
     def to_row(self, max_body_bytes: int) -> RecordRow:
         """Make what history keeps of this record."""

@@ -66,8 +66,7 @@ def with_members(json_object: bytes, first_members: bytes) -> bytes:
 
 def in_problem(record: Record) -> JsonObject:
     """Return a record as a member of a problem; where it has a body, the first piece of it."""
-    content: JsonObject = json.loads(record.to_json_bytes(PIECE_BYTES))
-    return content
+    return record.with_body(PIECE_BYTES)
 
 
 def _is_truncated(record: Record) -> bool:
