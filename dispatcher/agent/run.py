@@ -100,9 +100,9 @@ class Run:
             self.hop = first_hop(self.execute)
             self.slot = slot = self._take_slot()
             if slot.done():
-                self._ask()
+                self._ask(self.started)
             else:
-                self._wait_for(slot, _QUEUED, lambda _: self._ask())
+                self._wait_for(slot, _QUEUED, lambda _: self._ask(time.monotonic()))
         except Exception as error:  # noqa: BLE001 - an execution has one result, whatever is wrong with us
             self._means.loop.call_soon(self._end, self._failed(error))
 
@@ -134,16 +134,16 @@ class Run:
             detail = f"the agent has {slots.size} transfers and {slots.max_waiting} waiting ones already"
             raise ExecutionError.of(FailureKind.OVERLOADED, detail) from error
 
-    def _ask(self) -> None:
+    def _ask(self, now: float) -> None:
         """Begin a hop."""
         target = self.hop.target
         refusal = self._means.guard.name_refusal(target.host)
         if refusal is not None:
             raise ExecutionError.of(FailureKind.BLOCKED_TARGET, refusal)
-        seconds = self.started + self.execute.timeout - time.monotonic()
+        seconds = self.execute.timeout - (now - self.started)
         if seconds <= 0:
             raise ExecutionError(curl_errors.timeout("dns", target.place))
-        self._transfer = self._means.client.start(self.hop, self.source, self._answered, seconds=seconds)
+        self._transfer = self._means.client.start(self.hop, self.source, self._answered, now=now, seconds=seconds)
 
     def _answered(self, transfer: Transfer, ending: Ending) -> None:
         """A hop has ended: conclude from it, or go on to the next."""
@@ -168,7 +168,7 @@ class Run:
         if self._hops > self.execute.max_redirects:
             detail = f"more than {self.execute.max_redirects} redirects, the last to {hop.target.place}"
             raise ExecutionError.of(FailureKind.HTTP_PROTOCOL, detail)
-        self._ask()
+        self._ask(time.monotonic())
 
     def _explain_name(self, transfer: Transfer, ending: Ending) -> None:
         def explain(has_ipv4: bool) -> None:

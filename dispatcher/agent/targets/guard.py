@@ -104,7 +104,7 @@ class TargetGuard:
 
     def _judge_anew(self, host: str, address: str) -> str | None:
         try:
-            found = IPv6Address(address)
+            found = IPv6Address(address.partition("%")[0])
         except ValueError:
             return f"the target {host} leads to {address}, which is no IPv6 address"
         denied = self._deny.name(host) or self._deny.address(found) or self._deny.range(found)

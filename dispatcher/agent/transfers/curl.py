@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import math
 import os
 import time
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -90,13 +89,15 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         """Refuse: see the module's docstring."""
         raise TypeError("a request here needs a source address: use start()")
 
-    def start(self, hop: Hop, source: str, on_end: OnEnd, *, seconds: float) -> Transfer:
+    def start(self, hop: Hop, source: str, on_end: OnEnd, *, now: float, seconds: float) -> Transfer:
         """Begin a hop from `source` (canonical text) that has `seconds`, more than 0; tell `on_end` of its end.
+
+        `now` is the time (`time.monotonic()`), which the caller has just looked at.
 
         Raises:
             ExecutionError: libcurl does not take the request as it is (`internal`).
         """
-        transfer = Transfer(hop, source, on_end)
+        transfer = Transfer(hop, source, on_end, now)
         lane = self._lanes.take(hop)
         try:
             self._prepare(lane, transfer, seconds)
@@ -145,10 +146,9 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         handle = lane.handle
         if lane.hop is not transfer.hop:
             self._set_up(lane, transfer.hop)
-        milliseconds = max(1, math.ceil(seconds * 1000))
-        if lane.milliseconds != milliseconds:
-            curl_options.limit(handle, milliseconds)
-            lane.milliseconds = milliseconds
+        if lane.seconds != seconds:
+            curl_options.limit(handle, seconds)
+            lane.seconds = seconds
         handle.setopt(pycurl.INTERFACE, curl_options.interface(transfer.source))
         handle.setopt(pycurl.HEADERFUNCTION, transfer.header_lines.append)
         handle.setopt(pycurl.WRITEFUNCTION, transfer.write)
@@ -187,21 +187,21 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         return int(pycurl.SOCKOPT_OK)
 
     def _before_request(self, lane: Lane, remote_ip: str, local_ip: str, remote_port: int, local_port: int) -> int:
-        transfer = _transfer_of(lane)
+        transfer = lane.transfer
+        assert transfer is not None, "libcurl calls for lanes in use only"
         # A kept connection opens no socket. libcurl keeps them apart by host; the guard does not count on it.
-        refusal = self._guard.kept_refusal(transfer.hop.target.host, remote_ip.partition("%")[0])
+        refusal = self._guard.kept_refusal(transfer.hop.target.host, remote_ip)
         if refusal is not None:
             transfer.blocked = refusal
             transfer.fds.clear()
             return int(pycurl.PREREQFUNC_ABORT)
         ends = (local_ip, local_port, remote_ip, remote_port)
-        fd = None
+        kept = None
         if not (transfer.fds and self._sockets.connected(transfer.fds, ends)):
-            fd = self._sockets.find(ends)
-        if fd is None:
+            kept = self._sockets.find(ends)
+        if kept is None or (self._driver.is_quiet(kept.fd) and not kept.was_shut):
             return transfer.before_request(local_ip, kept_is_dead=False)
-        self._driver.kept(fd)
-        return transfer.before_request(local_ip, kept_is_dead=self._sockets.is_dead(fd))
+        return transfer.before_request(local_ip, kept_is_dead=kept.is_dead())
 
     def _ended(self, handle: pycurl.Curl, errno: int, message: str) -> None:
         """Take in what the driver says of a transfer."""
@@ -231,8 +231,7 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         lane.is_spoiled = True
         self._multi.remove_handle(lane.handle)
         lane.handle.setopt(pycurl.FRESH_CONNECT, 1)
-        spent = math.ceil((time.monotonic() - transfer.started) * 1000)
-        curl_options.limit(lane.handle, max(1, lane.milliseconds - spent))
+        curl_options.limit(lane.handle, transfer.started + lane.seconds - time.monotonic())
         self._driver.add(lane.handle)
 
     def _end(self, lane: Lane, transfer: Transfer, errno: int | None, message: str) -> Ending:

@@ -29,12 +29,13 @@ if TYPE_CHECKING:
 SLICE_SECONDS = 0.01
 """How long libcurl and those who wait for its transfers may hold the loop at a time."""
 
-_MOST_EVENTS = 16
+_MOST_EVENTS = 64
 """Sockets told of in a turn: so their targets are at work on the next requests while we are at the next answers."""
 
 _MOST_ENDED = 16
 """Ended transfers taken from libcurl at a time; the clock is looked at in between."""
 
+_REMOVE = pycurl.POLL_REMOVE
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 _EVENTS = {pycurl.POLL_IN: _READ, pycurl.POLL_OUT: _WRITE, pycurl.POLL_INOUT: _READ | _WRITE}
 _ACTIONS = {
@@ -96,19 +97,26 @@ class Driver:
         if fd in self._watched:
             self._forget(fd)
 
-    def kept(self, fd: int) -> None:
-        """Take note that libcurl is about to use the connection of `fd` again, so it is still the same."""
+    def is_quiet(self, fd: int) -> bool:
+        """Take note that libcurl is about to use the connection of `fd` again, so it is still the same.
+
+        Say whether nothing had come on it when the turn began; one of which we do not know is not quiet.
+        """
         known = self._watched.get(fd)
-        if known is not None:
-            known.is_wanted = True
+        if known is None:
+            return False
+        known.is_wanted = True
+        return True
 
     # What libcurl asks for
 
     def _want_socket(self, event: int, fd: int, _multi: object, _data: object) -> None:
         known = self._watched.get(fd)
-        if event == pycurl.POLL_REMOVE:
+        if event == _REMOVE:
             if known is not None:
-                self._unwant(fd, known)
+                known.is_wanted = False
+                if not known.inode:
+                    self._forget(fd)
             return
         events = _EVENTS.get(event, 0)
         if known is not None and not known.is_wanted and os.fstat(fd).st_ino != known.inode:
@@ -121,11 +129,6 @@ class Driver:
         known.is_wanted = True
         if known.events != events:
             self._change(fd, known, events)
-
-    def _unwant(self, fd: int, known: _Watched) -> None:
-        known.is_wanted = False
-        if not known.inode:
-            self._forget(fd)
 
     def _watch(self, fd: int, events: int) -> None:
         self._selector.register(fd, events)
@@ -151,8 +154,17 @@ class Driver:
     def _look(self) -> None:
         """Some sockets are ready."""
         if not self._ready:
-            self._ready.extend([(key.fd, events) for key, events in self._selector.select(0)])
+            self._listen()
         self._turn()
+
+    def _listen(self) -> None:
+        """Ask which sockets are ready. One that nobody waits for is at its end, or its peer speaks unasked."""
+        self._ready.clear()
+        for key, events in self._selector.select(0):
+            if self._watched[key.fd].is_wanted:
+                self._ready.append((key.fd, events))
+            else:
+                self._forget(key.fd)
 
     def _timer_fired(self) -> None:
         self._timer = None
@@ -167,6 +179,7 @@ class Driver:
         until = time.monotonic() + SLICE_SECONDS
         if self._is_due:
             self._is_due = False
+            self._listen()  # before transfers begin on kept connections, see `is_quiet`
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
         if not self._act(until):
             self._turn_soon()

@@ -10,6 +10,7 @@ import functools
 import re
 from contextlib import suppress
 from dataclasses import dataclass
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 from dispatcher.wire import limits
@@ -57,9 +58,14 @@ def parse_response(lines: list[bytes]) -> Response:
         MalformedResponseError: no status line, or more than `limits.MAX_HEADERS` headers.
         UnfinishedResponseError: no empty line after the headers.
     """
-    if len(b"".join(lines)) <= _MOST_REMEMBERED_HEAD:
-        return _known_head(tuple(lines))
-    return _parse(lines)
+    head = b"".join(lines)
+    # A line that holds a line feed is no two lines: HTTP/2 could have one.
+    is_plain = len(head) <= _MOST_REMEMBERED_HEAD and head.count(b"\n") == len(lines)
+    return _known_head(head) if is_plain else _parse(lines)
+
+
+def _parse_head(head: bytes) -> Response:
+    return _parse(BytesIO(head).readlines())
 
 
 def _parse(lines: Sequence[bytes]) -> Response:
@@ -122,6 +128,6 @@ def _header(line: bytes) -> tuple[str, str]:
     return name.strip(), value.strip(" \t")
 
 
-_known_head = functools.lru_cache(128)(_parse)
+_known_head = functools.lru_cache(128)(_parse_head)
 _known_status = functools.lru_cache(64)(_status)
 _known_header = functools.lru_cache(2048)(_header)

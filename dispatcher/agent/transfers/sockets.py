@@ -21,14 +21,24 @@ Ends = tuple[str, int, str, int]
 
 
 @dataclass(slots=True)
-class _Known:
+class Known:
     """A socket as it was when it was opened, and once it is connected its ends and who asks whether it is quiet."""
 
+    fd: int
     inode: int
     source: str
     ends: Ends | None = None
     listener: select.poll | None = None
     was_shut: bool = False
+
+    def is_dead(self) -> bool:
+        """Whether this connection, which `find` has just found, is no good for another request. A system call.
+
+        It was closed, by its peer or by us, or its peer has said something that nobody has asked for: a farewell as
+        often as not, and in HTTP/1 a text that would be taken for the next answer.
+        """
+        # Of a UDP socket (HTTP/3) that was shut its listener would not tell.
+        return self.was_shut or self.listener is None or bool(self.listener.poll(0))
 
 
 class SourceSockets:
@@ -38,15 +48,17 @@ class SourceSockets:
     """
 
     def __init__(self) -> None:
-        self._known: dict[int, _Known] = {}
-        self._by_ends: dict[Ends, int] = {}
+        self._known: dict[int, Known] = {}
+        self._by_ends: dict[Ends, Known] = {}
+        self.find = self._by_ends.get
+        """Returns the connection with these ends; None where it is not known."""
 
     def opened(self, fd: int, source: str) -> None:
         """Remember that `fd` is about to be bound to `source`."""
         before = self._known.get(fd)
-        if before is not None and before.ends is not None and self._by_ends.get(before.ends) == fd:
+        if before is not None and before.ends is not None and self._by_ends.get(before.ends) is before:
             del self._by_ends[before.ends]
-        self._known[fd] = _Known(os.fstat(fd).st_ino, source)
+        self._known[fd] = Known(fd, os.fstat(fd).st_ino, source)
 
     def connected(self, fds: list[int], ends: Ends) -> bool:
         """Say whether one of `fds` has this local end, and remember it by its ends.
@@ -57,23 +69,9 @@ class SourceSockets:
             if self._is_open(fd) and _local_end(fd) == ends[:2]:
                 known = self._known[fd]
                 known.ends, known.listener = ends, _listener(fd)
-                self._by_ends[ends] = fd
+                self._by_ends[ends] = known
                 return True
         return False
-
-    def find(self, ends: Ends) -> int | None:
-        """Return the descriptor of the connection with these ends; None where it is not known."""
-        return self._by_ends.get(ends)
-
-    def is_dead(self, fd: int) -> bool:
-        """Whether the connection of `fd`, which `find` has just found, is no good for another request.
-
-        It was closed, by its peer or by us, or its peer has said something that nobody has asked for: a farewell as
-        often as not, and in HTTP/1 a text that would be taken for the next answer.
-        """
-        known = self._known[fd]
-        # Of a UDP socket (HTTP/3) that was shut its listener would not tell.
-        return known.was_shut or known.listener is None or bool(known.listener.poll(0))
 
     def count(self, source: str) -> int:
         """How many sockets of `source` are still open."""

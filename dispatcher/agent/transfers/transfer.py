@@ -8,7 +8,6 @@ so the second is stopped before it leaves (`before_request`); there, too, the so
 from __future__ import annotations
 
 import ipaddress
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -66,11 +65,11 @@ class Transfer:
     stale = False
     seen_source: str | None = None
 
-    def __init__(self, hop: Hop, source: str, on_end: OnEnd) -> None:
+    def __init__(self, hop: Hop, source: str, on_end: OnEnd, now: float) -> None:
         self.hop = hop
         self.source = source
         self.on_end = on_end
-        self.started = time.monotonic()
+        self.started = now
         self.header_lines: list[bytes] = []
         self.fds: list[int] = []
         self._pieces: list[bytes] = []

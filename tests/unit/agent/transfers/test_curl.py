@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -57,7 +58,7 @@ def test_closing_the_client_ends_what_it_has_under_way() -> None:
             client = SourceBoundClient(force_instance=True, guard=TargetGuard(allow=TEST_TARGETS))
             ended: list[object] = []
             hop = first_hop(execution(target.url()))
-            client.start(hop, "::1", lambda *ending: ended.append(ending), seconds=20)
+            client.start(hop, "::1", lambda *ending: ended.append(ending), now=time.monotonic(), seconds=20)
             await asyncio.wait_for(target.seen.wait(), 5)
             assert 1 == client.open_connections("::1")
             client.close()

@@ -29,7 +29,7 @@ def failure(number: int, **rest: Any) -> Failure:
     has_no_route = rest.pop("has_no_route", False)
 
     hop = first_hop(execution("https://user:hush@a.test/?key=hush", http_version=version))
-    transfer = Transfer(hop, "2001:db8::1", lambda *_: None)
+    transfer = Transfer(hop, "2001:db8::1", lambda *_: None, 0.0)
     transfer.has_no_route = has_no_route
     return curl_errors.failure_of(replace(ENDING, errno=number, **rest), transfer)
 
@@ -109,7 +109,7 @@ def test_every_phase_can_run_out_of_time(phase: str) -> None:
 
 def test_an_answer_in_another_version_than_asked_is_no_success() -> None:
     transfer = Transfer(
-        first_hop(execution("https://a.test/", http_version=HttpVersion.HTTP_2)), "::1", lambda *_: None
+        first_hop(execution("https://a.test/", http_version=HttpVersion.HTTP_2)), "::1", lambda *_: None, 0.0
     )
     transfer.header_lines += [b"HTTP/1.1 200 OK\r\n", b"\r\n"]
     with pytest.raises(ExecutionError, match="not in HTTP/2 as asked"):

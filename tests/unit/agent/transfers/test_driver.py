@@ -150,9 +150,23 @@ def test_a_kept_connection_of_which_we_know_is_not_looked_up() -> None:
             near, _ = (stack.enter_context(each) for each in socket.socketpair())
             made.driver._want_socket(pycurl.POLL_IN, near.fileno(), None, None)
             made.driver._want_socket(pycurl.POLL_REMOVE, near.fileno(), None, None)
-            made.driver.kept(near.fileno())
-            made.driver.kept(near.fileno() + 1000)
+            assert made.driver.is_quiet(near.fileno())
+            assert not made.driver.is_quiet(near.fileno() + 1000)
             assert [True] == [each.is_wanted for each in made.driver._watched.values()]
+
+    run(test())
+
+
+def test_a_kept_connection_is_not_quiet_once_its_peer_speaks() -> None:
+    async def test() -> None:
+        with fetching("http://[::1]/") as made, contextlib.ExitStack() as stack:
+            near, far = (stack.enter_context(each) for each in socket.socketpair())
+            made.driver._want_socket(pycurl.POLL_IN, near.fileno(), None, None)
+            made.driver._want_socket(pycurl.POLL_REMOVE, near.fileno(), None, None)
+            far.send(b"x")
+            made.start()  # so that the next turn begins a transfer
+            made.driver._turn()
+            assert not made.driver.is_quiet(near.fileno())
 
     run(test())
 

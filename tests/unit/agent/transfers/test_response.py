@@ -48,6 +48,11 @@ def test_the_same_line_folded_or_not_and_short_or_long_is_read_alike() -> None:
             assert (("A", f"{value} {value}"), ("B", value)) == parse_response(head).headers
 
 
+def test_a_carriage_return_within_a_line_ends_none() -> None:
+    head = [b"HTTP/1.1 200 OK\r\n", b"A: 1\rB: 2\r\n", b"\r\n"]
+    assert (("A", "1\rB: 2"),) == parse_response(head).headers
+
+
 def test_lines_may_end_without_a_carriage_return() -> None:
     head = [b"HTTP/1.1 100 Continue\n", b"\n", b"HTTP/1.1 200 OK\n", b"A: 1\n", b"\n", b"Trailer: t\r\n", b"\r\n"]
     assert (200, (("A", "1"),)) == (parse_response(head).status, parse_response(head).headers)

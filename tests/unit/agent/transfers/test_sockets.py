@@ -38,8 +38,8 @@ def ends(near: socket.socket) -> Ends:
 
 
 def is_dead(sockets: SourceSockets, of: Ends) -> bool:
-    fd = sockets.find(of)
-    return fd is not None and sockets.is_dead(fd)
+    known = sockets.find(of)
+    return known is not None and known.is_dead()
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ GO, STOP = pycurl.PREREQFUNC_OK, pycurl.PREREQFUNC_ABORT
 
 
 def make(**rest: Any) -> Transfer:
-    return Transfer(first_hop(execution("http://a.test/", **rest)), "2001:db8::1", lambda *_: None)
+    return Transfer(first_hop(execution("http://a.test/", **rest)), "2001:db8::1", lambda *_: None, 0.0)
 
 
 def test_a_body_is_kept_up_to_its_limit_and_counted_beyond() -> None:
