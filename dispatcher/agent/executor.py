@@ -18,7 +18,7 @@ from dispatcher.agent.targets.target import ExecutionError
 from dispatcher.agent.transfers.curl import MAX_CONNECTIONS, MAX_IDLE_SECONDS, SourceBoundClient
 from dispatcher.agent.transfers.hop import canonical_source
 from dispatcher.agent.transfers.speed import MIN_SPEED, MIN_SPEED_SECONDS
-from dispatcher.errors import FailureKind
+from dispatcher.errors import Failure, FailureKind
 from dispatcher.slots import Slots
 from dispatcher.tls import trust
 
@@ -60,7 +60,6 @@ class Executor:
         self._runs: dict[str, Run] = {}
         self._draining = False
         self._idle = asyncio.Event()
-        self._idle.set()
         self._client = self.client_class(
             force_instance=True,
             ca_file=ca_file or trust.find_ca_file(),
@@ -86,12 +85,11 @@ class Executor:
         Once, on the loop, and not before this has returned; never for an execution that is cancelled (by `cancel` or
         `close`). It may start the next one.
         """
-        try:
-            run = self._admit(execute, on_result)
-        except ExecutionError as error:
-            self._means.loop.call_soon(on_result, results.failed(execute, error.failure, results.NO_PHASES, 0))
-        else:
-            run.start()
+        if self._draining or execute.id in self._runs:
+            self._means.loop.call_soon(on_result, self._refusal(execute))
+            return
+        run = self._runs[execute.id] = Run(execute, on_result, self._means)
+        run.start()
 
     def cancel(self, execution_id: str) -> None:
         """Nobody waits any more: end it and free what it holds. Unknown ids are ignored."""
@@ -113,6 +111,8 @@ class Executor:
     async def drain(self, timeout: float | None) -> bool:  # noqa: ASYNC109 - part of the interface; it bounds, and never raises
         """Take nothing new (`overloaded`) and wait up to `timeout` seconds; say whether all have ended."""
         self._draining = True
+        if not self._runs:
+            return True
         try:
             await asyncio.wait_for(self._idle.wait(), timeout)
         except TimeoutError:
@@ -126,22 +126,18 @@ class Executor:
             run.interrupt(Interruption.CANCELLED)
         self._client.close()
 
-    def _admit(self, execute: Execute, on_result: OnResult) -> Run:
+    def _refusal(self, execute: Execute) -> Result:
         if self._draining:
-            raise ExecutionError.of(FailureKind.OVERLOADED, "the agent is shutting down and takes nothing new")
-        if execute.id in self._runs:
-            raise ExecutionError.of(FailureKind.INTERNAL, f"an execution {execute.id} is under way already")
-        run = Run(execute, canonical_source(execute.source), on_result, self._means)
-        if not self._runs:
-            self._idle.clear()
-        self._runs[execute.id] = run
-        return run
+            failure = Failure.of(FailureKind.OVERLOADED, "the agent is shutting down and takes nothing new")
+        else:
+            failure = Failure.of(FailureKind.INTERNAL, f"an execution {execute.id} is under way already")
+        return results.failed(execute, failure, results.NO_PHASES, 0)
 
     def _ended(self, run: Run, result: Result | None) -> None:
         del self._runs[run.execute.id]
         if run.slot is not None:
             self._means.slots.give_back(run.slot)
-        if not self._runs:
+        if self._draining and not self._runs:
             self._idle.set()
         if result is None:
             return

@@ -19,14 +19,14 @@ from dispatcher.agent import results
 from dispatcher.agent.targets.resolver import ask_for_ipv4
 from dispatcher.agent.targets.target import ExecutionError
 from dispatcher.agent.transfers import curl_errors
-from dispatcher.agent.transfers.hop import first_hop, next_hop
+from dispatcher.agent.transfers.hop import canonical_source, first_hop, next_hop
 from dispatcher.errors import Failure, FailureKind, Party
 from dispatcher.slots import FullError, Slots
 from dispatcher.wire.messages import PHASES
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from dispatcher.agent.targets.guard import TargetGuard
     from dispatcher.agent.transfers.curl import SourceBoundClient
@@ -71,23 +71,25 @@ class _Wait:
 
 
 class Run:
-    """An execution under way. `source` is canonical text, `on_result` what its caller wants to be called with."""
+    """An execution under way. `source` is canonical text; `on_result` wants its result.
 
+    `phases` are microseconds of each of `PHASES` but the total.
+    """
+
+    source = ""
     hop: Hop
     slot: asyncio.Future[None] | None = None
     _transfer: Transfer | None = None
     _wait: _Wait | None = None
+    phases: Sequence[int] = results.NO_PHASES
     _hops = 0
     _is_over = False
 
-    def __init__(self, execute: Execute, source: str, on_result: OnResult, means: Means) -> None:
+    def __init__(self, execute: Execute, on_result: OnResult, means: Means) -> None:
         self.execute = execute
-        self.source = source
         self.on_result = on_result
         self._means = means
         self.started = time.monotonic()  # the loop's clock
-        self.phases = [0] * (len(PHASES) - 1)
-        """Microseconds of each of `PHASES` but the total."""
 
     @property
     def elapsed(self) -> int:
@@ -97,8 +99,9 @@ class Run:
     def start(self) -> None:
         """Begin, or wait for a slot. What has failed by then is told in the next turn of the loop."""
         try:
+            self.source = canonical_source(self.execute.source)
             self.hop = first_hop(self.execute)
-            self.slot = slot = self._take_slot()
+            self.slot = slot = self._means.slots.take()
             if slot.done():
                 self._ask(self.started)
             else:
@@ -123,16 +126,8 @@ class Run:
         """Add the microseconds of one hop, from dns to receive."""
         if self._hops:
             phases = map(operator.add, self.phases[1:], phases)
-        self.phases[1:] = phases
+        self.phases = (self.phases[0], *phases)
         self._hops += 1
-
-    def _take_slot(self) -> asyncio.Future[None]:
-        slots = self._means.slots
-        try:
-            return slots.take()
-        except FullError as error:
-            detail = f"the agent has {slots.size} transfers and {slots.max_waiting} waiting ones already"
-            raise ExecutionError.of(FailureKind.OVERLOADED, detail) from error
 
     def _ask(self, now: float) -> None:
         """Begin a hop."""
@@ -154,7 +149,7 @@ class Run:
                 self._explain_name(transfer, ending)
                 return
             response = results.response_of(transfer, ending)
-            following = next_hop(self.hop, response)
+            following = next_hop(self.hop, response) if self.hop.follow_redirects else None
             if following is not None:
                 self._follow(following)
                 return
@@ -211,12 +206,18 @@ class Run:
         if wait is None:
             return _QUEUED  # it has failed, which is to be told in the next turn
         wait.timer.cancel()
-        self.phases[wait.phase] += self.elapsed - wait.since
+        phases = list(self.phases)
+        phases[wait.phase] += self.elapsed - wait.since
+        self.phases = phases
         return wait.phase
 
     def _failed(self, error: Exception) -> Result:
         if isinstance(error, ExecutionError):
             failure = error.failure
+        elif isinstance(error, FullError):
+            slots = self._means.slots
+            detail = f"the agent has {slots.size} transfers and {slots.max_waiting} waiting ones already"
+            failure = Failure.of(FailureKind.OVERLOADED, detail)
         else:
             log.error("execution %s failed by a fault of the agent", self.execute.id, exc_info=error)
             failure = Failure.of(FailureKind.INTERNAL, "the agent has a fault; its log says more", Party.AGENT)

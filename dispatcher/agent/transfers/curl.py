@@ -99,8 +99,16 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         """
         transfer = Transfer(hop, source, on_end, now)
         lane = self._lanes.take(hop)
+        handle = lane.handle
         try:
-            self._prepare(lane, transfer, seconds)
+            if lane.hop is not hop:
+                self._set_up(lane, hop)
+            if lane.seconds != seconds:
+                curl_options.limit(handle, seconds)
+                lane.seconds = seconds
+            handle.setopt(pycurl.INTERFACE, curl_options.interface(source))
+            handle.setopt(pycurl.HEADERFUNCTION, transfer.header_lines.append)
+            handle.setopt(pycurl.WRITEFUNCTION, transfer.write)
         except (pycurl.error, UnicodeError) as error:
             lane.clear()
             self._lanes.give(lane)
@@ -110,8 +118,8 @@ class SourceBoundClient(CurlAsyncHTTPClient):
             self._begin_work()
         lane.transfer = transfer
         transfer.lane = lane
-        self._active[lane.handle] = lane
-        self._driver.add(lane.handle)
+        self._active[handle] = lane
+        self._driver.add(handle)
         return transfer
 
     def stop(self, transfer: Transfer) -> Ending:
@@ -141,17 +149,6 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         self._driver.close()
         self._lanes.close()
         super().close()
-
-    def _prepare(self, lane: Lane, transfer: Transfer, seconds: float) -> None:
-        handle = lane.handle
-        if lane.hop is not transfer.hop:
-            self._set_up(lane, transfer.hop)
-        if lane.seconds != seconds:
-            curl_options.limit(handle, seconds)
-            lane.seconds = seconds
-        handle.setopt(pycurl.INTERFACE, curl_options.interface(transfer.source))
-        handle.setopt(pycurl.HEADERFUNCTION, transfer.header_lines.append)
-        handle.setopt(pycurl.WRITEFUNCTION, transfer.write)
 
     def _set_up(self, lane: Lane, hop: Hop) -> None:
         handle = lane.handle

@@ -25,7 +25,7 @@ class Bench:
         no_client: Any = None
         loop = asyncio.get_running_loop()
         means = Means(loop, self.slots, TargetGuard(), no_client, self._end)
-        self.run = Run(execution(url, timeout=timeout), "::1", lambda _: None, means)
+        self.run = Run(execution(url, timeout=timeout), lambda _: None, means)
 
     def _end(self, _: Run, result: Result | None) -> None:
         self.ends.append(result)
@@ -101,9 +101,9 @@ def test_an_interruption_after_the_end_does_not_undo_it() -> None:
 def test_the_phases_of_several_hops_are_added_behind_the_wait_for_a_slot() -> None:
     async def test() -> None:
         made = Bench().run
-        made.phases[0] = 7
+        made.phases = (7, 0, 0, 0, 0, 0, 0)
         made.add_hop((1, 0, 0, 0, 2, 3))
         made.add_hop((0, 0, 0, 1, 3, 4))
-        assert [7, 1, 0, 0, 1, 5, 7] == made.phases
+        assert (7, 1, 0, 0, 1, 5, 7) == made.phases
 
     run(test())
