@@ -128,11 +128,11 @@ class Link:
         self._pump.wake()
         if isinstance(message, messages.Result):
             self._unproven.add(message.id)
-            self._prove_later()
+            if self._proof is None:
+                self._prove_later()
 
     def _prove_later(self) -> None:
-        if self._proof is None and self._unproven:
-            self._proof = asyncio.get_running_loop().call_later(PROOF_SECONDS, self._prove)
+        self._proof = asyncio.get_running_loop().call_later(PROOF_SECONDS, self._prove)
 
     def _prove(self) -> None:
         """Ping behind the results that have left; frames stay in order, so the answer is behind them too."""
@@ -146,7 +146,8 @@ class Link:
             self._unproven -= self._proving
             self._proof = None
             self._user.on_delivered(self._proving)
-            self._prove_later()
+            if self._unproven:
+                self._prove_later()
 
     async def flush(self) -> None:
         """Wait until all that was put has left, or the link is gone."""

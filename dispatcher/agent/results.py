@@ -65,7 +65,7 @@ def completed(run: Run, response: Response, transfer: Transfer, ending: Ending) 
         response.headers,
         transfer.size,
         transfer.cut,
-        timings(run.phases, run.elapsed),
+        timings(run.phases, run.elapsed(transfer.ended)),
         body=transfer.body,
     )
 

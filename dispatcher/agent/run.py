@@ -91,10 +91,9 @@ class Run:
         self._means = means
         self.started = time.monotonic()  # the loop's clock
 
-    @property
-    def elapsed(self) -> int:
+    def elapsed(self, now: float) -> int:
         """Microseconds since it came."""
-        return int((time.monotonic() - self.started) * 1_000_000)
+        return int((now - self.started) * 1_000_000)
 
     def start(self) -> None:
         """Begin, or wait for a slot. What has failed by then is told in the next turn of the loop."""
@@ -151,19 +150,19 @@ class Run:
             response = results.response_of(transfer, ending)
             following = next_hop(self.hop, response) if self.hop.follow_redirects else None
             if following is not None:
-                self._follow(following)
+                self._follow(following, transfer.ended)
                 return
             result = results.completed(self, response, transfer, ending)
         except Exception as error:  # noqa: BLE001 - as in `start`
             result = self._failed(error)
         self._end(result)
 
-    def _follow(self, hop: Hop) -> None:
+    def _follow(self, hop: Hop, now: float) -> None:
         self.hop = hop
         if self._hops > self.execute.max_redirects:
             detail = f"more than {self.execute.max_redirects} redirects, the last to {hop.target.place}"
             raise ExecutionError.of(FailureKind.HTTP_PROTOCOL, detail)
-        self._ask(time.monotonic())
+        self._ask(now)
 
     def _explain_name(self, transfer: Transfer, ending: Ending) -> None:
         def explain(has_ipv4: bool) -> None:
@@ -178,7 +177,7 @@ class Run:
         """Call `then` with the result of `future`, which only this run waits for, unless the deadline comes first."""
         deadline = self.started + self.execute.timeout
         timer = self._means.loop.call_at(deadline, self.interrupt, Interruption.DEADLINE)
-        self._wait = _Wait(phase, self.elapsed, timer)
+        self._wait = _Wait(phase, self.elapsed(time.monotonic()), timer)
         future.add_done_callback(lambda done: self._go_on(done, then))
 
     def _go_on(self, done: asyncio.Future[Any], then: Callable[[Any], None]) -> None:
@@ -207,7 +206,7 @@ class Run:
             return _QUEUED  # it has failed, which is to be told in the next turn
         wait.timer.cancel()
         phases = list(self.phases)
-        phases[wait.phase] += self.elapsed - wait.since
+        phases[wait.phase] += self.elapsed(time.monotonic()) - wait.since
         self.phases = phases
         return wait.phase
 
@@ -221,7 +220,7 @@ class Run:
         else:
             log.error("execution %s failed by a fault of the agent", self.execute.id, exc_info=error)
             failure = Failure.of(FailureKind.INTERNAL, "the agent has a fault; its log says more", Party.AGENT)
-        return results.failed(self.execute, failure, self.phases, self.elapsed)
+        return results.failed(self.execute, failure, self.phases, self.elapsed(time.monotonic()))
 
     def _end(self, result: Result | None) -> None:
         if not self._is_over:

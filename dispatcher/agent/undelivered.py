@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 OVERHEAD_BYTES = 1024
 """What a result takes beside its body and its headers, about."""
 
+_NOTHING = (None, 0)
+
 
 class Undelivered:
     """Results by id, the oldest first, `max_bytes` at most; past it the oldest go."""
@@ -23,12 +25,12 @@ class Undelivered:
     def __init__(self, max_bytes: int) -> None:
         """Start with none."""
         self._max_bytes = max_bytes
-        self._results: dict[str, Result] = {}
+        self._results: dict[str, tuple[Result, int]] = {}
         self._bytes = 0
 
     def __iter__(self) -> Iterator[Result]:
         """The results."""
-        return iter(self._results.values())
+        return iter([result for result, _ in self._results.values()])
 
     @property
     def ids(self) -> frozenset[str]:
@@ -37,9 +39,11 @@ class Undelivered:
 
     def add(self, result: Result) -> int:
         """Keep a result; return how many had to go for it, itself included where it is too large."""
-        self.discard((result.id,))
-        self._results[result.id] = result
-        self._bytes += _size(result)
+        if result.id in self._results:
+            self.discard((result.id,))
+        size = _size(result)
+        self._results[result.id] = result, size
+        self._bytes += size
         gone = 0
         while self._bytes > self._max_bytes:
             self.discard((next(iter(self._results)),))
@@ -49,9 +53,7 @@ class Undelivered:
     def discard(self, ids: Iterable[str]) -> None:
         """Let go of what the coordinator has, or does not want."""
         for identifier in ids:
-            result = self._results.pop(identifier, None)
-            if result is not None:
-                self._bytes -= _size(result)
+            self._bytes -= self._results.pop(identifier, _NOTHING)[1]
 
     def clear(self) -> int:
         """Let go of all; return how many there were."""
@@ -62,4 +64,7 @@ class Undelivered:
 
 
 def _size(result: Result) -> int:
-    return OVERHEAD_BYTES + len(result.body) + sum(len(name) + len(value) for name, value in result.headers)
+    size = OVERHEAD_BYTES + len(result.body)
+    for name, value in result.headers:  # a generator would cost twice as much, for each result
+        size += len(name) + len(value)
+    return size

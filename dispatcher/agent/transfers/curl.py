@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import math
 import os
 import time
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -103,9 +104,10 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         try:
             if lane.hop is not hop:
                 self._set_up(lane, hop)
-            if lane.seconds != seconds:
-                curl_options.limit(handle, seconds)
-                lane.seconds = seconds
+            milliseconds = math.ceil(seconds * 1000)
+            if lane.milliseconds != milliseconds:
+                curl_options.limit(handle, milliseconds)
+                lane.milliseconds = milliseconds
             handle.setopt(pycurl.INTERFACE, curl_options.interface(source))
             handle.setopt(pycurl.HEADERFUNCTION, transfer.header_lines.append)
             handle.setopt(pycurl.WRITEFUNCTION, transfer.write)
@@ -228,7 +230,8 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         lane.is_spoiled = True
         self._multi.remove_handle(lane.handle)
         lane.handle.setopt(pycurl.FRESH_CONNECT, 1)
-        curl_options.limit(lane.handle, transfer.started + lane.seconds - time.monotonic())
+        spent = math.ceil((time.monotonic() - transfer.started) * 1000)
+        curl_options.limit(lane.handle, max(1, lane.milliseconds - spent))
         self._driver.add(lane.handle)
 
     def _end(self, lane: Lane, transfer: Transfer, errno: int | None, message: str) -> Ending:

@@ -33,9 +33,10 @@ _RECEIVE = len(HOP_PHASES) - 1
 
 
 def read(handle: Any, transfer: Transfer, errno: int | None, message: str) -> Ending:
-    """Read the ending of `transfer`; `errno` as in `Ending`."""
+    """Read the ending of `transfer`, which is now; `errno` as in `Ending`."""
     getinfo = handle.getinfo
-    total = int((time.monotonic() - transfer.started) * 1_000_000)
+    transfer.ended = time.monotonic()
+    total = int((transfer.ended - transfer.started) * 1_000_000)
     if errno == 0 and not transfer.fds:
         return _of_kept(getinfo, total)
     marks = _marks(getinfo)

@@ -10,7 +10,6 @@ is sent as it is, and a body is decoded all the same.
 from __future__ import annotations
 
 import functools
-import math
 from typing import TYPE_CHECKING, Any
 
 import pycurl
@@ -79,9 +78,8 @@ def configure(handle: Any, hop: Hop, *, ca_file: str | None, max_idle_seconds: i
         handle.setopt(pycurl.USERAGENT, USER_AGENT)
 
 
-def limit(handle: Any, seconds: float) -> None:
+def limit(handle: Any, milliseconds: int) -> None:
     """Bound the next transfer, and its connecting too, so that libcurl goes on to a host's next address in time."""
-    milliseconds = max(1, math.ceil(seconds * 1000))
     handle.setopt(pycurl.TIMEOUT_MS, milliseconds)
     handle.setopt(pycurl.CONNECTTIMEOUT_MS, milliseconds)
 

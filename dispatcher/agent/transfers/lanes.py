@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 class Lane:
     """A handle, the hop that it is set up for (None: for none), and the transfer that it is used by."""
 
-    __slots__ = ("handle", "hop", "is_spoiled", "seconds", "transfer")
+    __slots__ = ("handle", "hop", "is_spoiled", "milliseconds", "transfer")
 
     def __init__(self) -> None:
         self.handle = pycurl.Curl()
         self.hop: Hop | None = None
-        self.seconds = 0.0
+        self.milliseconds = 0
         """The time limit that is set."""
         self.is_spoiled = False
         """Whether it was set up for this transfer alone."""
@@ -35,7 +35,7 @@ class Lane:
         """Forget every option and callback."""
         self.handle.reset()
         self.hop = None
-        self.seconds = 0.0
+        self.milliseconds = 0
         self.is_spoiled = False
 
 

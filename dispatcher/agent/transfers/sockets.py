@@ -128,7 +128,7 @@ def free_to_bind(fd: int) -> None:
         bind_freely(handle)
 
 
-def _has_end(fd: int, known: _Known) -> bool:
+def _has_end(fd: int, known: Known) -> bool:
     ip, port = _local_end(fd)
     return ip == known.source if known.ends is None else (ip, port) == known.ends[:2]
 

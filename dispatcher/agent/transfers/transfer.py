@@ -53,6 +53,7 @@ class Transfer:
 
     # Where a transfer begins with the same in all of them it is the class's, which costs a transfer nothing.
     lane: Lane | None = None
+    ended = 0.0
     size = 0
     cut = False
     blocked: str | None = None

@@ -22,7 +22,7 @@ def hop(path: str, **rest: Any) -> Hop:
 def used(lanes: Lanes, wanted: Hop) -> Lane:
     """Take a lane and set it up, as the client does."""
     lane = lanes.take(wanted)
-    lane.hop, lane.seconds = wanted, 7.0
+    lane.hop, lane.milliseconds = wanted, 7
     return lane
 
 
@@ -33,7 +33,7 @@ def test_a_lane_is_kept_for_its_hop() -> None:
     lanes.give(one)
     assert other is lanes.take(hop("other"))
     assert one is lanes.take(hop("one"))
-    assert (hop("one"), 7.0) == (one.hop, one.seconds)
+    assert (hop("one"), 7) == (one.hop, one.milliseconds)
     lanes.close()
 
 
@@ -42,7 +42,7 @@ def test_a_lane_of_another_hop_comes_without_anything_set() -> None:
     one = used(lanes, hop("one"))
     lanes.give(one)
     assert one is lanes.take(hop("other"))
-    assert (None, 0) == (one.hop, one.seconds)
+    assert (None, 0) == (one.hop, one.milliseconds)
     lanes.close()
 
 
