@@ -22,12 +22,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-READ_BYTES = 64 * 1024
-"""What is taken from the stream at a time: as much as it reads from its socket at once."""
-
-
-REMEMBERED_BYTES = 4096
-"""The longest request that is kept, to be known again: each connection keeps one. 64 MB where all that may be do."""
+LOOK_BYTES = 4096
+"""The longest request that may take the short way. A connection remembers one, and makes room for as much when it looks
+whether something has come; Tornado's 64 KiB are 1 us to clear, and out of the processor's caches goes what was there.
+"""
 
 
 class Asked(Protocol):
@@ -104,6 +102,7 @@ class Connection(HTTP1ServerConnection):
             self._replies.begun(self)
             return await asked.answer(self.stream)
         connection = HTTP1Connection(self.stream, False, self.params, self.context)
+        self.stream.read_chunk_size = self.params.chunk_size
         is_kept = await connection.read_response(delegate.start_request(self, connection))
         # Others have their turn: what has come already is read without a pause.
         await asyncio.sleep(0)
@@ -112,14 +111,14 @@ class Connection(HTTP1ServerConnection):
     async def _ask(self, short_way: ShortWay) -> Asked | None:
         """Wait for something to come; take it from the stream where it is a request for the short way."""
         self._idle_since = asyncio.get_running_loop().time()
-        arrived = await self.stream.read_bytes(READ_BYTES, partial=True)
+        self.stream.read_chunk_size = LOOK_BYTES
+        arrived = await self.stream.read_bytes(LOOK_BYTES, partial=True)
         self._idle_since = None
         asked = short_way.look(arrived, self._last)
         rest = arrived if asked is None else arrived[asked.size :]
         if rest:
             _put_back(self.stream, rest)
-        if asked is not None:
-            self._last = asked if asked.size <= REMEMBERED_BYTES else None
+        self._last = asked or self._last
         return asked
 
     def _watch_idleness(self) -> None:

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 READ_BYTES = 64 * 1024
-"""What is taken from the stream at a time: as much as it reads from its socket at once."""
+"""What is taken from a stream on which much comes."""
+
+LITTLE_BYTES = 4096
+"""What is taken from one on which little comes: to clear 64 KiB each time cost more than to read a small frame."""
 
 
 class LinkProtocol(WebSocketProtocol13):
@@ -46,7 +49,9 @@ class LinkProtocol(WebSocketProtocol13):
         assert self.stream is not None
         arrived = self._arrived
         while len(arrived) < n:
-            arrived += await self.stream.read_bytes(READ_BYTES, partial=True)
+            came = await self.stream.read_bytes(READ_BYTES, partial=True)
+            self.stream.read_chunk_size = LITTLE_BYTES if len(came) < LITTLE_BYTES else READ_BYTES
+            arrived += came
         self._wire_bytes_in += n
         taken = bytes(arrived[:n])
         del arrived[:n]

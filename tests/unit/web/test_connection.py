@@ -12,6 +12,7 @@ from tornado.netutil import bind_sockets
 from tornado.platform.asyncio import BaseAsyncIOLoop
 from tornado.web import Application, RequestHandler
 
+from dispatcher.web.connection import LOOK_BYTES
 from dispatcher.web.server import Server
 from tests.unit.loops import on_loop, turns
 
@@ -114,13 +115,14 @@ def test_the_short_way_is_told_what_it_took_before() -> None:
     on_loop(test)
 
 
-def test_what_is_too_large_to_be_remembered_is_not() -> None:
+def test_what_is_longer_than_a_look_is_not_for_the_short_way() -> None:
     async def test() -> None:
-        async with talking() as (_, way, reader, writer):
-            for _ in range(2):
-                writer.write(b"say %s." % (b"x" * 5000))
-                await reader.readline()
-            assert [None, None] == way.lasts
+        async with talking() as (_, _, reader, writer):
+            longest = b"x" * (LOOK_BYTES - len(b"say ."))
+            writer.write(b"say %s." % longest)
+            assert longest + b"\n" == await reader.readline()
+            writer.write(b"say x%s.\r\n\r\n" % longest)
+            assert b"HTTP/1.1 400 Bad Request\r\n" == await reader.readline()
 
     on_loop(test)
 

@@ -214,6 +214,7 @@ def test_what_comes_in_pieces_goes_the_long_way(api: Served, long_way: list[str]
         ({"unknown": 1}, 422),
         ([], 422),
         ({"headers": [["a", "b"]] * 3000}, 422),
+        ({"body": "x" * 4096}, 200),
         ({"body": "x" * 70_000}, 200),
     ],
 )
@@ -303,7 +304,7 @@ def test_a_head_ends_where_it_does_on_the_long_way(api: Served, long_way: list[s
     assert 400 == api.raw(start + b"\r\n folded: no\rname\r\n\r\n").status
 
 
-def test_refusals_of_what_has_come_already_leave_others_their_turn(api: Served, long_way: list[str]) -> None:
+def test_refusals_of_what_has_come_already_leave_others_their_turn(api: Served) -> None:
     api.configure()
     assert api.run(api.running.services.executions.drain(1))
 
@@ -321,7 +322,6 @@ def test_refusals_of_what_has_come_already_leave_others_their_turn(api: Served, 
     turned, answer = api.run(test())
     assert 201 == answer.count(b"HTTP/1.1 503 Service Unavailable\r\n")
     assert turned > 200
-    assert [] == long_way
 
 
 def test_a_caller_that_goes_away_in_the_midst_of_a_large_answer_harms_nobody(
