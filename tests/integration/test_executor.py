@@ -76,9 +76,11 @@ def test_no_tls_session_is_resumed_from_another_source(version: ssl.TLSVersion, 
 class BoundElsewhereClient(SourceBoundClient):
     """Binds every connection to `TWO`, whatever it is asked for."""
 
-    def _prepare(self, lane: Lane, transfer: Transfer, seconds: float) -> None:
-        super()._prepare(lane, transfer, seconds)
-        lane.handle.setopt(pycurl.INTERFACE, f"host!{TWO}")
+    def start(self, *args: Any, **rest: Any) -> Transfer:
+        transfer = super().start(*args, **rest)
+        assert transfer.lane is not None
+        transfer.lane.handle.setopt(pycurl.INTERFACE, f"host!{TWO}")  # libcurl looks at it in the next turn
+        return transfer
 
 
 class BoundElsewhere(Executor):
