@@ -24,10 +24,11 @@ from dispatcher.recorder import UnrecordedError
 from dispatcher.wire.quick import quickly_made
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     import pykka
 
+    from dispatcher.errors import FailureKind
     from dispatcher.execution import Execution
     from dispatcher.executions import Executions
     from dispatcher.record import Record
@@ -67,16 +68,16 @@ class Tally:
 
     began: float = field(default_factory=time.monotonic)
     outcomes: Counter[Outcome] = field(default_factory=Counter)
-    by_status: Counter[str] = field(default_factory=Counter)
-    by_error: Counter[str] = field(default_factory=Counter)
+    by_status: Counter[int] = field(default_factory=Counter)
+    by_error: Counter[FailureKind] = field(default_factory=Counter)
 
     def add(self, record: Record) -> None:
         """Count a record."""
         self.outcomes[record.outcome] += 1
         if record.failure is not None:
-            self.by_error[str(record.failure.kind)] += 1
-        elif record.result is not None:
-            self.by_status[str(record.result.status)] += 1
+            self.by_error[record.failure.kind] += 1
+        elif record.result is not None and record.result.status is not None:
+            self.by_status[record.result.status] += 1
 
     def as_json(self, count: int, stopped: str | None) -> dict[str, Any]:
         """Return the summary of a batch of `count`, which ended early where `stopped` says why."""
@@ -84,8 +85,8 @@ class Tally:
             "count": count,
             **{str(outcome): self.outcomes[outcome] for outcome in Outcome},
             "seconds": round(time.monotonic() - self.began, 3),
-            "by_status": dict(sorted(self.by_status.items())),
-            "by_error": dict(sorted(self.by_error.items())),
+            "by_status": {str(status): number for status, number in sorted(self.by_status.items())},
+            "by_error": {str(kind): number for kind, number in sorted(self.by_error.items())},
             "stopped": stopped,
         }
 
@@ -149,10 +150,10 @@ class Batch:
         taken, self._ended = self._ended, []
         return taken
 
-    def delivered(self, finished: Finished) -> None:
-        """The reader has taken this one."""
-        self._waiting -= 1
-        self._waiting_bytes -= len(finished.record.body)
+    def delivered(self, taken: Sequence[Finished]) -> None:
+        """The reader has taken these."""
+        self._waiting -= len(taken)
+        self._waiting_bytes -= sum(len(each.record.body) for each in taken)
         self._fill_soon()
 
     def stop(self, reason: str) -> None:
@@ -180,15 +181,16 @@ class Batch:
     # What begins
 
     @property
-    def _may_begin(self) -> bool:
-        return (
-            (self._not_begun > 0 or bool(self._again))
-            and self.stopped is None
-            and self._pause is None
-            and self._running < self._concurrency
-            and self._waiting < self._concurrency
-            and self._waiting_bytes < WAITING_BYTES
-        )
+    def _is_held(self) -> bool:
+        return self.stopped is not None or self._pause is not None
+
+    @property
+    def _room(self) -> int:
+        """How many may begin now."""
+        if self._is_held or self._waiting_bytes >= WAITING_BYTES:
+            return 0
+        not_begun = self._not_begun + len(self._again)
+        return min(not_begun, self._concurrency - self._running, self._concurrency - self._waiting)
 
     def _fill_soon(self) -> None:
         """Begin what may be begun, once in this turn of the loop."""
@@ -198,15 +200,18 @@ class Batch:
 
     def _fill(self) -> None:
         self._is_due = False
-        for _ in range(BEGUN_A_TURN):
-            if not self._may_begin:
-                self._give_place_back()
+        room = self._room
+        for _ in range(min(room, BEGUN_A_TURN)):
+            if self._is_held:  # by what has just begun
                 return
             place = self._take_place()
             if place is None:
                 return
             self._begin(place, needs_exit=True)
-        self._fill_soon()
+        if room > BEGUN_A_TURN:
+            self._fill_soon()
+        else:
+            self._give_place_back()
 
     def _take_place(self) -> asyncio.Future[None] | None:
         """Return a place that is there; None where it is waited for, or none comes."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
 
 import pykka
 
-from dispatcher.actors.loop_actor import ask_then, tell_or_drop
+from dispatcher.actors.loop_actor import ask_then
 from dispatcher.actors.messages import Ended, LeaseExit, NotTaken, Outcome, RunExecution
 from dispatcher.attempts import failed, lease_ended, may_help, with_wait
 from dispatcher.deadlines import Deadlines
@@ -245,7 +245,7 @@ class Execution:
     def _let_go(self, lease: Lease, ended: Ended | NotTaken) -> None:
         self._lease = None
         self._means.overdue.forget(self)
-        tell_or_drop(self._means.pool, lease_ended(lease, ended))
+        ask_then(self._means.pool, lease_ended(lease, ended), _heard)
 
     def _end_attempt(self, lease: Lease | None, ended: Ended) -> None:
         result = ended.result
@@ -309,6 +309,12 @@ class Execution:
             self._let_go(self._lease, NotTaken("the coordinator failed over it"))
         on_end, self._on_end = self._on_end, _has_ended
         on_end(self)
+
+
+def _heard(_: None, error: Exception | None) -> None:
+    """Take the pool's word that it knows of a lease's end; one that is stopped need not know."""
+    if error is not None and not isinstance(error, pykka.ActorDeadError):
+        logger.error("the pool did not take the end of a lease", exc_info=error)
 
 
 def _has_ended(execution: Execution) -> None:

@@ -60,8 +60,7 @@ async def _send(handler: BaseHandler, batch: Batch, lines: list[bytes], written:
     handler.write(b"".join(lines))
     lines.clear()
     await handler.flush_in_turns()
-    for taken in written:
-        batch.delivered(taken)
+    batch.delivered(written)
     written.clear()
 
 

@@ -47,8 +47,7 @@ async def read_all(batch: Batch) -> list[Finished]:
     found: list[Finished] = []
     while finished := await batch.take():
         found += finished
-        for each in finished:
-            batch.delivered(each)
+        batch.delivered(finished)
     return found
 
 
@@ -133,10 +132,9 @@ def test_a_reader_that_is_slow_stops_what_would_begin() -> None:
         taken = await batch.take()
         await turns(50)
         assert begun == len(coordinator.sent)
-        batch.delivered(taken[0])
+        batch.delivered(taken[:1])
         await until(lambda: len(coordinator.sent) > begun or len(taken) > 5)
-        for each in taken[1:]:
-            batch.delivered(each)
+        batch.delivered(taken[1:])
         assert 1000 == len(taken) + len(await read_all(batch))
         batch.close()
 
@@ -291,8 +289,7 @@ def test_a_batch_stops_when_no_exit_came_within_the_timeout_and_one_record_says_
         await batch.start()
         taken = await batch.take()
         coordinator.pool.tell(AgentGone("agent-01"))
-        for each in taken:
-            batch.delivered(each)
+        batch.delivered(taken)
         found = [*taken, *await read_all(batch)]
         failed = [each.record for each in found if each.record.outcome is Outcome.FAILED]
         assert [FailureKind.NO_EXIT] == [kind_of(record) for record in failed]
