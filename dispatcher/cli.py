@@ -59,7 +59,9 @@ def _run(arguments: list[str]) -> int:
         raise SettingsError(f"there is no command {name!r}{near}; {PROGRAM} --help lists them")
     if any(argument in ("-h", "--help") for argument in rest):
         return _print(usage(command))
-    return _RUNNERS[command.name](_parse(command, rest), os.environ)
+    given = _parse(command, rest)
+    _warn_of_variables()
+    return _RUNNERS[command.name](given, os.environ)
 
 
 def _versions() -> str:
@@ -103,7 +105,16 @@ def _token(arguments: list[str]) -> int:
         rest = ["--token-id", *rest]
     from dispatcher.auth.command import RUNNERS  # noqa: PLC0415 (see the module's first lines)
 
-    return RUNNERS[command.name](_parse(command, rest), os.environ)
+    given = _parse(command, rest)
+    _warn_of_variables()
+    return RUNNERS[command.name](given, os.environ)
+
+
+def _warn_of_variables() -> None:
+    from dispatcher import variables  # noqa: PLC0415 (see the module's first lines)
+
+    for line in variables.warnings(os.environ):
+        sys.stderr.write(f"{PROGRAM}: warning: {line}\n")
 
 
 def _print(text: str) -> int:

@@ -31,7 +31,7 @@ RUN_TIMEOUT = 30.0
 _BASE_HOSTS = {"localhost": ["127.0.0.1", "::1"]}
 _RESOLV_CONF = "nameserver 127.0.0.1\noptions attempts:1 timeout:1\n"
 _NSSWITCH = "hosts: files dns\n"
-_MARK = "DISPATCHER_TESTS_NETWORK"
+_MARK = "TESTS_NETWORK"
 """Names in the environment the network that this process or its parent has moved to."""
 
 _libc = ctypes.CDLL(None, use_errno=True)

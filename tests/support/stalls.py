@@ -21,7 +21,7 @@ LIMIT_SECONDS = 0.05
 RUNS = 3
 """How often a file is run in all before its stall counts as ours."""
 
-_FATAL = "DISPATCHER_TESTS_STALL_FAILS"
+_FATAL = "TESTS_STALL_FAILS"
 _RUN_SECONDS = 240.0
 
 _noticed: dict[str, list[str]] = {}
