@@ -112,10 +112,23 @@ def test_a_signal_in_mid_batch_sums_up_and_the_coordinator_begins_no_more(fleet:
         eventually(lambda: len(hanging.requests) == 4, "four requests at the target")
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=SECONDS)
-        assert (1, "") == (process.returncode, err)
+        assert (0, "") == (process.returncode, err)
         assert "0 of 100 were told of: interrupted" in out
         eventually(lambda: not fleet.client.get("/api/stats")["executions"]["in_flight"], "nothing in flight")
         assert 4 == len(hanging.requests)
+    fleet.client.configure(echo.url())
+
+
+def test_a_signal_does_not_hide_what_had_failed_before(fleet: Cluster, echo: Echo) -> None:
+    fleet.client.configure(f"http://[{TARGET}]:9/")
+    process = begun(fleet, "--count", "1000000", "--concurrency", "1")
+    assert process.stdout is not None
+    for _ in range(2):  # the head, and a failure
+        process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=SECONDS)
+    assert (1, "") == (process.returncode, err)
+    assert "of 1000000 were told of: interrupted" in out
     fleet.client.configure(echo.url())
 
 
