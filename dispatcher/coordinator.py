@@ -40,10 +40,10 @@ from dispatcher.web.configured import Configured
 from dispatcher.web.monitor_feed import MonitorFeed
 from dispatcher.web.origins import Origins
 from dispatcher.web.pulses import Pulses
+from dispatcher.web.rate import Rate
 from dispatcher.web.server import Server
 from dispatcher.web.services import Services
 from dispatcher.web.short_way import ShortWay
-from dispatcher.web.stats import RateMeter
 
 if TYPE_CHECKING:
     from pykka import ActorRef
@@ -173,7 +173,8 @@ def _make_server(settings: CoordinatorSettings, services: Services, certificates
 
 async def _make_services(settings: CoordinatorSettings, actors: _Actors, gate: Gate, origins: Origins) -> Services:
     redactor = Redactor(settings.redact_header)
-    feed, rate = MonitorFeed(redactor, shows_body=not gate.is_token_required), RateMeter()
+    rate = Rate()
+    feed = MonitorFeed(rate, redactor, shows_body=not gate.is_token_required)
     meters = Meters()
 
     def on_finished(record: Record) -> None:

@@ -18,12 +18,13 @@ from dispatcher.actors.loop_actor import ask
 from dispatcher.actors.messages import AgentStatus, DescribePool, ExitState, ExitStatus, StoredRequest
 from dispatcher.record import dump
 from dispatcher.web.agents import agent_json, describe_agents
-from dispatcher.web.monitor_summary import RateSeries, request_summary
+from dispatcher.web.monitor_summary import request_summary
 from dispatcher.web.pool import exit_json, pool_json
 from dispatcher.web.stats import stats_json
 
 if TYPE_CHECKING:
     from dispatcher.redaction import Redactor
+    from dispatcher.web.rate import Rate
     from dispatcher.web.services import Services
 
 logger = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ _LAST_TIER = 2
 class Told:
     """What every monitor that is up to date has been told."""
 
-    def __init__(self, redactor: Redactor, rate: RateSeries, *, shows_body: bool = True) -> None:
+    def __init__(self, redactor: Redactor, rate: Rate, *, shows_body: bool = True) -> None:
         """Start with nothing told; `shows_body` says whether a monitor may see the body that is configured."""
         self._shows_body = shows_body
         self._redactor = redactor

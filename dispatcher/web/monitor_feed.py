@@ -19,14 +19,15 @@ from dispatcher.actors.errors import StoreError
 from dispatcher.actors.loop_actor import ask
 from dispatcher.actors.messages import HistoryFilter, ReadHistory
 from dispatcher.record import dump
-from dispatcher.redaction import Redactor
 from dispatcher.web import cursors
 from dispatcher.web.monitor_changes import Told, encoded_list, encoded_object
-from dispatcher.web.monitor_summary import RateSeries, kept_summaries, record_summary
+from dispatcher.web.monitor_summary import kept_summaries, record_summary
 from dispatcher.web.own_time import OwnTime
 
 if TYPE_CHECKING:
     from dispatcher.record import Record
+    from dispatcher.redaction import Redactor
+    from dispatcher.web.rate import Rate
     from dispatcher.web.services import Services
 
 logger = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ class Monitor(Protocol):
 class MonitorFeed:
     """Tells every monitor what changed."""
 
-    def __init__(self, redactor: Redactor | None = None, *, shows_body: bool = True) -> None:
+    def __init__(self, rate: Rate, redactor: Redactor, *, shows_body: bool = True) -> None:
         """Start without monitors; `run` does the telling. `redactor` keeps the secrets of the configured request.
 
         Its body is told only with `shows_body`, since it may be a secret as a whole and all monitors hear the same.
@@ -71,8 +72,8 @@ class MonitorFeed:
         self._wanted = asyncio.Event()
         self._records: deque[Record] = deque(maxlen=EXECUTIONS_A_TICK)
         self._finished = 0
-        self._redactor = redactor or Redactor()
-        self._rate = RateSeries()
+        self._redactor = redactor
+        self._rate = rate
         self._told = Told(self._redactor, self._rate, shows_body=self._shows_body)
 
     def add(self, monitor: Monitor) -> None:
@@ -86,7 +87,6 @@ class MonitorFeed:
 
     def finished(self, record: Record) -> None:
         """An execution's record was committed."""
-        self._rate.add()
         if self._monitors:
             self._records.append(record)
             self._finished += 1

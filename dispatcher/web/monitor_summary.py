@@ -6,8 +6,6 @@ A record keeps the shape that it has everywhere; a monitor that wants all of one
 from __future__ import annotations
 
 import json
-import time
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from dispatcher.record import dump
@@ -25,35 +23,7 @@ HEADER_CHARS = 4096
 BODY_CHARS = 1000
 """Of the configured request's body; `body_size` counts all of it, in bytes."""
 
-RATE_SECONDS = 300
-"""Seconds of the rate that a snapshot has."""
-
 Json = dict[str, Any]
-
-
-class RateSeries:
-    """How many executions ended in each of the last seconds; constant memory, and an addition for each execution."""
-
-    def __init__(self) -> None:
-        """Start with none."""
-        self._counts: deque[int] = deque([0], maxlen=RATE_SECONDS + 1)
-        self._second = int(time.monotonic())
-
-    def add(self) -> None:
-        """Count an execution that ended now."""
-        self._advance()
-        self._counts[-1] += 1
-
-    def ended(self, since: int | None) -> tuple[int, list[int]]:
-        """Return the second that runs now, and the counts of those before it, from `since` on (None: all kept)."""
-        self._advance()
-        counts = list(self._counts)[:-1]
-        return self._second, counts if since is None else counts[max(0, len(counts) - self._second + since) :]
-
-    def _advance(self) -> None:
-        second = int(time.monotonic())
-        self._counts.extend([0] * min(second - self._second, RATE_SECONDS + 1))
-        self._second = second
 
 
 def record_summary(record: Record) -> Json:

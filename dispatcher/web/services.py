@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dispatcher.web.monitor_feed import MonitorFeed
     from dispatcher.web.origins import Origins
     from dispatcher.web.pulses import Pulses
-    from dispatcher.web.stats import RateMeter
+    from dispatcher.web.rate import Rate
 
 
 class Socket(Protocol):
@@ -74,7 +74,7 @@ class Services:
     keys: IdempotencyKeys
     configured: Configured
     feed: MonitorFeed
-    rate: RateMeter
+    rate: Rate
     meters: Meters
     max_request_bytes: int
     ping_interval: float

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from dispatcher.actors.errors import StoreError
@@ -18,39 +16,6 @@ from dispatcher.web.representations import StatsSchema
 
 if TYPE_CHECKING:
     from dispatcher.web.services import Services
-
-RATE_SECONDS = 60
-"""The window of `rate_per_second`."""
-
-
-class RateMeter:
-    """Counts events a second over the last `RATE_SECONDS`; constant memory at any rate."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """Start with none; `clock` gives seconds that only grow."""
-        self._clock = clock
-        self._counts: deque[list[int]] = deque()
-        self._began = int(clock())
-
-    def add(self) -> None:
-        """Count an event."""
-        second = int(self._clock())
-        self._forget(second)
-        if self._counts and self._counts[-1][0] == second:
-            self._counts[-1][1] += 1
-        else:
-            self._counts.append([second, 1])
-
-    @property
-    def per_second(self) -> float:
-        """Events a second over the window, or since the start where that is less."""
-        second = int(self._clock())
-        self._forget(second)
-        return sum(count for _, count in self._counts) / min(max(second - self._began, 1), RATE_SECONDS)
-
-    def _forget(self, second: int) -> None:
-        while self._counts and self._counts[0][0] <= second - RATE_SECONDS:
-            self._counts.popleft()
 
 
 class StatsHandler(BaseHandler):

@@ -1,52 +1,58 @@
-"""`monitor_summary.py`: the rate of the last minutes, second by second."""
+"""What monitors are shown of records and of the configured request: no bodies, and headers up to a bound."""
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
-from dispatcher.web import monitor_summary
-from dispatcher.web.monitor_summary import RATE_SECONDS, RateSeries
+from dispatcher.actors.messages import Outcome
+from dispatcher.record import Record, make_record
+from dispatcher.redaction import REDACTED, Redactor
+from dispatcher.request import RequestSpec
+from dispatcher.web.monitor_summary import BODY_CHARS, HEADER_CHARS, kept_summaries, record_summary, request_summary
+from dispatcher.wire.messages import Execute
+from tests.support.scripted_agent import ok
 
 
-class Clock:
-    """A clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
-    monkeypatch.setattr(monitor_summary, "time", made)
-    return made
-
-
-def test_each_second_has_its_count_once_it_is_over(clock: Clock) -> None:
-    series = RateSeries()
-    for seconds, count in ((0.0, 2), (1.5, 3), (3.0, 1)):
-        clock.now = 1000.0 + seconds
-        for _ in range(count):
-            series.add()
-    assert (1003, [2, 3, 0]) == series.ended(None)
+def record(*headers: tuple[str, str]) -> Record:
+    """An execution that was answered with a body and these headers."""
+    execute = Execute(id="1", source="2001:db8::1", method="GET", url="http://t/", timeout=1.0)
+    return make_record(
+        identifier="1",
+        outcome=Outcome.COMPLETED,
+        exit_used=("agent-01", "2001:db8::1"),
+        request=RequestSpec("http://t/"),
+        result=ok(execute, body=b"secret", headers=headers),
+        failure=None,
+        started_at=0.0,
+        finished_at=1.0,
+        redactor=Redactor(),
+    )
 
 
-def test_what_ended_since_is_told_once(clock: Clock) -> None:
-    series = RateSeries()
-    series.add()
-    second, counts = series.ended(None)
-    assert [] == counts
-    clock.now += 2
-    assert (1002, [1, 0]) == series.ended(second)
-    assert (1002, []) == series.ended(1002)
+def shown(one: Record) -> Any:
+    """What a monitor reads of a record."""
+    return json.loads(json.dumps(record_summary(one)))
 
 
-def test_a_long_silence_leaves_zeros_and_no_more_than_is_kept(clock: Clock) -> None:
-    series = RateSeries()
-    series.add()
-    clock.now += 10_000
-    assert [0] * RATE_SECONDS == series.ended(None)[1]
-    assert [0] * RATE_SECONDS == series.ended(1000)[1]
+def test_a_record_is_shown_without_its_body_fresh_or_from_history() -> None:
+    fresh = shown(record(("a", "b")))
+    assert {"encoding": "utf-8", "data": "", "size": 6, "truncated": True} == fresh["response"]["body"]
+    assert [fresh] == [json.loads(kept) for kept in kept_summaries([record(("a", "b")).to_json_bytes()])]
+
+
+def test_headers_are_shown_up_to_the_bound() -> None:
+    pair = ("n", "v" * (HEADER_CHARS // 4 - 1))
+    assert [list(pair)] * 4 == shown(record(*[pair] * 4))["response"]["headers"]
+    assert [list(pair)] * 4 == shown(record(*[pair] * 5))["response"]["headers"]
+
+
+@pytest.mark.parametrize(("shows_body", "start"), [(True, "x" * BODY_CHARS), (False, REDACTED)])
+def test_of_the_configured_body_its_start_is_shown_or_nothing(shows_body: bool, start: str) -> None:
+    stored = {"url": "http://u:p@t/", "headers": [["Authorization", "s"]], "body": "x" * 5000, "body_base64": None}
+    summary = request_summary(stored, 7, Redactor(), shows_body=shows_body)
+    assert (start, 5000, 7) == (summary["body"], summary["body_size"], summary["revision"])
+    assert [["Authorization", REDACTED]] == summary["headers"]
+    assert "p@" not in summary["url"]

@@ -6,12 +6,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from dispatcher import __version__
 from dispatcher.errors import FailureKind
-from dispatcher.web.stats import RATE_SECONDS, RateMeter
 from dispatcher.wire.messages import Execute, Result
 from tests.support.api import Served, served
 from tests.support.broken_store import unwritable_history
@@ -112,47 +109,3 @@ def test_what_was_not_recorded_is_not_counted(api: Served, tmp_path: Path) -> No
         assert 503 == api.call("GET", "/api/execute").status
     found = api.call("GET", PATH).json
     assert (0, 0.0) == (found["executions"]["total"], found["rate_per_second"])
-
-
-class Clock:
-    """Seconds that a test turns."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def test_the_rate_is_over_the_time_since_the_start_at_first() -> None:
-    clock = Clock()
-    meter = RateMeter(clock)
-    for _ in range(30):
-        meter.add()
-    assert 30.0 == meter.per_second
-    clock.now += 10
-    assert 3.0 == meter.per_second
-
-
-def test_the_rate_forgets_what_is_older_than_its_window() -> None:
-    clock = Clock()
-    meter = RateMeter(clock)
-    clock.now += 1000
-    meter.add()
-    clock.now += RATE_SECONDS - 1
-    assert 1 / RATE_SECONDS == meter.per_second
-    clock.now += 1
-    assert 0.0 == meter.per_second
-
-
-@given(st.lists(st.floats(0, 90), max_size=60))
-def test_the_rate_is_that_of_a_list_of_all_events(pauses: list[float]) -> None:
-    clock = Clock()
-    meter = RateMeter(clock)
-    events: list[int] = []
-    for pause in pauses:
-        clock.now += pause
-        meter.add()
-        events.append(int(clock.now))
-        recent = sum(event > int(clock.now) - RATE_SECONDS for event in events)
-        assert recent / min(max(int(clock.now) - 1000, 1), RATE_SECONDS) == meter.per_second
-        assert RATE_SECONDS >= len(meter._counts)
