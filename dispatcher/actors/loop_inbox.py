@@ -69,7 +69,8 @@ class LoopInbox:
         if threading.get_ident() != self._thread or self._handle is None:
             return False
         for _ in range(len(self._due)):  # not those that come to be due meanwhile: they have had their turn
-            self._due[0].turn()
+            if self._due:  # a turn may catch up too, in the midst of this
+                self._due[0].turn()
         return not self._envelopes
 
     def handle(self, message: Any) -> Any:

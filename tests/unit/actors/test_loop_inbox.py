@@ -45,6 +45,25 @@ def test_what_is_put_before_an_inbox_has_its_actor_waits_for_it() -> None:
     on_loop(test)
 
 
+def test_a_turn_that_comes_by_catching_up_may_catch_up_itself() -> None:
+    async def test() -> None:
+        drained: list[Any] = []
+        inboxes = [LoopInbox(), LoopInbox()]
+
+        def drain_first() -> None:
+            drained_into(drained, inboxes[0])()
+            assert inboxes[0].catch_up()
+            drained.append("caught up")
+
+        for inbox, drain in zip(inboxes, (drain_first, drained_into(drained, inboxes[1])), strict=True):
+            inbox.attach(asyncio.get_running_loop(), drain, drained.append)
+            inbox.put(Envelope(f"of {inboxes.index(inbox)}"))
+        assert inboxes[1].catch_up()
+        assert ["of 0", "of 1", "caught up"] == drained
+
+    on_loop(test)
+
+
 def test_catching_up_takes_the_turn_of_all_and_leaves_nothing_for_later() -> None:
     async def test() -> None:
         drained: list[Any] = []
