@@ -35,6 +35,9 @@ RETRIED = frozenset(
 """Failures in which no answer came, and which another exit may not meet. A status is an answer, whatever it says."""
 
 
+_WHY_CHARS = 300  # an agent's words for a lost route take some 100
+
+
 def judge(result: Result) -> Finding:
     """Say what a result tells of its exit. What a target did, a refusal or silence too, shows that packets leave."""
     failure = result.failure
@@ -52,9 +55,14 @@ def lease_ended(lease: Lease, ended: Ended | NotTaken) -> LeaseEnded:
     if isinstance(ended, NotTaken):
         return LeaseEnded(lease.agent_id, lease.address, lease.stay, Outcome.FAILED)
     finding = judge(ended.result)
-    # Not the failure's own words: they name the target, and the record has them.
-    why = f"{ended.result.error_kind} in execution {ended.result.id}" if finding is Finding.FAILS else ""
+    why = _why(ended.result) if finding is Finding.FAILS else ""
     return LeaseEnded(lease.agent_id, lease.address, lease.stay, ended.outcome, finding, why)
+
+
+def _why(result: Result) -> str:
+    """The failure's words, which name both ends of the way and no more of the request; on one line, as it is logged."""
+    detail = "".join(char if char.isprintable() else "?" for char in result.error_detail[:_WHY_CHARS])
+    return f"{detail} (execution {result.id})"
 
 
 def may_help(request: RequestSpec, attempt: Attempt) -> bool:

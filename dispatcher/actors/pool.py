@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pykka import ActorRef
+
+logger = logging.getLogger(__name__)
 
 Key = tuple[str, str]
 
@@ -139,10 +142,13 @@ class IpPool(LoopActor):
     def _learn(self, key: Key, used: _Exit, ended: LeaseEnded) -> None:
         if ended.finding is not Finding.FAILS and not used.setbacks.failures:
             return  # it worked before, and nothing says that it does not now
+        failures = used.setbacks.failures
         if used.setbacks.ended(ended.finding, ended.why):
             seconds = self._pause(used.setbacks.failures)
             over = PauseOver(*key, used.stay)
             used.pause = asyncio.get_running_loop().call_later(seconds, tell_or_drop, self.actor_ref, over)
+        if news := used.setbacks.news(failures):
+            logger.info("exit %s of %s %s", key[1], key[0], news)
         self._place(key, used)
 
     def _end_pause(self, over: PauseOver) -> None:

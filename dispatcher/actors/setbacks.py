@@ -47,6 +47,12 @@ class Setbacks:
             return f"set aside, failure {self.failures} in a row: {self.why}"
         return f"being tried again after: {self.why}" if self.is_tried else None
 
+    def news(self, failures: int) -> str | None:
+        """Say in words what is worth a line in the log, by the `failures` before: the first in a row, and its end."""
+        if self.failures and not failures:
+            return f"is set aside: {self.why}"
+        return f"works again, after {failures} failures in a row" if failures and not self.failures else None
+
     def leased(self) -> None:
         """Take note of a lease: one of an exit that failed before is its trial."""
         self.is_tried = self.failures > 0

@@ -54,7 +54,7 @@ def client(cluster: Cluster, router: Host) -> Client:
     return cluster.client
 
 
-def test_an_exit_without_a_route_is_put_aside_and_comes_back_with_its_route(client: Client) -> None:
+def test_an_exit_without_a_route_is_put_aside_and_comes_back_with_its_route(client: Client, cluster: Cluster) -> None:
     rule = ["from", EXITS[0], "unreachable", "pref", "5"]
     THIS.run(["ip", "-6", "rule", "add", *rule])
     try:
@@ -62,7 +62,8 @@ def test_an_exit_without_a_route_is_put_aside_and_comes_back_with_its_route(clie
         assert (502, "failed", "connect", "agent") == failed.failure
         assert EXITS[0] == failed.record["source_ip"]
         eventually(lambda: client.pool()[EXITS[0]]["state"] == "aside", "the exit aside")
-        assert f"connect in execution {failed.record['id']}" in client.pool()[EXITS[0]]["reason"]
+        why = f"connecting to [{FAR}]:80 from {EXITS[0]} failed: {failed.record['error']['detail'].rpartition(': ')[2]}"
+        assert f"{why} (execution {failed.record['id']})" in client.pool()[EXITS[0]]["reason"]
         answers = [client.execute() for _ in range(4)]
         known = {answer.record["source_ip"] for answer in answers if answer.status == 200}
         assert known == set(EXITS[1:])
@@ -73,6 +74,10 @@ def test_an_exit_without_a_route_is_put_aside_and_comes_back_with_its_route(clie
     eventually(lambda: client.execute().record["source_ip"] == EXITS[0], "the exit's turn")
     assert {"preferred"} == {known["state"] for known in client.pool().values()}
     assert set(EXITS) == {client.execute().record["source_ip"] for _ in EXITS}
+    said = [line.partition("actors.pool: ")[2] for line in cluster.processes[0].lines if "actors.pool" in line]
+    assert [f"exit {EXITS[0]} of agent-01 is set aside: {why} (execution {failed.record['id']})"] == said[:1]
+    assert said[-1].startswith(f"exit {EXITS[0]} of agent-01 works again, after ")
+    assert 2 == len(said)
 
 
 def test_what_lies_beyond_the_gateway_is_the_targets_fault_and_never_the_exits(client: Client) -> None:

@@ -135,7 +135,7 @@ def test_a_network_without_a_route_which_sets_the_exit_aside_for_a_second(client
     answer = client.execute(url="http://[2001:db8:dead::1]/")
     expected = Expected(502, "connect", "agent", f"[2001:db8:dead::1]:80 from {SOURCE} failed: Network is unreachable")
     check(client, answer, expected)
-    why = f"set aside, failure 1 in a row: connect in execution {answer.record['id']}"
+    why = f"set aside, failure 1 in a row: {answer.record['error']['detail']} (execution {answer.record['id']})"
     assert ("aside", why) == (client.pool()[SOURCE]["state"], client.pool()[SOURCE]["reason"])
     client.wait_for_exits(1)
 

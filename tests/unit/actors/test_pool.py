@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -287,6 +288,25 @@ def test_an_exit_that_fails_is_put_aside_with_its_reason_and_comes_back_to_the_b
         assert [C, B, A] == await pool.leases(3)
 
     on_loop(test)
+
+
+def test_an_exit_that_is_put_aside_and_comes_back_is_logged_once_each(caplog: pytest.LogCaptureFixture) -> None:
+    async def test() -> None:
+        pool = Pool()
+        pool.change("one", report(A))
+        for _ in range(3):
+            lease = await pool.lease()
+            pool.fail(lease, "no route")
+            pool.let_back(lease)
+        for _ in range(2):
+            await pool.lease()
+            pool.end(lease, Outcome.COMPLETED, Finding.WORKS)
+        await turns()
+
+    caplog.set_level(logging.INFO, "dispatcher.actors.pool")
+    on_loop(test)
+    expected = [f"exit {A} of one is set aside: no route", f"exit {A} of one works again, after 3 failures in a row"]
+    assert expected == [record.getMessage() for record in caplog.records if record.name == "dispatcher.actors.pool"]
 
 
 def test_the_pause_ends_by_itself_and_grows_with_each_failure() -> None:

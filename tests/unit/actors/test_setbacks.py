@@ -49,3 +49,15 @@ def test_what_tells_nothing_leaves_the_failures_counted() -> None:
     setbacks.leased()
     assert not setbacks.ended(Finding.NOTHING, "")
     assert (1, False) == (setbacks.failures, setbacks.is_aside)
+
+
+def test_the_first_failure_and_the_end_of_a_row_are_news() -> None:
+    setbacks = Setbacks()
+    told = []
+    for finding in (Finding.WORKS, Finding.FAILS, Finding.FAILS, Finding.NOTHING, Finding.WORKS, Finding.WORKS):
+        failures = setbacks.failures
+        setbacks.leased()
+        setbacks.ended(finding, "no route")
+        told.append(setbacks.news(failures))
+        setbacks.pause_over()
+    assert [None, "is set aside: no route", None, None, "works again, after 2 failures in a row", None] == told
