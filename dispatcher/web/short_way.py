@@ -22,7 +22,6 @@ from dispatcher.auth.gate import NoTokenError, WrongTokenError
 from dispatcher.auth.roles import Permission
 from dispatcher.record import dump
 from dispatcher.web import batch_requests, execute, json_body, problems, record_writer
-from dispatcher.web.base import LARGE_BYTES
 from dispatcher.web.configured import SCHEMA, to_spec
 from dispatcher.web.problems import Problem
 
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 
     from tornado.iostream import IOStream
 
-    from dispatcher.actors.messages import StoredRequest
     from dispatcher.auth.gate import Identity
     from dispatcher.record import Record
     from dispatcher.request import RequestSpec
@@ -55,6 +53,9 @@ _HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
 _LENGTH = re.compile(r"[0-9]{1,5}")
 
 _JSON = "application/json"
+
+SMALL_BYTES = 16 * 1024
+"""What a caller's body and the configured one may have together: each connection remembers what was made of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +89,12 @@ class ShortWay:
         identity = self._identify(said.authorization)
         if identity is None:
             return None
-        stored = self._services.configured.stored
-        spec = known.spec if known is not None and known.stored is stored else self._spec(said)
-        return None if spec is None else Plain(self._services, said, identity, stored, spec)
+        configured = self._services.configured
+        if not said.body:
+            return None if configured.spec is None else Plain(self._services, said, identity)
+        revision = 0 if configured.stored is None else configured.stored.revision
+        spec = known.spec if known is not None and known.revision == revision else self._spec(said)
+        return None if spec is None else Plain(self._services, said, identity, spec, revision)
 
     def _is_ours(self, host: str) -> bool:
         origins = self._services.origins
@@ -105,11 +109,10 @@ class ShortWay:
         return identity if identity.role.may(Permission.EXECUTE) else None
 
     def _spec(self, said: Said) -> RequestSpec | None:
-        """Return the one request that is to be executed; None for a batch, and for what is not right."""
+        """Return the one request that is to be executed; None for a batch, and for what is large or not right."""
         configured = self._services.configured
-        if not said.body:
-            return configured.spec
-        if len(said.body) > self._services.max_request_bytes or len(said.body) + configured.body_size > LARGE_BYTES:
+        size = len(said.body)
+        if size > self._services.max_request_bytes or size + configured.body_size > SMALL_BYTES:
             return None
         try:
             overrides = json_body.read(said.body, said.content_type)
@@ -146,12 +149,15 @@ def _read(arrived: bytes) -> Said | None:
 
 
 class Plain:
-    """One plain request and its answer; the gate's `Visitor`. `spec` holds while `stored` is what is configured."""
+    """One plain request and its answer; the gate's `Visitor`.
 
-    __slots__ = ("__weakref__", "_identity", "_services", "_stream", "said", "size", "spec", "stored")
+    `spec` is what a body made of the configuration of that `revision`; without a body it is what is configured.
+    """
+
+    __slots__ = ("__weakref__", "_identity", "_services", "_stream", "revision", "said", "size", "spec")
 
     def __init__(
-        self, services: Services, said: Said, identity: Identity, stored: StoredRequest | None, spec: RequestSpec
+        self, services: Services, said: Said, identity: Identity, spec: RequestSpec | None = None, revision: int = 0
     ) -> None:
         """Prepare to answer."""
         self._services = services
@@ -159,8 +165,8 @@ class Plain:
         self._stream: IOStream | None = None
         self.said = said
         self.size = len(said.sent)
-        self.stored = stored
         self.spec = spec
+        self.revision = revision
 
     async def answer(self, stream: IOStream) -> bool:
         """Execute, and write what came of it; False where the caller wants no more of this connection.
@@ -197,7 +203,9 @@ class Plain:
             await self._tell(stream, record)
 
     async def _execute(self, stream: IOStream) -> Record:
-        ended = self._services.executions.start(self.spec)
+        spec = self.spec or self._services.configured.spec
+        assert spec is not None
+        ended = self._services.executions.start(spec)
         stream.set_close_callback(lambda: self._abandon(ended))
         return await ended
 

@@ -13,6 +13,7 @@ import pytest
 from dispatcher.errors import FailureKind
 from dispatcher.web import execute
 from dispatcher.web.record_writer import PIECE_BYTES
+from dispatcher.web.short_way import SMALL_BYTES
 from dispatcher.wire.messages import Execute
 from tests.support.api import PROBLEM, Reply, Served, exchange, raw_request, served
 from tests.support.broken_store import unwritable_history
@@ -257,7 +258,7 @@ def test_a_body_over_the_limit_goes_the_long_way(tmp_path: Path, long_way: list[
 
 def test_beside_a_large_body_that_is_configured_a_post_goes_the_long_way(api: Served, long_way: list[str]) -> None:
     api.agent(configured=False)
-    api.configure(method="POST", body="x" * 256 * 1024)
+    api.configure(method="POST", body="x" * SMALL_BYTES)
     assert 200 == api.call("POST", PATH, {"timeout": 5.0}).status
     assert [PATH] == long_way
     assert 200 == api.call("POST", PATH).status
