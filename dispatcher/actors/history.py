@@ -93,27 +93,25 @@ class HistoryLog(BatchingActor):
 
     def _append(self, requests: Sequence[Request]) -> None:
         try:
-            are_new = iter(self._commit([row for request in requests for row in request.message.rows]))
+            known = self._commit([row for request in requests for row in request.message.rows])
         except StoreError as error:
             for request in requests:
                 request.fail(StoreError(str(error)))  # an exception of its own for each: raising one changes it
             return
+        refused = {id(row) for row in known}  # by itself, not by its id, which another of these rows may have too
         for request in requests:
-            request.answer(frozenset(row.id for row in request.message.rows if not next(are_new)))
+            request.answer(frozenset(row.id for row in request.message.rows if id(row) in refused))
 
-    def _commit(self, rows: Sequence[RecordRow]) -> list[bool]:
-        """Write all `rows` or none; return whether each was new, and did not have an id that is known."""
-        counted = Totals()
+    def _commit(self, rows: Sequence[RecordRow]) -> Sequence[RecordRow]:
+        """Write all `rows` or none, but for those whose id is known; return these."""
         with self._forgetting_on_failure(), self._database.transaction() as connection:
-            places = history_tables.add(connection, rows)
-            added = [row for row, place in zip(rows, places, strict=True) if place is not None]
-            if added:
-                counted.count(added)
-                self._notes.add(connection, [place for place in places if place is not None], added)
+            added = history_tables.add(connection, rows)
+            self._notes.add(connection, added.places, added.rows)
+            counted = Totals.of(added.rows)
             self._prune(connection, counted, len(rows) + PRUNE_AHEAD)
             counted.add_to(connection)
         self._totals.merge(counted)
-        return [place is not None for place in places]
+        return added.known
 
     @contextlib.contextmanager
     def _forgetting_on_failure(self) -> Iterator[None]:

@@ -70,7 +70,7 @@ class Notes:
     def forget(self) -> None:
         """Look again at what is noted: a transaction may have failed, and what was remembered not be there."""
         self._block = -1
-        self._values: set[tuple[str, str | int]] = set()
+        self._values: dict[str, set[str | int | None]] = {}
         self._minutes: set[int] = set()
 
     def add(self, connection: sqlite3.Connection, places: Sequence[int], rows: Sequence[RecordRow]) -> None:
@@ -84,20 +84,22 @@ class Notes:
     def _add(self, connection: sqlite3.Connection, block: int, rows: Sequence[RecordRow]) -> None:
         if block != self._block:
             self._begin(connection, block)
-        _, *filtered_by, times, _, _, _ = zip(*rows, strict=True)
-        columns = zip(FILTERED_BY, filtered_by, strict=True)
-        values = {(what, value) for what, column in columns for value in set(column) if value is not None}
+        _, *columns, times, _, _, _ = zip(*rows, strict=True)
         minutes = {min(times) // MINUTE_MS, max(times) // MINUTE_MS}
         if not minutes <= self._minutes:
             connection.execute(_WIDEN, (block, min(minutes), max(minutes)))
-        if not values <= self._values:
-            insert(connection, "seen", [(*each, block) for each in values - self._values], "ON CONFLICT DO NOTHING")
-        self._minutes |= minutes
-        self._values |= values
+            self._minutes |= minutes
+        for what, column in zip(FILTERED_BY, columns, strict=True):
+            new = set(column) - self._values[what]
+            if new:
+                insert(connection, "seen", [(what, value, block) for value in new], "ON CONFLICT DO NOTHING")
+                self._values[what] |= new
 
     def _begin(self, connection: sqlite3.Connection, block: int) -> None:
         self._block = block
-        self._values = set(connection.execute("SELECT what, value FROM seen WHERE block = ?", (block,)))
+        self._values = {what: {None} for what in FILTERED_BY}  # None is never noted: nobody can ask for it
+        for what, value in connection.execute("SELECT what, value FROM seen WHERE block = ?", (block,)):
+            self._values[what].add(value)
         times = connection.execute("SELECT earliest, latest FROM block WHERE block = ?", (block,)).fetchone()
         self._minutes = set(times or ())
 

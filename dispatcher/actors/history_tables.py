@@ -7,7 +7,7 @@ filtered by, so that a search steps over narrow rows and not over bodies. What w
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from dispatcher.actors import history_blocks, history_keys, history_totals
 from dispatcher.actors.inserts import insert
@@ -65,22 +65,38 @@ MIGRATIONS: tuple[Migration, ...] = (
 _RECORD = "record (id, outcome, agent_id, source_ip, status, error, finished_at, size)"
 
 
-def add(connection: sqlite3.Connection, rows: Sequence[RecordRow]) -> list[int | None]:
-    """Add records, each as the newest; return the place that each got, None where its id is known."""
-    narrow = [(*row[:7], len(row.record)) for row in rows]
-    count, last = insert(connection, _RECORD, narrow, "ON CONFLICT (id) DO NOTHING")
-    places = _places(connection, rows, count, last or 0)
-    added = [(place, row) for place, row in zip(places, rows, strict=True) if place is not None]
-    insert(connection, "content", [(place, row.record) for place, row in added])
-    for place, row in added:
+class Added(NamedTuple):
+    """The records that were added with the places that they got, which grow, and those whose id was known."""
+
+    rows: Sequence[RecordRow]
+    places: Sequence[int]
+    known: Sequence[RecordRow] = ()
+
+
+def add(connection: sqlite3.Connection, rows: Sequence[RecordRow]) -> Added:
+    """Add records, each as the newest, but for those whose id is known."""
+    if not rows:
+        return Added((), ())
+    ids, outcomes, agents, sources, statuses, errors, times, _, records, _ = zip(*rows, strict=True)
+    narrow = zip(ids, outcomes, agents, sources, statuses, errors, times, map(len, records), strict=True)
+    count, last = insert(connection, _RECORD, list(narrow), "ON CONFLICT (id) DO NOTHING")
+    added = _added(connection, rows, count, last or 0)
+    insert(connection, "content", [(place, row.record) for place, row in zip(added.places, added.rows, strict=True)])
+    for place, row in zip(added.places, added.rows, strict=True):
         if row.idempotency_key is not None:
             history_keys.tie(connection, row.idempotency_key, place)
-    return places
+    return added
 
 
-def _places(connection: sqlite3.Connection, rows: Sequence[RecordRow], count: int, last: int) -> list[int | None]:
-    """Say where the last `count` records that were inserted are among `rows`; the last of all got the place `last`."""
+def _added(connection: sqlite3.Connection, rows: Sequence[RecordRow], count: int, last: int) -> Added:
+    """Say which `count` of the `rows` were inserted; the last of them got the place `last`."""
     if count == len(rows):
-        return list(range(last - count + 1, last + 1))
+        return Added(rows, range(last - count + 1, last + 1))
     newest = dict(connection.execute("SELECT id, seq FROM record ORDER BY seq DESC LIMIT ?", (count,)))
-    return [newest.pop(row.id, None) for row in rows]  # of two with the same id, the first was inserted
+    # Of two with the same id the first was inserted.
+    placed = [(newest.pop(row.id, None), row) for row in rows]
+    return Added(
+        [row for place, row in placed if place is not None],
+        [place for place, _ in placed if place is not None],
+        [row for place, row in placed if place is None],
+    )

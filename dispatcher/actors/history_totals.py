@@ -6,7 +6,8 @@ the totals only after its commit, so that a transaction that failed leaves no tr
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, Any
 
 from dispatcher.actors.history_retention import Kept, Pruned
 from dispatcher.actors.inserts import insert
@@ -15,7 +16,7 @@ from dispatcher.actors.messages import HistoryTotals
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from dispatcher.actors.database import Migration
     from dispatcher.actors.messages import RecordRow
@@ -37,45 +38,51 @@ _ADD = """ON CONFLICT (what, value)
 _LONGEST = ("longest", "ms")
 _RECORDS, _BYTES = ("kept", "records"), ("kept", "bytes")
 
-Number = tuple[tuple[str, str], float]
-"""A number by what it is of and which, such as ``("status", "200")``."""
+Numbers = dict[tuple[str, str | int], float]
+"""Each number by what it is of and which, such as ``("status", "200")`` or ``("latency", 345)``, a bucket."""
 
 
 class Totals:
     """How many records had each outcome, status and kind of error, their latencies, and how many are kept."""
 
-    def __init__(self, numbers: Iterable[Number] = ()) -> None:
+    def __init__(self, numbers: Numbers | None = None) -> None:
         """Start from some numbers; one that is missing is 0."""
-        self._numbers: dict[tuple[str, str], float] = dict(numbers)
+        self._numbers = numbers or {}
 
     @classmethod
     def load(cls, connection: sqlite3.Connection) -> Totals:
         """Read the totals as they were committed last."""
-        return cls(((what, value), n) for what, value, n in connection.execute("SELECT what, value, n FROM total"))
+        numbers: Numbers = {}
+        for what, value, n in connection.execute("SELECT what, value, n FROM total"):
+            numbers[what, int(value) if what == "latency" else value] = n
+        return cls(numbers)
+
+    @classmethod
+    def of(cls, rows: Sequence[RecordRow]) -> Totals:
+        """Count records that were added."""
+        if not rows:
+            return cls()
+        _, outcomes, _, _, statuses, errors, _, times, records, _ = zip(*rows, strict=True)
+        numbers: Numbers = {_RECORDS: len(rows), _BYTES: sum(map(len, records))}
+        for what, column in (("outcome", outcomes), ("status", statuses), ("error", errors)):
+            for value, n in Counter(column).items():
+                if value is not None:
+                    numbers[what, str(value)] = n
+        timed = [time for time in times if time is not None]
+        for bucket, n in Counter(map(bucket_of, timed)).items():
+            numbers["latency", bucket] = n
+        if timed:
+            numbers[_LONGEST] = max(timed)
+        return cls(numbers)
 
     @property
     def kept(self) -> Kept:
         """How many records there are."""
-        return Kept(round(self._numbers.get(_RECORDS, 0)), round(self._numbers.get(_BYTES, 0)))
-
-    def count(self, rows: Sequence[RecordRow]) -> None:
-        """Count records that were added, at least one."""
-        _, outcomes, _, _, statuses, errors, _, times, records, _ = zip(*rows, strict=True)
-        for what, column in (("outcome", outcomes), ("status", statuses), ("error", errors)):
-            for value in set(column):
-                if value is not None:
-                    self._add((what, str(value)), column.count(value))
-        for time in times:
-            if time is not None:
-                self._add(("latency", str(bucket_of(time))), 1)
-                self._add(_LONGEST, time)
-        self._add(_RECORDS, len(rows))
-        self._add(_BYTES, sum(map(len, records)))
+        return Kept(int(self._numbers.get(_RECORDS, 0)), int(self._numbers.get(_BYTES, 0)))
 
     def uncount(self, pruned: Pruned) -> None:
         """Count records as deleted; what else was counted of them stays."""
-        self._add(_RECORDS, -pruned.records)
-        self._add(_BYTES, -pruned.size)
+        self.merge(Totals({_RECORDS: -pruned.records, _BYTES: -pruned.size}))
 
     def add_to(self, connection: sqlite3.Connection) -> None:
         """Add what was counted here to the totals on disk."""
@@ -83,17 +90,15 @@ class Totals:
 
     def merge(self, other: Totals) -> None:
         """Count everything that `other` has counted."""
+        numbers = self._numbers
         for key, n in other._numbers.items():
-            self._add(key, n)
-
-    def _add(self, key: tuple[str, str], n: float) -> None:
-        before = self._numbers.get(key, 0)
-        self._numbers[key] = max(before, n) if key == _LONGEST else before + n
+            before = numbers.get(key, 0)
+            numbers[key] = before + n if key != _LONGEST else max(before, n)
 
     def describe(self) -> HistoryTotals:
         """Return the totals as they are now."""
         longest = self._numbers.get(_LONGEST)
-        latency = LatencyHistogram({int(bucket): n for bucket, n in self._of("latency").items()}, longest)
+        latency = LatencyHistogram(self._of("latency"), longest)
         return HistoryTotals(
             by_outcome=self._of("outcome"),
             by_status=self._of("status"),
@@ -104,5 +109,5 @@ class Totals:
             max=longest if longest is None else float(longest),
         )
 
-    def _of(self, what: str) -> dict[str, int]:
-        return {value: round(n) for (kind, value), n in self._numbers.items() if kind == what}
+    def _of(self, what: str) -> dict[Any, int]:
+        return {value: int(n) for (kind, value), n in self._numbers.items() if kind == what}

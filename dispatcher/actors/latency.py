@@ -24,9 +24,7 @@ _LOG_GROWTH = math.log(_GROWTH)
 
 def bucket_of(value_ms: float) -> int:
     """Return the number of the bucket that counts `value_ms`: 0 up to `SMALLEST_MS`, 1,216 at ten hours."""
-    if value_ms <= SMALLEST_MS:
-        return 0
-    return max(1, math.ceil(math.log(value_ms / SMALLEST_MS) / _LOG_GROWTH))
+    return math.ceil(math.log(value_ms / SMALLEST_MS) / _LOG_GROWTH) if value_ms > SMALLEST_MS else 0
 
 
 def middle_of(bucket: int) -> float:

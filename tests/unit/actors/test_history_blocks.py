@@ -44,7 +44,7 @@ def model_of(placed: Iterable[tuple[int, RecordRow]]) -> tuple[set[Any], set[Any
 
 def put(connection: sqlite3.Connection, notes: Notes, model: Sequence[RecordRow]) -> list[tuple[int, RecordRow]]:
     """Add records and note them."""
-    places = [place for place in add(connection, model) if place is not None]
+    places = add(connection, model).places
     notes.add(connection, places, model)
     return list(zip(places, model, strict=True))
 

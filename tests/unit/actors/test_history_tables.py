@@ -14,7 +14,7 @@ from dispatcher.actors.database import Database, database_path
 from dispatcher.actors.history import HistoryLog
 from dispatcher.actors.history_blocks import Notes
 from dispatcher.actors.history_reader import HistoryReader
-from dispatcher.actors.history_tables import add
+from dispatcher.actors.history_tables import Added, add
 from dispatcher.actors.history_totals import Totals
 from dispatcher.actors.messages import HistoryFilter, ReadHistory, ReadTotals, RecordRow
 from tests.unit.actors.stored import T0, answer, append, opened, row, running
@@ -88,7 +88,7 @@ def test_what_is_noted_of_an_older_history_is_what_would_have_been_noted(tmp_pat
             with database.transaction() as connection:
                 if place == "new":
                     connection.execute("INSERT INTO sqlite_sequence VALUES ('record', 6)")
-                    Notes().add(connection, list(filter(None, add(connection, model))), model)
+                    Notes().add(connection, add(connection, model).places, model)
             found.append(
                 [connection.execute(f"SELECT * FROM {name}").fetchall() for name in ("record", "block", "seen")]
             )
@@ -98,8 +98,9 @@ def test_what_is_noted_of_an_older_history_is_what_would_have_been_noted(tmp_pat
 
 def test_an_id_that_is_known_is_not_added() -> None:
     with opened() as database, database.transaction() as connection:
-        assert [1, None] == add(connection, [row(1), row(1, agent_id="other")])
-        assert [None] == add(connection, [row(1)])
+        one, other = row(1), row(1, agent_id="other")
+        assert Added([one], [1], [other]) == add(connection, [one, other])
+        assert Added([], [], [one]) == add(connection, [one])
         assert [("agent-01",)] == connection.execute("SELECT agent_id FROM record").fetchall()
 
 
@@ -110,10 +111,11 @@ def test_each_record_gets_the_next_place_and_keeps_its_content_whatever_is_known
     with opened() as database, database.transaction() as connection:
         for batch in batches:
             given = [row(number, record=b"%d of %d" % (number, len(batch))) for number in batch]
-            places = add(connection, given)
-            for one, place in zip(given, places, strict=True):
-                assert (place is None) == (one.id in model)
+            added = add(connection, given)
+            for one in given:
+                assert any(one is known for known in added.known) == (one.id in model)
                 model.setdefault(one.id, one.record)
-            assert sorted(filter(None, places)) == [place for place in places if place is not None]
+            assert sorted(set(added.places)) == list(added.places)
+            assert len(given) == len(added.rows) + len(added.known)
         found = connection.execute("SELECT id, record FROM record JOIN content USING (seq) ORDER BY seq").fetchall()
     assert list(model.items()) == found

@@ -22,8 +22,7 @@ def test_there_are_no_totals_before_the_first_record() -> None:
 
 
 def test_a_record_without_a_time_is_counted_but_not_timed() -> None:
-    totals = Totals()
-    totals.count([row(1, total_ms=None)])
+    totals = Totals.of([row(1, total_ms=None)])
     assert ({"completed": 1}, None) == (totals.describe().by_outcome, totals.describe().max)
 
 
@@ -34,8 +33,7 @@ def test_totals_in_memory_and_after_a_restart_equal_the_model(model: list[Record
         in_memory = Totals()
         with closing(Database(Path(name), "history", history_tables.MIGRATIONS)) as database:
             for start in range(0, len(model), at_once):
-                batch = Totals()
-                batch.count(model[start : start + at_once])
+                batch = Totals.of(model[start : start + at_once])
                 with database.transaction() as connection:
                     batch.add_to(connection)
                 in_memory.merge(batch)
