@@ -15,7 +15,7 @@ from dispatcher.agent import results
 from dispatcher.agent.run import Interruption, Means, Run
 from dispatcher.agent.targets.guard import TargetGuard
 from dispatcher.agent.targets.target import ExecutionError
-from dispatcher.agent.transfers.curl import MAX_CONNECTIONS, MAX_IDLE_SECONDS, SourceBoundClient
+from dispatcher.agent.transfers.curl import MAX_IDLE_CONNECTIONS, MAX_IDLE_SECONDS, SourceBoundClient
 from dispatcher.agent.transfers.hop import canonical_source
 from dispatcher.agent.transfers.speed import MIN_SPEED, MIN_SPEED_SECONDS
 from dispatcher.errors import Failure, FailureKind
@@ -35,7 +35,7 @@ class Executor:
     """Makes requests from source addresses of this machine. Make it, and use it, on one event loop.
 
     `max_concurrency` transfers at a time, then `max_queue` executions in order, then `overloaded` at once.
-    `max_connections` and `max_idle_seconds` bound the kept connections, and `is_routed` knows the sources that no
+    `max_idle_connections` and `max_idle_seconds` bound the kept connections, and `is_routed` knows the sources that no
     interface has, see `SourceBoundClient`. `ca_file` holds the trusted certificates; None finds the machine's own.
     `guard` says which targets may be asked; None refuses what it refuses by default. Below `min_speed` bytes a second
     over `min_speed_seconds` a transfer ends as `timeout`; 0 sets no limit.
@@ -48,7 +48,7 @@ class Executor:
         *,
         max_concurrency: int = 256,
         max_queue: int = 1024,
-        max_connections: int = MAX_CONNECTIONS,
+        max_idle_connections: int = MAX_IDLE_CONNECTIONS,
         max_idle_seconds: int = MAX_IDLE_SECONDS,
         ca_file: str | None = None,
         is_routed: Callable[[str], bool] | None = None,
@@ -63,7 +63,7 @@ class Executor:
         self._client = self.client_class(
             force_instance=True,
             ca_file=ca_file or trust.find_ca_file(),
-            max_connections=max_connections,
+            max_connections=max_concurrency + max_idle_connections,
             max_idle_seconds=max_idle_seconds,
             is_routed=is_routed,
             guard=guard,

@@ -15,7 +15,7 @@ from dispatcher.agent.connector import Connector
 from dispatcher.agent.executor import Executor
 from dispatcher.agent.identity import open_identity
 from dispatcher.agent.targets.guard import TargetGuard
-from dispatcher.agent.transfers.curl import MAX_CONNECTIONS
+from dispatcher.agent.transfers.curl import MAX_IDLE_CONNECTIONS
 from dispatcher.agent.worker import Worker
 from dispatcher.collector import settle_memory
 from dispatcher.descriptors import RESERVED, make_room
@@ -56,7 +56,7 @@ async def _run(settings: AgentSettings, access: Access) -> int:
     guard = TargetGuard(settings.allow_target, settings.deny_target)
     if settings.allow_target:
         logger.info("targets allowed beside public ones: %s", ", ".join(settings.allow_target))
-    max_concurrency = make_room(settings.max_concurrency, "--max-concurrency", RESERVED + MAX_CONNECTIONS)
+    max_concurrency = make_room(settings.max_concurrency, "--max-concurrency", RESERVED + MAX_IDLE_CONNECTIONS)
     executor = Executor(
         max_concurrency=max_concurrency,
         max_queue=settings.max_queue,

@@ -220,12 +220,23 @@ def test_an_address_that_left_in_mid_transfer_ends_the_transfer(passing_source: 
 
 def test_kept_connections_are_bounded_over_all_sources() -> None:
     async def test() -> None:
-        async with Echo(TARGET) as target, executor(max_connections=4) as made:
+        async with Echo(TARGET) as target, executor(max_concurrency=1, max_idle_connections=3) as made:
             for source in SOURCES[:20]:
                 assert 200 == (await executed(made, execution(target.url("/status/200"), source=source))).status
             for _ in range(16):
                 await asyncio.wait_for(target.closings.get(), 5)
             assert 4 == target.open_connections
+
+    run(test())
+
+
+def test_connections_are_kept_beside_as_many_as_may_be_in_use() -> None:
+    async def test() -> None:
+        async with Echo(TARGET) as target, executor(max_concurrency=2, max_idle_connections=2) as made:
+            for source in [ONE, TWO] * 5:
+                pair = [executed(made, execution(target.url("/status/200"), source=source)) for _ in range(2)]
+                await asyncio.gather(*pair)
+            assert 4 == target.connections
 
     run(test())
 
@@ -260,7 +271,7 @@ def test_thousands_of_sources_cost_nothing_but_their_bounded_connections() -> No
     netns.add_addresses("lo", addresses)
 
     async def test() -> None:
-        async with Echo(TARGET) as target, executor(max_connections=64) as made:
+        async with Echo(TARGET) as target, executor(max_concurrency=50, max_idle_connections=14) as made:
             for start in range(0, len(addresses), 50):
                 batch = addresses[start : start + 50]
                 done = await asyncio.gather(*(executed(made, execution(target.url(), source=ip)) for ip in batch))

@@ -37,8 +37,9 @@ if TYPE_CHECKING:
     from dispatcher.agent.transfers.hop import Hop
     from dispatcher.agent.transfers.transfer import OnEnd
 
-MAX_CONNECTIONS = 256
-"""Connections kept in all, busy ones counted; over it the one idle for longest is closed."""
+MAX_IDLE_CONNECTIONS = 256
+"""Connections kept beside those in use. With none, each source that needs one more takes it from another, which opens
+it again: with 256 transfers at a time from 32 sources that was every tenth, and doubled what a transfer costs."""
 
 MAX_IDLE_SECONDS = 30
 """How long an idle connection may be used again."""
@@ -47,8 +48,9 @@ MAX_IDLE_SECONDS = 30
 class SourceBoundClient(CurlAsyncHTTPClient):
     """Starts and stops transfers. Make it with `force_instance=True`, on the loop that it shall run on.
 
-    Kept connections: at most `max_connections`; none is used after `max_idle_seconds`. Idle ones are closed
-    `max_idle_seconds` after the last transfer; under traffic libcurl closes them itself, within two minutes.
+    Connections: at most `max_connections`, over which the one idle for longest is closed; none is used after
+    `max_idle_seconds`. Idle ones are closed `max_idle_seconds` after the last transfer; under traffic libcurl closes
+    them itself, within two minutes.
     `is_routed` says of a source (canonical text) whether only a local route makes it this machine's; just such a one
     is bound with IPV6_FREEBIND, since with it a source that has left would bind too, and its requests would hang.
     `guard` says which targets may be asked; None refuses what it refuses by default. A transfer that moves fewer than
@@ -59,7 +61,7 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         self,
         *,
         ca_file: str | None = None,
-        max_connections: int = MAX_CONNECTIONS,
+        max_connections: int = MAX_IDLE_CONNECTIONS,
         max_idle_seconds: int = MAX_IDLE_SECONDS,
         is_routed: Callable[[str], bool] | None = None,
         guard: TargetGuard | None = None,
