@@ -81,8 +81,7 @@ class Record:
     @property
     def body(self) -> bytes:
         """The response's body as far as it was kept, decoded."""
-        response = self.response
-        return response.body if response is not None else b""
+        return self.result.body if self.failure is None and self.result is not None else b""
 
     def as_json(self, body: JsonObject | None) -> JsonObject:
         """Return the record as JSON holds it, with `body` for the response's body."""
@@ -167,7 +166,7 @@ def make_record(  # noqa: PLR0913 (a record has that many parts, and this is whe
     idempotency_key: str | None = None,
 ) -> Record:
     """Make the record of one execution, without its secrets. `exit_used` is (agent id, source address)."""
-    described = tuple(_attempt_json(attempt, request, redactor) for attempt in attempts)
+    described = tuple([_attempt_json(attempt, request, redactor) for attempt in attempts])
     if result is not None:
         result = _shown(result, redactor)
     if failure is not None:
@@ -210,8 +209,8 @@ def _attempt_json(attempt: Attempt, request: RequestSpec, redactor: Redactor) ->
 
 def _timings(result: Result | None) -> JsonObject:
     measured = result.timings if result is not None else {}
-    # To the microsecond as `round` does it, in a third of the time.
-    return {phase: int(measured.get(phase, 0.0) * 1000 + 0.5) / 1000 for phase in PHASES}
+    # To the microsecond as `round` does it, in a third of the time; and what did not take place is 0.
+    return {phase: (took := measured.get(phase, 0.0)) and int(took * 1000 + 0.5) / 1000 for phase in PHASES}
 
 
 def _failure_json(failure: Failure | None) -> JsonObject | None:
