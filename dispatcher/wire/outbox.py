@@ -51,7 +51,7 @@ class Outbox:
     def __init__(self) -> None:
         """Start with nothing to send and the whole window open."""
         self._next_number = itertools.count()
-        self._small: OrderedDict[int, Message] = OrderedDict()
+        self._small: dict[int, Message] = {}
         self._large: OrderedDict[int, _Large] = OrderedDict()
         self._numbers: dict[str, int] = {}
         self._behind: list[tuple[Message, list[int]]] = []
@@ -113,29 +113,37 @@ class Outbox:
 
     def next_frame(self) -> bytes | None:
         """Take what goes next as one frame; None where nothing may go now."""
-        messages: list[Message] = []
-        encoded: list[bytes] = []
-        size = 0
-        while self._small and len(messages) < limits.MAX_MESSAGES - 1:  # one place is for a chunk
-            number, message = next(iter(self._small.items()))
-            written = codec.message_json(message)
-            size += len(written) + len(codec.body_of(message))
-            if messages and size > limits.SHARED_FRAME_BYTES:
-                break
-            del self._small[number]
-            self._forget(getattr(message, "id", None), number)
-            messages.append(message)
-            encoded.append(written)
+        encoded, bodies = self._take_small()
         # A message that fills a frame by itself has it for itself: beside another one it might pass MAX_FRAME_BYTES.
         chunk = self._next_chunk() if sum(map(len, encoded)) <= limits.SHARED_FRAME_BYTES else None
         if chunk is not None:
-            messages.append(chunk)
             encoded.append(codec.message_json(chunk))
-        if not messages:
+            bodies.append(codec.body_of(chunk))
+        if not encoded:
             return None
-        bodies = [codec.body_of(message) for message in messages]
         self._queued_bytes -= sum(map(len, bodies))
         return codec.join(encoded, bodies)
+
+    def _take_small(self) -> tuple[list[bytes], list[bytes]]:
+        """Take the small messages that go next: how they are written, and their bodies."""
+        encoded: list[bytes] = []
+        bodies: list[bytes] = []
+        taken: list[tuple[int, Message]] = []
+        size = 0
+        for entry in self._small.items():
+            written, body = codec.message_json(entry[1]), codec.body_of(entry[1])
+            size += len(written) + len(body)
+            if taken and size > limits.SHARED_FRAME_BYTES:
+                break
+            encoded.append(written)
+            bodies.append(body)
+            taken.append(entry)
+            if len(taken) == limits.MAX_MESSAGES - 1:  # one place is for a chunk
+                break
+        for number, message in taken:
+            del self._small[number]
+            self._forget(getattr(message, "id", None), number)
+        return encoded, bodies
 
     def _forget(self, identifier: str | None, number: int) -> None:
         if identifier is not None and self._numbers.get(identifier) == number:
