@@ -35,6 +35,7 @@ class LoopInbox:
         self._drain: Callable[[], None] | None = None
         self._handle: Callable[[Any], Any] | None = None
         self._is_scheduled = False
+        self._is_busy = False
 
     def attach(
         self, loop: asyncio.AbstractEventLoop, drain: Callable[[], None], handle: Callable[[Any], Any] | None = None
@@ -64,28 +65,36 @@ class LoopInbox:
     def catch_up(self) -> bool:
         """Let all actors of the loop have the turn that they wait for; True where nothing waits here any more.
 
-        False on another thread than the loop's. All is handled in the order in which the loop would have it handled.
+        False on another thread than the loop's, and while the actor is in the midst of a message: it handles one at a
+        time. All is handled in the order in which the loop would have it handled.
         """
-        if threading.get_ident() != self._thread or self._handle is None:
+        if threading.get_ident() != self._thread or self._handle is None or self._is_busy:
             return False
-        for _ in range(len(self._due)):  # not those that come to be due meanwhile: they have had their turn
-            if self._due:  # a turn may catch up too, in the midst of this
-                self._due[0].turn()
+        for inbox in tuple(self._due):  # not those that come to be due meanwhile: they have had their turn
+            inbox.turn()
         return not self._envelopes
 
     def handle(self, message: Any) -> Any:
         """Have the actor handle a message now, after `catch_up`; return its answer, or raise."""
         assert self._handle is not None
-        return self._handle(message)
+        self._is_busy = True
+        try:
+            return self._handle(message)
+        finally:
+            self._is_busy = False
 
     def turn(self) -> None:
         """Have the actor handle what waits, if its turn has not come already. On the loop's thread only."""
-        if not self._is_scheduled:
-            return  # it came early, with `catch_up`
+        if not self._is_scheduled or self._is_busy:
+            return  # it came early, with `catch_up`, or would come within a turn and comes after it
         self._is_scheduled = False
         self._due.remove(self)
         assert self._drain is not None
-        self._drain()
+        self._is_busy = True
+        try:
+            self._drain()
+        finally:
+            self._is_busy = False
 
     def get(self) -> Envelope[Any]:
         """Take the first envelope; there must be one."""

@@ -283,6 +283,28 @@ def test_nothing_overtakes_what_was_said_before_to_any_actor() -> None:
     on_loop(test)
 
 
+def test_an_actor_in_the_midst_of_a_message_takes_no_other() -> None:
+    async def test() -> None:
+        ref, other = Doer.start(), Doer.start()
+        order: list[str] = []
+
+        def work() -> None:
+            ask_then(ref, Do(lambda: order.append("asked of itself")), lambda *_: order.append("answered"))
+            ask_then(other, Do(lambda: order.append("asked of another")), lambda *_: None)
+            ref.tell(Do(lambda: order.append("told")))
+            ask_then(other, Do(lambda: order.append("asked again")), lambda *_: None)
+            order.append("done")
+
+        await ask_at_once(ref, Do(work))
+        await turns()
+        ref.tell(Do(work))
+        await turns()
+        once = ["asked of another", "asked again", "done", "asked of itself", "told", "answered"]
+        assert [*once, *once] == order
+
+    on_loop(test)
+
+
 def test_whoever_asks_at_once_waits_behind_an_actor_with_much_to_do() -> None:
     async def test() -> None:
         ref = Doer.start()
