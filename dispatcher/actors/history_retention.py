@@ -17,10 +17,11 @@ PRUNE_AHEAD = 64
 """Records that a transaction may delete beyond as many as it adds: about 1 ms, so that catching up holds up nobody."""
 
 _TOO_OLD = "SELECT seq, size FROM record WHERE finished_at < ? ORDER BY finished_at LIMIT ?"
-_TOO_MANY = """SELECT seq, size FROM (
-        SELECT seq, size, row_number() OVER oldest_first AS n, sum(size) OVER oldest_first AS bytes
-        FROM (SELECT seq, size FROM record ORDER BY seq LIMIT ?3) WINDOW oldest_first AS (ORDER BY seq)
-    ) WHERE n <= ?1 OR bytes - size < ?2"""
+_OLDEST = "SELECT seq, size FROM record ORDER BY seq LIMIT ?"
+_TOO_LARGE = """SELECT seq, size FROM (
+        SELECT seq, size, sum(size) OVER (ORDER BY seq) AS bytes
+        FROM (SELECT seq, size FROM record ORDER BY seq LIMIT ?2)
+    ) WHERE bytes - size < ?1"""
 
 
 class Retention(NamedTuple):
@@ -53,23 +54,24 @@ def oldest_kept_ms(max_age: float | None, now: float) -> int:
 
 def prune(connection: sqlite3.Connection, retention: Retention, kept: Kept, now: float, at_most: int) -> Pruned:
     """Delete up to `at_most` of what is `kept` and retention does not keep: the too old records first."""
-    old = Pruned()
+    gone = Pruned()
     if retention.max_age is not None:
-        old = _delete(connection, _TOO_OLD, (oldest_kept_ms(retention.max_age, now), at_most))
-    records = kept.records - old.records - retention.max_records
-    size = 0 if retention.max_bytes is None else kept.size - old.size - retention.max_bytes
-    if (records <= 0 and size <= 0) or old.records == at_most:
-        return old
-    many = _delete(connection, _TOO_MANY, (records, size, at_most - old.records))
-    return Pruned(old.records + many.records, old.size + many.size, old.blocks | many.blocks)
+        gone = _delete(connection, gone, _TOO_OLD, (oldest_kept_ms(retention.max_age, now), at_most))
+    records = min(kept.records - gone.records - retention.max_records, at_most - gone.records)
+    if records > 0:
+        gone = _delete(connection, gone, _OLDEST, (records,))
+    size = 0 if retention.max_bytes is None else kept.size - gone.size - retention.max_bytes
+    if size > 0 and gone.records < at_most:
+        gone = _delete(connection, gone, _TOO_LARGE, (size, at_most - gone.records))
+    return gone
 
 
-def _delete(connection: sqlite3.Connection, doomed: str, values: tuple[Any, ...]) -> Pruned:
-    """Delete the records that a query finds."""
+def _delete(connection: sqlite3.Connection, gone: Pruned, doomed: str, values: tuple[Any, ...]) -> Pruned:
+    """Delete the records that a query finds, and return them together with what is `gone` already."""
     query = f"SELECT seq / {BLOCK}, count(*), sum(size) FROM ({doomed}) GROUP BY 1"  # noqa: S608  (text of ours only)
     found = connection.execute(query, values).fetchall()
     if not found:
-        return Pruned()
+        return gone
     connection.execute(f"DELETE FROM record WHERE seq IN (SELECT seq FROM ({doomed}))", values)  # noqa: S608  (as above)
     blocks, counts, sizes = zip(*found, strict=True)
-    return Pruned(sum(counts), sum(sizes), frozenset(blocks))
+    return Pruned(gone.records + sum(counts), gone.size + sum(sizes), gone.blocks.union(blocks))
