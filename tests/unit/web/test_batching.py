@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import json
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,8 +98,8 @@ class Ended:
         taken, self._finished = self._finished, []
         return taken
 
-    def delivered(self, finished: Finished) -> None:
-        self.told.append(finished.sequence)
+    def delivered(self, finished: Sequence[Finished]) -> None:
+        self.told += [each.sequence for each in finished]
 
     count, stopped, tally = 1, None, Tally()
 
@@ -186,7 +186,7 @@ async def _read_late(api: Served, request: bytes) -> tuple[int, list[Any]]:
         plain.connect(("127.0.0.1", api.running.port))
         reader, writer = await asyncio.open_connection(sock=plain, limit=64 * 1024)
         writer.write(request)
-        begun = await _rested(lambda: sum(count for _, count in rate._counts), api)
+        begun = await _rested(lambda: sum(rate._counts), api)
         answer = await reader.read()
         writer.close()
     head, _, chunked = answer.partition(b"\r\n\r\n")
