@@ -17,6 +17,7 @@ from dispatcher.wire.messages import Result
 
 if TYPE_CHECKING:
     from dispatcher.record import Attempt
+    from dispatcher.redaction import Redactor
     from dispatcher.request import RequestSpec
 
 RETRIED = frozenset(
@@ -50,19 +51,21 @@ def judge(result: Result) -> Finding:
     return Finding.WORKS if has_left else Finding.NOTHING
 
 
-def lease_ended(lease: Lease, ended: Ended | NotTaken) -> LeaseEnded:
+def lease_ended(lease: Lease, ended: Ended | NotTaken, request: RequestSpec, redactor: Redactor) -> LeaseEnded:
     """Say to the pool how the run at a leased exit ended."""
     if isinstance(ended, NotTaken):
         return LeaseEnded(lease.agent_id, lease.address, lease.stay, Outcome.FAILED)
     finding = judge(ended.result)
-    why = _why(ended.result) if finding is Finding.FAILS else ""
+    why = _why(ended.result, request, redactor) if finding is Finding.FAILS else ""
     return LeaseEnded(lease.agent_id, lease.address, lease.stay, ended.outcome, finding, why)
 
 
-def _why(result: Result) -> str:
-    """The failure's words, which name both ends of the way and no more of the request; on one line, as it is logged."""
-    detail = "".join(char if char.isprintable() else "?" for char in result.error_detail[:_WHY_CHARS])
-    return f"{detail} (execution {result.id})"
+def _why(result: Result, request: RequestSpec, redactor: Redactor) -> str:
+    """The failure's words without the request's secrets, on one line: they are shown and logged."""
+    failure = result.failure
+    assert failure is not None, "what works puts no exit aside"
+    shown = redactor.failure(failure, request.url, request.headers).detail[:_WHY_CHARS]
+    return f"{''.join(char if char.isprintable() else '?' for char in shown)} (execution {result.id})"
 
 
 def may_help(request: RequestSpec, attempt: Attempt) -> bool:

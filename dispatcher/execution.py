@@ -245,7 +245,7 @@ class Execution:
     def _let_go(self, lease: Lease, ended: Ended | NotTaken) -> None:
         self._lease = None
         self._means.overdue.forget(self)
-        ask_then(self._means.pool, lease_ended(lease, ended), _heard)
+        ask_then(self._means.pool, lease_ended(lease, ended, self._request, self._means.redactor), _heard)
 
     def _end_attempt(self, lease: Lease | None, ended: Ended) -> None:
         result = ended.result

@@ -14,6 +14,7 @@ from dispatcher.actors.messages import Ended, ExitState, Lease, LeaseExit, NotTa
 from dispatcher.actors.setbacks import Finding
 from dispatcher.attempts import RETRIED, failed, judge, lease_ended
 from dispatcher.errors import FailureKind, Party
+from dispatcher.redaction import Redactor
 from dispatcher.request import RequestSpec
 from dispatcher.wire import messages as wire
 from tests.unit.loops import on_loop
@@ -285,7 +286,7 @@ def test_an_answer_shows_that_an_exit_works() -> None:
 def test_why_an_exit_is_aside_is_one_short_line_whatever_its_agent_says() -> None:
     lease: Lease = Lease("one", "2001:db8::1", None, 1)  # type: ignore[arg-type]  # nobody is told anything
     ended = failed("7", FailureKind.SOURCE_ADDRESS, "no\n\x1b[2Jroute " + "x" * 4000)
-    why = lease_ended(lease, ended).why
+    why = lease_ended(lease, ended, SPEC, Redactor()).why
     assert f"no??[2Jroute {'x' * 287} (execution 7)" == why
 
 
@@ -295,7 +296,8 @@ def test_an_exit_that_could_not_be_bound_is_put_aside_and_its_reason_is_the_fail
         record = await coordinator.execute()
         shown = {known.address: known for known in await coordinator.exits()}[ADDRESSES[0]]
         assert ExitState.ASIDE == shown.state
-        assert f"set aside, failure 1 in a row: {record.result.error_detail} (execution {record.id})" == shown.reason
+        said = "so it was at https://[redacted]@target.example/"
+        assert f"set aside, failure 1 in a row: {said} (execution {record.id})" == shown.reason
         await asyncio.gather(*(coordinator.execute() for _ in range(4)))
         assert [ADDRESSES[1], ADDRESSES[2]] * 2 == sources(coordinator)[1:]
 
