@@ -17,7 +17,7 @@ from dispatcher.agent.identity import open_identity
 from dispatcher.agent.targets.guard import TargetGuard
 from dispatcher.agent.transfers.curl import MAX_IDLE_CONNECTIONS
 from dispatcher.agent.worker import Worker
-from dispatcher.collector import settle_memory
+from dispatcher.collector import LOOK_AFTER, settle_memory
 from dispatcher.descriptors import RESERVED, make_room
 from dispatcher.errors import ExitStatus
 from dispatcher.lifecycle import Stop, watch_loop
@@ -77,7 +77,7 @@ async def _run(settings: AgentSettings, access: Access) -> int:
     )
     await watcher.start()
     worker.warn_without_exits()
-    settle_memory()
+    settle_memory(look_after=LOOK_AFTER)
     helpers = [
         asyncio.create_task(watch_loop(settings.stall_warning)),
         asyncio.create_task(sd_notify.feed_watchdog()),

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 OVERHEAD_BYTES = 1024
 """What a result takes beside its body and its headers, about."""
 
-_NOTHING = (None, 0)
-
 
 class Undelivered:
     """Results by id, the oldest first, `max_bytes` at most; past it the oldest go."""
@@ -25,12 +23,13 @@ class Undelivered:
     def __init__(self, max_bytes: int) -> None:
         """Start with none."""
         self._max_bytes = max_bytes
-        self._results: dict[str, tuple[Result, int]] = {}
+        self._results: dict[str, Result] = {}
+        self._sizes: dict[str, int] = {}  # beside them: a pair would be one object more for the garbage collector
         self._bytes = 0
 
     def __iter__(self) -> Iterator[Result]:
         """The results."""
-        return iter([result for result, _ in self._results.values()])
+        return iter(self._results.values())
 
     @property
     def ids(self) -> frozenset[str]:
@@ -41,8 +40,8 @@ class Undelivered:
         """Keep a result; return how many had to go for it, itself included where it is too large."""
         if result.id in self._results:
             self.discard((result.id,))
-        size = _size(result)
-        self._results[result.id] = result, size
+        self._results[result.id] = result
+        self._sizes[result.id] = size = _size(result)
         self._bytes += size
         gone = 0
         while self._bytes > self._max_bytes:
@@ -53,12 +52,14 @@ class Undelivered:
     def discard(self, ids: Iterable[str]) -> None:
         """Let go of what the coordinator has, or does not want."""
         for identifier in ids:
-            self._bytes -= self._results.pop(identifier, _NOTHING)[1]
+            if self._results.pop(identifier, None) is not None:
+                self._bytes -= self._sizes.pop(identifier)
 
     def clear(self) -> int:
         """Let go of all; return how many there were."""
         count = len(self._results)
         self._results.clear()
+        self._sizes.clear()
         self._bytes = 0
         return count
 

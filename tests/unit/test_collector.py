@@ -42,6 +42,18 @@ def test_what_was_loaded_at_the_start_is_collected_no_more() -> None:
         gc.unfreeze()
 
 
+def test_new_objects_may_be_looked_at_more_rarely() -> None:
+    before = gc.get_threshold()
+    try:
+        settle_memory()
+        assert before == gc.get_threshold()
+        settle_memory(look_after=5_000)
+        assert (5_000, 2) == gc.get_threshold()[:2]
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
 def test_what_survives_a_full_collection_is_looked_at_no_more() -> None:
     with collecting():
         kept = [Node() for _ in range(MANY)]
