@@ -19,7 +19,7 @@ import socket
 import stat
 import struct
 import sys
-from ipaddress import IPv6Address
+import time
 from typing import Any, NamedTuple
 
 MISSING = {
@@ -119,15 +119,28 @@ def ioctl(file: Any, code: int, request: Any = 0, *more: Any) -> Any:
     if code != _SIOCGIFAFLAG_IN6:
         return _ioctl(file, code, request, *more)
     assert (288, _DARWIN_START) == (len(request), request[16:18])
-    wanted = str(IPv6Address(request[24:40]))
+    wanted = request[24:40].hex()
+    if wanted not in _known or time.monotonic() > _known_until[0]:
+        _read_flags()
+    if wanted not in _known:
+        raise OSError(errno.EADDRNOTAVAIL, "Can't assign requested address")
+    found = sum(darwin for linux, darwin in _DARWIN_FLAGS.items() if _known[wanted] & linux)
+    return request[:16] + struct.pack("=I", found) + request[20:]
+
+
+_known: dict[str, int] = {}
+_known_until = [0.0]
+
+
+def _read_flags() -> None:
+    """Read the flags of all addresses, once for all that are asked for together: there may be thousands."""
+    _known.clear()
     os.lseek(_flags, 0, os.SEEK_SET)
     with open(_flags, encoding="ascii", closefd=False) as lines:
         for line in lines:
             raw, _, _, _, flags, _ = line.split()
-            if str(IPv6Address(bytes.fromhex(raw))) == wanted:
-                found = sum(darwin for linux, darwin in _DARWIN_FLAGS.items() if int(flags, 16) & linux)
-                return request[:16] + struct.pack("=I", found) + request[20:]
-    raise OSError(errno.EADDRNOTAVAIL, "Can't assign requested address")
+            _known[raw] = int(flags, 16)
+    _known_until[0] = time.monotonic() + 0.1
 
 
 def fstat(fd: int) -> os.stat_result:
