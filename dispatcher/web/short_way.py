@@ -23,6 +23,7 @@ from dispatcher.auth.roles import Permission
 from dispatcher.record import dump
 from dispatcher.web import batch_requests, execute, json_body, problems, record_writer
 from dispatcher.web.configured import SCHEMA, to_spec
+from dispatcher.web.connection import HEAD_END
 from dispatcher.web.problems import Problem
 
 if TYPE_CHECKING:
@@ -45,9 +46,6 @@ _PLAIN = frozenset(
 """The headers that a plain GET may have; none of them but `Authorization`, `Connection` and `Host` matters here."""
 
 _PLAIN_WITH_BODY = _PLAIN | {"Content-Length", "Content-Type"}
-
-_END = re.compile(rb"\r?\n\r?\n")
-"""Where a head ends, to Tornado too."""
 
 _HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
 _LENGTH = re.compile(r"[0-9]{1,5}")
@@ -125,7 +123,7 @@ class ShortWay:
 def _read(arrived: bytes) -> Said | None:
     """Read the request that `arrived` begins with; None where it is not plain, or a part of it has yet to come."""
     line = _GET if arrived.startswith(_GET) else _POST
-    end = _END.search(arrived, len(line) - 2)
+    end = HEAD_END.search(arrived, len(line) - 2)
     if end is None or not arrived.startswith(line):
         return None
     try:

@@ -1,6 +1,6 @@
-"""A body over the limit: step 1 of a request's way ends here.
+"""A request over a limit: step 1 of its way ends here, with an answer that its sender gets to read.
 
-Whoever closes a connection with unread data resets it, and the sender never sees the answer. So a body that is far too
+Whoever closes a connection with unread data resets it, and the sender never sees the answer. So what is far too
 large is answered at once, while it still comes, and what comes is thrown away until its sender has seen enough.
 """
 
@@ -17,7 +17,7 @@ from dispatcher.web import problems
 from dispatcher.web.problems import Problem
 
 if TYPE_CHECKING:
-    from tornado.http1connection import HTTP1Connection
+    from tornado.iostream import IOStream
 
 NO_LIMIT = 2**62
 """For Tornado's own limit, which would end the connection without an answer."""
@@ -33,9 +33,16 @@ def problem(limit: int) -> Problem:
     return Problem(413, "too_large", f"the body has more than the {limit} bytes allowed (--max-request-bytes)")
 
 
-async def answer_at_once(connection: HTTP1Connection, answer: Problem) -> None:
-    """Answer before the body has come, throw away what still comes for a while, and close the connection."""
-    stream = connection.stream
+def problem_of_head(begun: bytes | bytearray, limit: int) -> Problem:
+    """Make the answer to a head of more than `limit` bytes, of which as many have come and more."""
+    if b"\n" not in begun[:limit]:
+        return Problem(414, "uri_too_long", f"the first line of the request has more than the {limit} bytes allowed")
+    detail = f"the head of the request has more than the {limit} bytes allowed"
+    return Problem(431, "head_too_large", detail)
+
+
+async def answer_at_once(stream: IOStream, answer: Problem) -> None:
+    """Answer before the request has come, throw away what still comes for a while, and close the connection."""
     with contextlib.suppress(StreamClosedError, TimeoutError, OSError):
         async with asyncio.timeout(LINGER_SECONDS):
             await stream.write(problems.as_response(answer))

@@ -100,6 +100,22 @@ def test_what_the_short_way_does_not_take_goes_on_whole(size: int) -> None:
     on_loop(test)
 
 
+@pytest.mark.parametrize("end", [b"\r\n\r\n", b"\n\n", b"\r\n\n"])
+@pytest.mark.parametrize("early", range(1, 5))
+def test_a_head_may_end_in_two_pieces(end: bytes, early: int) -> None:
+    async def test() -> None:
+        async with talking() as (_, way, reader, writer):
+            request = b"POST / HTTP/1.1\r\nHost: here\r\nContent-Length: 3" + end + b"abc"
+            cut = len(request) - len(b"abc") - early
+            writer.write(request[:cut])
+            while not way.lasts:  # noqa: ASYNC110 (nobody is told; the test's own deadline bounds it)
+                await asyncio.sleep(0)
+            writer.write(request[cut:])
+            assert (await reader.readuntil(b"3 bytes\n")).startswith(b"HTTP/1.1 200 OK\r\n")
+
+    on_loop(test)
+
+
 def test_the_short_way_is_told_what_it_took_before() -> None:
     async def test() -> None:
         async with talking() as (_, way, reader, writer):

@@ -1,4 +1,4 @@
-"""Bodies over the limit: the sender gets to read the 413, however much it sends, and nothing is lost."""
+"""Requests over a limit: the sender gets to read the 413, 414 or 431, however much it sends, and nothing is lost."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dispatcher.coordinator import HEADER_BYTES
 from dispatcher.web.base import DISCARDED_BYTES
 from tests.support.api import PROBLEM, Reply, Served, served
 
@@ -61,3 +62,39 @@ def assert_too_large(reply: Reply) -> None:
     )
     assert "urn:http-dispatcher:problem:too_large" == reply.json["type"]
     assert str(LIMIT) in reply.json["detail"]
+
+
+def head_of(size: int, *, line: bytes = b"GET /livez HTTP/1.1") -> bytes:
+    """A head of `size` bytes, its last line the long one."""
+    begun = line + b"\r\nHost: test\r\nConnection: close\r\nX-Large: "
+    return begun + b"x" * (size - len(begun) - 4) + b"\r\n\r\n"
+
+
+def assert_head_refused(reply: Reply, status: int, name: str) -> None:
+    assert (status, PROBLEM, "close") == (reply.status, reply.headers["content-type"], reply.headers["connection"])
+    assert f"urn:http-dispatcher:problem:{name}" == reply.json["type"]
+    assert str(HEADER_BYTES) in reply.json["detail"]
+
+
+def test_a_head_at_the_limit_is_taken_and_one_byte_more_is_431(small: Served) -> None:
+    assert 200 == small.raw(head_of(HEADER_BYTES)).status
+    assert_head_refused(small.raw(head_of(HEADER_BYTES + 1)), 431, "head_too_large")
+
+
+@pytest.mark.parametrize("more", [0, 1, 10_000_000])
+def test_a_sender_that_reads_only_in_the_end_reads_the_431(small: Served, more: int) -> None:
+    assert_head_refused(small.raw(head_of(2 * HEADER_BYTES) + b"x" * more), 431, "head_too_large")
+
+
+def test_a_head_that_never_ends_is_431(small: Served) -> None:
+    assert_head_refused(small.raw(head_of(HEADER_BYTES + 5)[:-4]), 431, "head_too_large")
+
+
+def test_a_first_line_over_the_limit_is_414(small: Served) -> None:
+    line = b"GET /" + b"x" * HEADER_BYTES + b" HTTP/1.1"
+    assert_head_refused(small.raw(head_of(2 * HEADER_BYTES, line=line)), 414, "uri_too_long")
+
+
+def test_a_long_first_line_within_the_limit_is_read(small: Served) -> None:
+    line = b"GET /" + b"x" * (HEADER_BYTES // 2) + b" HTTP/1.1"
+    assert 404 == small.raw(head_of(HEADER_BYTES, line=line)).status
