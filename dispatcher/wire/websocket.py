@@ -2,7 +2,8 @@
 
 What would surprise: two methods of Tornado's are replaced. Its own reads a frame in four pieces, for which the stream
 leaves and joins the selector each time; and it makes a task of each frame that is written, to raise another exception.
-Both cost more than a small frame itself. A test fails if Tornado no longer calls what is replaced here.
+Both cost more than a small frame itself. A test fails if Tornado no longer calls what is replaced here. Its mask is
+replaced too where it is not in C (`masking`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from tornado import httpclient
 from tornado.httputil import HTTPHeaders
 from tornado.websocket import WebSocketClientConnection, WebSocketHandler, WebSocketProtocol13
 
-from dispatcher.wire import limits
+from dispatcher.wire import limits, masking
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +33,7 @@ class LinkProtocol(WebSocketProtocol13):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Take what Tornado's takes."""
         super().__init__(*args, **kwargs)
+        masking.have_tornado_mask_quickly()
         self._arrived = bytearray()
 
     def write_message(self, message: str | bytes | dict[str, Any], binary: bool = False) -> asyncio.Future[None]:

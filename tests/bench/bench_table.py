@@ -22,7 +22,7 @@ from tests.bench.table import Row
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MEASUREMENTS = ("executor", "batch", "single", "rotation", "fleet", "reading", "memory")
+MEASUREMENTS = ("executor", "batch", "single", "rotation", "fleet", "reading", "memory", "masking")
 
 
 def heading() -> str:
