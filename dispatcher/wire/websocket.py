@@ -2,13 +2,14 @@
 
 What would surprise: two methods of Tornado's are replaced. Its own reads a frame in four pieces, for which the stream
 leaves and joins the selector each time; and it makes a task of each frame that is written, to raise another exception.
-Both cost more than a small frame itself. A test fails if Tornado no longer calls what is replaced here. Its mask is
-replaced too where it is not in C (`masking`).
+Both cost more than a small frame itself. Nor would it let the loop turn while a peer sends as fast as it is read. A
+test fails if Tornado no longer calls what is replaced here. Its mask is replaced too where it is not in C (`masking`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any
 
 from tornado import httpclient
@@ -26,6 +27,9 @@ READ_BYTES = 64 * 1024
 LITTLE_BYTES = 4096
 """What is taken from one on which little comes: to clear 64 KiB each time cost more than to read a small frame."""
 
+TURN_SECONDS = 0.01
+"""How long frames that come one upon another may keep the loop before others get their turn."""
+
 
 class LinkProtocol(WebSocketProtocol13):
     """Reads all that has come at once, and writes without a task."""
@@ -35,6 +39,7 @@ class LinkProtocol(WebSocketProtocol13):
         super().__init__(*args, **kwargs)
         masking.have_tornado_mask_quickly()
         self._arrived = bytearray()
+        self._turn_ends = 0.0
 
     def write_message(self, message: str | bytes | dict[str, Any], binary: bool = False) -> asyncio.Future[None]:
         """Send bytes as one frame; the future is done when all of it was handed to the system.
@@ -48,16 +53,26 @@ class LinkProtocol(WebSocketProtocol13):
 
     async def _read_bytes(self, n: int) -> bytes:
         """Return the next `n` bytes. Tornado calls this for each part of a frame."""
-        assert self.stream is not None
         arrived = self._arrived
         while len(arrived) < n:
-            came = await self.stream.read_bytes(READ_BYTES, partial=True)
-            self.stream.read_chunk_size = LITTLE_BYTES if len(came) < LITTLE_BYTES else READ_BYTES
-            arrived += came
+            arrived += await self._read_some()
         self._wire_bytes_in += n
         taken = bytes(arrived[:n])
         del arrived[:n]
         return taken
+
+    async def _read_some(self) -> bytes:
+        assert self.stream is not None
+        reading = self.stream.read_bytes(READ_BYTES, partial=True)
+        turns = not reading.done()
+        if not turns and time.monotonic() > self._turn_ends:
+            await asyncio.sleep(0)
+            turns = True
+        came = await reading
+        if turns:
+            self._turn_ends = time.monotonic() + TURN_SECONDS
+        self.stream.read_chunk_size = LITTLE_BYTES if len(came) < LITTLE_BYTES else READ_BYTES
+        return came
 
 
 class LinkServer(WebSocketHandler):

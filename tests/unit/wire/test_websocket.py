@@ -134,6 +134,35 @@ def test_frames_that_come_together_arrive_one_by_one() -> None:
     on_loop(test)
 
 
+def test_a_peer_that_sends_as_fast_as_it_is_read_does_not_hold_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websocket, "TURN_SECONDS", -1.0)  # as if each frame took its whole turn
+
+    async def test() -> None:
+        async with raw_link() as (_, writer, far):
+            turn = 0
+            heard_in: list[int] = []
+
+            def count() -> None:
+                nonlocal turn, counting
+                turn += 1
+                counting = asyncio.get_running_loop().call_soon(count)
+
+            def hear(message: str | bytes) -> None:
+                heard_in.append(turn)
+                far.heard.put_nowait(message)
+
+            counting = asyncio.get_running_loop().call_soon(count)
+            monkeypatch.setattr(far, "on_message", hear)
+            frames = 16
+            writer.write(frame(bytes(websocket.READ_BYTES)) * frames)
+            for _ in range(frames):
+                await far.heard.get()
+            counting.cancel()
+            assert frames == len(set(heard_in)), heard_in
+
+    on_loop(test)
+
+
 def test_a_ping_is_answered_in_the_midst_of_a_message_in_parts() -> None:
     async def test() -> None:
         async with raw_link() as (reader, writer, far):
