@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tornado.websocket import WebSocketClosedError
 
 from dispatcher.wire import limits
 from dispatcher.wire.messages import AddressState, Execute, Hello
@@ -62,10 +60,22 @@ def raw(*frames: bytes | str) -> Answer:
 
     def answer(agent: ScriptedAgent, _: Execute) -> None:
         for frame in frames:
-            with contextlib.suppress(WebSocketClosedError):  # what was said before has ended the link
-                agent.send_raw(frame)
+            agent.send_raw(frame)
 
     return answer
+
+
+def once_it_has(count: int, answer: Answer) -> Answer:
+    """Answer when so many executions are there: a lie that ends the link would keep the others from leaving at all."""
+    given: list[Execute] = []
+
+    def collect(agent: ScriptedAgent, execute: Execute) -> None:
+        given.append(execute)
+        if len(given) == count:
+            for each in given:
+                answer(agent, each)
+
+    return collect
 
 
 def says_hello_again(agent: ScriptedAgent, _: Execute) -> None:
@@ -138,7 +148,7 @@ def test_a_lie_fails_the_liars_execution_alone(liars: Cluster, lie: str) -> None
     async def test() -> None:
         async with (
             scripted_agent(liars.url, [HONEST]) as honest,
-            scripted_agent(liars.url, [LYING], answer=answer) as liar,
+            scripted_agent(liars.url, [LYING], answer=once_it_has(2, answer)) as liar,
         ):
             answers = await asyncio.gather(*(asyncio.wrap_future(client.begin(timeout=timeout)) for _ in range(4)))
             by_agent = {
