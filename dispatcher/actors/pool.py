@@ -10,7 +10,7 @@ import itertools
 import logging
 import time
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from dispatcher.actors.loop_actor import LoopActor, tell_or_drop
@@ -61,18 +61,36 @@ class _Exit:
     in_flight: int = 0
     leased: int = 0
     last_used_at: float | None = None
-    setbacks: Setbacks = field(default_factory=Setbacks)
+    completed: int = 0
+    failed: int = 0
+    unknown: int = 0
+    setbacks: Setbacks | None = None
+    """What went wrong; None, as for nearly all of them, where nothing did since it came."""
     pause: asyncio.TimerHandle | None = None
-    ended: dict[Outcome, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
+
+    @property
+    def is_aside(self) -> bool:
+        """Whether it must not be leased for what went wrong."""
+        return self.setbacks is not None and self.setbacks.is_aside
 
     @property
     def shown(self) -> ExitState:
         """The state as it is told: what is put aside could be bound as far as its agent knows."""
-        return ExitState.ASIDE if self.state in _TIERS and self.setbacks.is_aside else self.state
+        return ExitState.ASIDE if self.is_aside and self.state in _TIERS else self.state
+
+    def count_end(self, outcome: Outcome) -> None:
+        """Count the end of a lease."""
+        self.in_flight -= 1
+        if outcome is Outcome.COMPLETED:
+            self.completed += 1
+        elif outcome is Outcome.FAILED:
+            self.failed += 1
+        else:
+            self.unknown += 1
 
     def forgive(self) -> None:
         """Forget what went wrong, and wait for nothing."""
-        self.setbacks = Setbacks()
+        self.setbacks = None
         self.wait_no_more()
 
     def wait_no_more(self) -> None:
@@ -126,7 +144,7 @@ class IpPool(LoopActor):
         leased.leased += 1
         leased.in_flight += 1
         leased.last_used_at = time.time()
-        if leased.setbacks.failures:
+        if leased.setbacks is not None and leased.setbacks.failures:
             leased.setbacks.leased()
             self._place(key, leased)
         return Lease(*key, leased.connection, leased.stay)
@@ -135,31 +153,33 @@ class IpPool(LoopActor):
         # An exit that went, or went and came back, has forgotten this lease.
         used = self._exits.get((ended.agent_id, ended.address))
         if used is not None and used.stay == ended.stay:
-            used.in_flight -= 1
-            used.ended[ended.outcome] += 1
+            used.count_end(ended.outcome)
             self._learn((ended.agent_id, ended.address), used, ended)
 
     def _learn(self, key: Key, used: _Exit, ended: LeaseEnded) -> None:
-        if ended.finding is not Finding.FAILS and not used.setbacks.failures:
+        setbacks = used.setbacks
+        if ended.finding is not Finding.FAILS and (setbacks is None or not setbacks.failures):
             return  # it worked before, and nothing says that it does not now
-        failures = used.setbacks.failures
-        if used.setbacks.ended(ended.finding, ended.why):
-            seconds = self._pause(used.setbacks.failures)
+        if setbacks is None:
+            setbacks = used.setbacks = Setbacks()
+        failures = setbacks.failures
+        if setbacks.ended(ended.finding, ended.why):
+            seconds = self._pause(setbacks.failures)
             over = PauseOver(*key, used.stay)
             used.pause = asyncio.get_running_loop().call_later(seconds, tell_or_drop, self.actor_ref, over)
-        if news := used.setbacks.news(failures):
+        if news := setbacks.news(failures):
             logger.info("exit %s of %s %s", key[1], key[0], news)
         self._place(key, used)
 
     def _end_pause(self, over: PauseOver) -> None:
         key = (over.agent_id, over.address)
         paused = self._exits.get(key)
-        if paused is not None and paused.stay == over.stay:
+        if paused is not None and paused.stay == over.stay and paused.setbacks is not None:
             paused.setbacks.pause_over()
             self._place(key, paused)
 
     def _place(self, key: Key, placed: _Exit) -> None:
-        tier = Tier.NEVER if placed.setbacks.is_aside else _TIERS.get(placed.state, Tier.NEVER)
+        tier = Tier.NEVER if placed.is_aside else _TIERS.get(placed.state, Tier.NEVER)
         self._rotation.put(key, tier)
         self._count(placed, placed.shown)
 
@@ -250,11 +270,11 @@ class IpPool(LoopActor):
             agent_id=key[0],
             address=key[1],
             state=known.shown,
-            reason=known.setbacks.reason if known.shown is ExitState.ASIDE else known.reason,
+            reason=known.setbacks.reason if known.setbacks and known.shown is ExitState.ASIDE else known.reason,
             in_flight=known.in_flight,
             leased=known.leased,
-            completed=known.ended[Outcome.COMPLETED],
-            failed=known.ended[Outcome.FAILED],
-            unknown=known.ended[Outcome.UNKNOWN],
+            completed=known.completed,
+            failed=known.failed,
+            unknown=known.unknown,
             last_used_at=known.last_used_at,
         )

@@ -27,7 +27,7 @@ class Rotation(Generic[K]):
 
     def __init__(self) -> None:
         """Start empty."""
-        self._tiers: dict[Tier, OrderedDict[K, None]] = {tier: OrderedDict() for tier in Tier}
+        self._tiers: tuple[OrderedDict[K, None], ...] = tuple(OrderedDict() for _ in Tier)  # by `Tier`
         self._tier_of: dict[K, Tier] = {}
 
     def put(self, key: K, tier: Tier) -> None:
