@@ -64,6 +64,7 @@ class LinkProtocol(WebSocketProtocol13):
     async def _read_some(self) -> bytes:
         assert self.stream is not None
         reading = self.stream.read_bytes(READ_BYTES, partial=True)
+        assert isinstance(reading, asyncio.Future)
         turns = not reading.done()
         if not turns and time.monotonic() > self._turn_ends:
             await asyncio.sleep(0)
