@@ -69,7 +69,7 @@ class LinkProtocol(WebSocketProtocol13):
         if not turns and time.monotonic() > self._turn_ends:
             await asyncio.sleep(0)
             turns = True
-        came = await reading
+        came: bytes = await reading
         if turns:
             self._turn_ends = time.monotonic() + TURN_SECONDS
         self.stream.read_chunk_size = LITTLE_BYTES if len(came) < LITTLE_BYTES else READ_BYTES
