@@ -23,8 +23,8 @@ MIGRATIONS: tuple[Migration, ...] = (
     ("CREATE TABLE request (id INTEGER PRIMARY KEY, revision INTEGER NOT NULL, request TEXT NOT NULL)",),
 )
 
-_STORE = """INSERT INTO request VALUES (0, 1, ?1) ON CONFLICT (id)
-    DO UPDATE SET revision = revision + 1, request = ?1"""
+_STORE = """INSERT INTO request VALUES (0, 1, ?) ON CONFLICT (id)
+    DO UPDATE SET revision = revision + 1, request = excluded.request"""
 
 
 class ConfigStore(BatchingActor):

@@ -54,10 +54,10 @@ MIGRATION: Migration = (
     "CREATE INDEX seen_block ON seen (block)",
 )
 
-_WIDEN = """INSERT INTO block VALUES (?1, ?2, ?3) ON CONFLICT (block)
-    DO UPDATE SET earliest = min(earliest, ?2), latest = max(latest, ?3)"""
-_DELETE_EMPTY = f"""DELETE FROM block WHERE block = ?1
-    AND NOT EXISTS (SELECT 1 FROM record WHERE seq >= ?1 * {BLOCK} AND seq < (?1 + 1) * {BLOCK})"""  # noqa: S608  (ours)
+_WIDEN = """INSERT INTO block VALUES (?, ?, ?) ON CONFLICT (block)
+    DO UPDATE SET earliest = min(earliest, excluded.earliest), latest = max(latest, excluded.latest)"""
+_DELETE_EMPTY = f"""DELETE FROM block WHERE block = :block
+    AND NOT EXISTS (SELECT 1 FROM record WHERE seq >= :block * {BLOCK} AND seq < (:block + 1) * {BLOCK})"""  # noqa: S608  (ours)
 
 
 class Notes:
@@ -106,7 +106,7 @@ class Notes:
     def drop_empty(self, connection: sqlite3.Connection, blocks: Iterable[int]) -> None:
         """Drop what is noted of those `blocks` in which no record is left."""
         for block in blocks:
-            connection.execute(_DELETE_EMPTY, (block,))
+            connection.execute(_DELETE_EMPTY, {"block": block})
             if block == self._block:
                 self.forget()
 

@@ -20,8 +20,8 @@ _TOO_OLD = "SELECT seq, size FROM record WHERE finished_at < ? ORDER BY finished
 _OLDEST = "SELECT seq, size FROM record ORDER BY seq LIMIT ?"
 _TOO_LARGE = """SELECT seq, size FROM (
         SELECT seq, size, sum(size) OVER (ORDER BY seq) AS bytes
-        FROM (SELECT seq, size FROM record ORDER BY seq LIMIT ?2)
-    ) WHERE bytes - size < ?1"""
+        FROM (SELECT seq, size FROM record ORDER BY seq LIMIT ?)
+    ) WHERE bytes - size < ?"""
 
 
 class Retention(NamedTuple):
@@ -62,7 +62,7 @@ def prune(connection: sqlite3.Connection, retention: Retention, kept: Kept, now:
         gone = _delete(connection, gone, _OLDEST, (records,))
     size = 0 if retention.max_bytes is None else kept.size - gone.size - retention.max_bytes
     if size > 0 and gone.records < at_most:
-        gone = _delete(connection, gone, _TOO_LARGE, (size, at_most - gone.records))
+        gone = _delete(connection, gone, _TOO_LARGE, (at_most - gone.records, size))
     return gone
 
 
