@@ -166,6 +166,7 @@ def _make_server(settings: CoordinatorSettings, services: Services, certificates
         max_header_size=HEADER_BYTES,
         idle_connection_timeout=settings.idle_timeout,
         body_timeout=settings.body_timeout,
+        send_timeout=settings.send_timeout,
         max_connections=make_room(settings.max_connections, "--max-connections"),
         certificates=certificates,
     )

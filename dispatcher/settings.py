@@ -38,6 +38,7 @@ class CoordinatorSettings:
     max_connections: int
     idle_timeout: float
     body_timeout: float
+    send_timeout: float
     history_max_records: int
     history_max_age: float
     history_max_bytes: int

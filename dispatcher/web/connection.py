@@ -3,8 +3,8 @@
 On the event loop. What has come is shown to the short way first; what that does not take goes to Tornado as if nobody
 had looked, but not before its whole head is there: Tornado ends a connection whose head is too long without a word.
 What would surprise: for that it is put back into Tornado's stream, by two of its private names, because Tornado offers
-no way to look at what has come without leaving the selector. Between requests one timer a connection
-looks every now and then whether it is idle for too long; Tornado sets one for each request.
+no way to look at what has come without leaving the selector. One timer a connection looks every now and then whether
+it is idle, or nothing of its answer is taken, for too long; Tornado sets one for each request.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from tornado.http1connection import HTTP1Connection, HTTP1ServerConnection
 from tornado.iostream import StreamClosedError, UnsatisfiableReadError
 
 from dispatcher.web import too_large
+from dispatcher.web.send_timeout import SendTimeout
 
 if TYPE_CHECKING:
     from tornado.http1connection import HTTP1ConnectionParameters
@@ -35,6 +36,8 @@ HEAD_END = re.compile(rb"\r?\n\r?\n")
 """Where a head ends, to Tornado too."""
 
 _LONGEST_END = 4
+
+_NOT_TAKEN = "ended a connection of %s: it took nothing of its answer for %g s (--send-timeout)"
 
 
 class Asked(Protocol):
@@ -69,26 +72,28 @@ class Replies(Protocol):
 class Connection(HTTP1ServerConnection):
     """One connection. Without a `short_way` all requests are Tornado's."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what Tornado's has, and what ours is for
         self,
         stream: IOStream,
         params: HTTP1ConnectionParameters,
         context: object,
         replies: Replies,
         short_way: ShortWay | None,
+        send_timeout: float,
     ) -> None:
-        """Prepare; `start_serving` begins to read."""
+        """Prepare; `start_serving` begins to read. A `send_timeout` of 0 seconds is none."""
         super().__init__(stream, params, context)
         self._replies = replies
         self._short_way = short_way
         self._last: Asked | None = None
         self._idle_since: float | None = None
+        self._sending = SendTimeout(stream, send_timeout)
         self._timer: asyncio.TimerHandle | None = None
 
     async def _server_request_loop(self, delegate: HTTPServerConnectionDelegate) -> None:
         """Serve until the connection ends. Tornado calls this once, when it begins."""
         self.stream.set_nodelay(True)
-        self._watch_idleness()
+        self._watch()
         try:
             while await self._serve(delegate):
                 self._replies.ended(self)
@@ -155,17 +160,28 @@ class Connection(HTTP1ServerConnection):
         await too_large.answer_at_once(self.stream, too_large.problem_of_head(head, limit))
         return False
 
-    def _watch_idleness(self) -> None:
-        """Close the connection once it is idle for too long; else look again when it may be."""
-        patience = self.params.header_timeout
-        if patience is None:
-            return
+    def _watch(self) -> None:
+        """Close the connection once it is idle, or nothing of its answer is taken, for too long; else look again."""
         loop = asyncio.get_running_loop()
-        since = loop.time() if self._idle_since is None else self._idle_since
-        if since + patience <= loop.time():
+        now = loop.time()
+        idle_end = self._idle_end(now)
+        if self._sending.has_ended(now):
+            logger.info(_NOT_TAKEN, self.context, self._sending.seconds)
+            self.stream.close()
+        elif idle_end is not None and idle_end <= now:
             self.stream.close()
         else:
-            self._timer = loop.call_at(since + patience, self._watch_idleness)
+            looks = [] if idle_end is None else [idle_end]
+            if self._sending.seconds:
+                looks.append(self._sending.next_look(now))
+            if looks:
+                self._timer = loop.call_at(min(looks), self._watch)
+
+    def _idle_end(self, now: float) -> float | None:
+        """Say when patience ends, at the earliest if the connection is not idle; None for never."""
+        patience = self.params.header_timeout
+        since = now if self._idle_since is None else self._idle_since
+        return None if patience is None else since + patience
 
 
 def _put_back(stream: IOStream, unread: bytes | bytearray) -> None:

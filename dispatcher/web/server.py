@@ -36,6 +36,9 @@ logger = logging.getLogger(__name__)
 MAX_CONNECTIONS = 16_384
 """How many connections may be open at once, those that are being greeted included."""
 
+SEND_SECONDS = 60.0
+"""How long a caller may take nothing of its answer; nginx waits as long."""
+
 _TURNED_AWAY_AT_ONCE = 64
 """How many connections over the limit are told so; what is beyond that is closed without a word."""
 
@@ -55,16 +58,18 @@ class Server(HTTPServer):
         certificates: Certificates | None = None,
         max_connections: int = MAX_CONNECTIONS,
         short_way: ShortWay | None = None,
+        send_timeout: float = SEND_SECONDS,
         **kwargs: Any,
     ) -> None:
         """Take what `HTTPServer` takes; with `certificates` it speaks TLS, and nothing else.
 
-        What the `short_way` takes passes by the application.
+        What the `short_way` takes passes by the application. A `send_timeout` of 0 is none.
         """
         super().initialize(*args, **kwargs)
         self._certificates = certificates
         self._max_connections = max_connections
         self._short_way = short_way
+        self._send_timeout = send_timeout
         self._turnstile = Turnstile()
         self._greetings: set[asyncio.Task[None]] = set()
         self._turned_away: set[asyncio.Task[None]] = set()
@@ -94,7 +99,7 @@ class Server(HTTPServer):
             close(stream)
             raise
         context = _HTTPRequestContext(stream, address, self.protocol, self.trusted_downstream)
-        connection = Connection(stream, self.conn_params, context, self, self._short_way)
+        connection = Connection(stream, self.conn_params, context, self, self._short_way, self._send_timeout)
         self._connections.add(connection)
         connection.start_serving(self)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,11 +12,13 @@ from tests.integration.conftest import SOURCES
 from tests.support import invariants
 from tests.support.client import Client
 from tests.support.fault_proxy import Fault, FaultProxy
+from tests.support.processes import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.support.cluster import Cluster
+    from tests.support.processes import Process
     from tests.support.targets import Echo
 
 LARGE = 4_000_000
@@ -26,19 +29,27 @@ class Slow(NamedTuple):
     """A running pool, and the way of a client that is slow."""
 
     cluster: Cluster
+    coordinator: Process
     proxy: FaultProxy
     client: Client
 
 
 @pytest.fixture
 def slow(cluster: Cluster, target: Echo) -> Iterator[Slow]:
-    cluster.coordinator()
+    with slow_client(cluster, target) as slow:
+        yield slow
+
+
+@contextlib.contextmanager
+def slow_client(cluster: Cluster, target: Echo, *options: str) -> Iterator[Slow]:
+    """A pool whose coordinator has these options."""
+    coordinator = cluster.coordinator(*options)
     cluster.agent("agent-01", EXITS)
     cluster.client.wait_for_exits(len(EXITS))
     cluster.client.configure(target.url("/"))
     with FaultProxy("127.0.0.1", cluster.port) as proxy:
         client = Client(proxy.url)
-        yield Slow(cluster, proxy, client)
+        yield Slow(cluster, coordinator, proxy, client)
         client.close()
 
 
@@ -76,3 +87,21 @@ def test_what_was_begun_for_clients_that_are_cut_off_is_recorded(slow: Slow, tar
         assert 200 == slow.cluster.client.execute(url=target.url(f"/after/{number}")).status
     records = invariants.check(slow.cluster.client, slow.cluster.state_dir, requests=target.requests)
     assert len(target.requests) == len(records)
+
+
+def test_a_batch_whose_reader_has_stopped_for_good_ends_and_the_log_says_why(cluster: Cluster, target: Echo) -> None:
+    with slow_client(cluster, target, "--send-timeout", "1") as slow:
+        slow.proxy.commit(Fault(piece=64))
+        asked = [{"url": target.url(f"/bytes/{LARGE // 10}?{number}")} for number in range(1000)]
+        begun = slow.client.begin(requests=asked, concurrency=4)
+        eventually(lambda: len(target.requests) > 0, "the batch begins")
+        slow.proxy.commit(Fault(reads=False))
+        said = slow.coordinator.wait_for_line("(--send-timeout)")
+        assert "ended a connection of 127.0.0.1: it took nothing of its answer for 1 s" in said
+        client = slow.cluster.client
+        eventually(lambda: client.get("/api/stats")["executions"]["in_flight"] == 0, "nothing is in flight")
+        assert 200 == client.execute(url=target.url("/after")).status
+        slow.proxy.heal()
+        assert isinstance(begun.exception(30), (OSError, http.client.HTTPException))
+        records = invariants.check(client, slow.cluster.state_dir, requests=target.requests)
+        assert len(target.requests) == len(records) < 1000

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from dispatcher.web.connection import Asked
 
 PATIENCE = 0.2
+MUCH = b"x" * 40_000_000
+"""More than the systems of both ends take of what nobody reads."""
 
 
 class Said:
@@ -39,7 +41,7 @@ class Said:
         await self._way.let_go.wait()
         if self._word == b"fault":
             raise ZeroDivisionError
-        await stream.write(self._word + b"\n")
+        await stream.write((MUCH if self._word == b"much" else self._word) + b"\n")
         return True
 
 
@@ -59,7 +61,10 @@ class Way:
 
 
 class Size(RequestHandler):
-    """Answers with the size of what was sent."""
+    """Answers with the size of what was sent, or with much."""
+
+    def get(self) -> None:
+        self.write(MUCH)
 
     def post(self) -> None:
         self.write(f"{len(self.request.body)} bytes\n")
@@ -79,6 +84,14 @@ async def talking(**options: Any) -> AsyncIterator[tuple[Server, Way, asyncio.St
         writer.close()
         server.stop()
         await server.close_all_connections()
+
+
+async def server_forgets(server: Server) -> None:
+    """Wait until the server has seen its one connection begin and end."""
+    while not server._connections:  # noqa: ASYNC110 (nobody is told; the test's own deadline bounds it)
+        await asyncio.sleep(0)
+    while server._connections:  # noqa: ASYNC110 (as above)
+        await asyncio.sleep(0)
 
 
 def post(size: int) -> bytes:
@@ -184,6 +197,51 @@ def test_an_answer_may_take_longer_than_a_connection_may_be_idle() -> None:
     on_loop(test)
 
 
+ASKS_FOR_MUCH = [b"say much.", b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"]
+
+
+@pytest.mark.parametrize("asked", ASKS_FOR_MUCH, ids=["the short way", "Tornado"])
+@pytest.mark.parametrize("idle", [None, 60.0])
+def test_who_takes_nothing_of_an_answer_is_closed_and_it_is_said(
+    asked: bytes, idle: float | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def test() -> None:
+        async with talking(send_timeout=PATIENCE, idle_connection_timeout=idle) as (server, _, _, writer):
+            writer.write(asked)
+            await server_forgets(server)
+
+    caplog.set_level(logging.INFO, "dispatcher")
+    on_loop(test)
+    said = [one.getMessage() for one in caplog.records if one.name == "dispatcher.web.connection"]
+    assert ["ended a connection of 127.0.0.1: it took nothing of its answer for 0.2 s (--send-timeout)"] == said
+
+
+@pytest.mark.parametrize("asked", ASKS_FOR_MUCH, ids=["the short way", "Tornado"])
+def test_without_a_send_timeout_an_answer_waits_for_its_reader(asked: bytes) -> None:
+    async def test() -> None:
+        async with talking(send_timeout=0.0, idle_connection_timeout=PATIENCE) as (_, _, reader, writer):
+            writer.write(asked)
+            said_nothing, idle = await asyncio.open_connection("127.0.0.1", writer.get_extra_info("peername")[1])
+            # By the time that one which is idle was closed, this one was looked at too.
+            assert b"" == await said_nothing.read()
+            idle.close()
+            assert MUCH in await reader.read()
+
+    on_loop(test)
+
+
+def test_an_answer_that_has_not_begun_may_take_longer_than_a_reader_may() -> None:
+    async def test() -> None:
+        async with talking(send_timeout=PATIENCE) as (_, way, reader, writer):
+            way.let_go.clear()
+            writer.write(b"say late.")
+            await way.begun.wait()
+            asyncio.get_running_loop().call_later(3 * PATIENCE, way.let_go.set)
+            assert b"late\n" == await reader.readline()
+
+    on_loop(test)
+
+
 def test_an_answer_of_the_short_way_is_waited_for() -> None:
     async def test() -> None:
         async with talking() as (server, way, reader, writer):
@@ -216,8 +274,7 @@ def test_who_goes_away_is_forgotten(caplog: pytest.LogCaptureFixture) -> None:
             writer.write(b"say it.")
             await way.begun.wait()
             writer.transport.abort()
-            while server._connections:  # noqa: ASYNC110 (nobody is told; the test's own deadline bounds it)
-                await asyncio.sleep(0)
+            await server_forgets(server)
 
     on_loop(test)
     assert [] == [one for one in caplog.records if one.levelno > logging.DEBUG]

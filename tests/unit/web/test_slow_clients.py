@@ -92,6 +92,21 @@ def test_a_websocket_may_be_silent_for_as_long_as_it_likes(hasty: Served) -> Non
     hasty.run(test())
 
 
+def test_a_monitor_that_answers_no_ping_is_dropped(tmp_path: Path) -> None:
+    upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
+    asked = raw_request("GET", "/ws/monitor", headers=upgrade | {"Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA=="})
+    with served(tmp_path, ping_interval="0.2", ping_timeout="0.2") as api:
+
+        async def test() -> None:
+            async with connected(api) as (reader, writer):
+                writer.write(asked)
+                # Said to a reader that would hear it; five seconds later the connection is cut.
+                said = await reader.readuntil(b"ping timed out")
+                assert said.startswith(b"HTTP/1.1 101 Switching Protocols\r\n")
+
+        api.run(asyncio.wait_for(test(), WAIT))
+
+
 def test_one_connection_too_many_is_told_so_and_the_next_is_served_when_one_has_gone(tmp_path: Path) -> None:
     with served(tmp_path, max_connections="16") as api:
 
