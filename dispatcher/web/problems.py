@@ -15,6 +15,12 @@ TYPE_PREFIX = "urn:http-dispatcher:problem:"
 RETRY_AFTER_SECONDS = 1
 """What `Retry-After` says of a shortage that passes by itself: executions end and agents come within seconds."""
 
+_FAULTS_SAID = 5
+"""How many of the fields that are wrong `detail` names; `errors` has all of them."""
+
+_FAULT_CHARS = 200
+"""Of a pointer, and of a reason, as far as `detail` says them."""
+
 
 class Problem(Exception):  # noqa: N818 (the term of RFC 9457)
     """An answer that is no success. `name` tells programs what it is, `detail` tells people."""
@@ -64,11 +70,25 @@ def as_response(problem: Problem) -> bytes:
 
 
 def invalid(messages: Mapping[str, Any] | list[Any]) -> Problem:
-    """Make the answer to fields that do not validate, with a JSON pointer to each."""
+    """Make the answer to fields that do not validate: a JSON pointer and a reason each, the first few in `detail`."""
     # Sorted, because unknown fields come in an order that changes with every start.
     errors = [{"pointer": pointer, "detail": detail} for pointer, detail in sorted(_flatten(messages, ""))]
-    wrong = ", ".join(dict.fromkeys(error["pointer"] or "the whole of it" for error in errors))
-    return Problem(422, "invalid", f"not valid: {wrong}", errors=errors)
+    said = [_in_words(error["pointer"], error["detail"]) for error in errors[:_FAULTS_SAID]]
+    if len(errors) > _FAULTS_SAID:
+        said.append(f"and {len(errors) - _FAULTS_SAID} more")
+    return Problem(422, "invalid", f"not valid: {'; '.join(said)}", errors=errors)
+
+
+def _in_words(pointer: str, reason: str) -> str:
+    """Write a fault as a part of a sentence; what its field is called may be as long as its sender likes."""
+    reason = _cut(reason.removesuffix("."))
+    if reason[1:2].islower():
+        reason = reason[0].lower() + reason[1:]
+    return f"{_cut(pointer)}: {reason}" if pointer else reason
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _FAULT_CHARS else f"{text[: _FAULT_CHARS - 1]}…"
 
 
 def _flatten(messages: Any, pointer: str) -> Iterator[tuple[str, str]]:

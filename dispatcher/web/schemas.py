@@ -152,7 +152,11 @@ def _encodable(text: str) -> None:
 class RequestSchema(Schema):
     """The configured request."""
 
-    url = Url(required=True, metadata={"format": "uri", "description": "http or https"})
+    url = Url(
+        required=True,
+        error_messages={"required": "Is missing."},
+        metadata={"format": "uri", "description": "http or https"},
+    )
     method = Method(load_default="GET")
     headers = Headers(load_default=list)
     body = fields.String(load_default=None, allow_none=True, validate=_encodable)

@@ -209,9 +209,11 @@ def test_an_id_that_a_living_copy_took_meanwhile_is_refused_for_good_too() -> No
 
 def test_what_the_coordinator_finds_invalid_is_refused_for_good() -> None:
     async def test(coordinator: ScriptedCoordinator) -> None:
-        coordinator.register = lambda _: (422, {"detail": "not valid: /agent_id"})
+        coordinator.register = lambda _: (422, {"detail": "not valid: /agent_id: too long"})
         async with connecting(coordinator) as running:
-            with pytest.raises(RefusedError, match="refused what this agent says of itself: not valid: /agent_id"):
+            with pytest.raises(
+                RefusedError, match="refused what this agent says of itself: not valid: /agent_id: too long"
+            ):
                 await running
 
     with_coordinator(test)

@@ -317,7 +317,7 @@ def test_saving_sends_the_secrets_that_were_stored() -> None:
 def test_what_the_coordinator_says_stands_beside_the_fields_and_nothing_typed_is_lost() -> None:
     _, state = form_of("z", "ctrl-s")
     problem = {
-        "detail": "not valid",
+        "detail": "not valid: /timeout: must be greater than 0; /headers/1: the value must be Latin-1",
         "errors": [
             {"pointer": "/timeout", "detail": "Must be greater than 0."},
             {"pointer": "/headers/1", "detail": "The value must be Latin-1."},
