@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -89,12 +90,15 @@ def was_given_back(terminal: Tmux, before: str) -> None:
     assert before == modes(terminal)
 
 
+_numbers = itertools.count(1)
+
+
 def modes(terminal: Tmux) -> str:
-    """Return the terminal's modes as stty says them."""
-    terminal.type("clear; stty -g; echo modes told")
+    """Return the terminal's modes as stty says them; what it said before may still be on the screen."""
+    told = f"modes told, {next(_numbers)}"
+    terminal.type(f"clear; stty -g; echo {told}")
     terminal.keys("Enter")
-    terminal.wait_for("\nmodes told")
-    said = terminal.screen().replace("\n", "").partition("modes told")[0]
+    said = terminal.wait_for(f"\n{told}").replace("\n", "").partition(told)[0]
     assert said.count(":") > 10, said
     return said
 
