@@ -109,6 +109,13 @@ def test_a_target_with_a_fault_has_its_own_failure(client: Client, site: Echo, f
     assert f"[{TARGET}]:{site.port}" in answer.record["error"]["detail"]
 
 
+def test_a_target_that_cuts_an_answer_is_asked_on_another_connection_next(client: Client, site: Echo) -> None:
+    # Some answers are there as soon as the request has left, and then libcurl never asks for the connection's events.
+    for _ in range(20):
+        check(client, client.execute(url=site.url("/fault/close-in-headers")), FAULTS["close-in-headers"])
+        assert SOURCE == client.execute().echo["peer"]
+
+
 def test_a_compression_bomb_is_cut_where_its_decoded_size_passes_the_limit(client: Client, site: Echo) -> None:
     answer = client.execute(url=site.url("/fault/bomb"), max_body_bytes=100_000, timeout=30)
     assert 200 == answer.status

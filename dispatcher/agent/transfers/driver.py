@@ -63,6 +63,7 @@ class Driver:
         self._ended = ended
         self._selector = selectors.DefaultSelector()
         self._watched: dict[int, _Watched] = {}
+        self._reused: set[int] = set()
         self._ready: collections.deque[tuple[int, int]] = collections.deque()
         self._stopped: set[pycurl.Curl] = set()
         self._is_due = False
@@ -98,14 +99,14 @@ class Driver:
             self._forget(fd)
 
     def is_quiet(self, fd: int) -> bool:
-        """Take note that libcurl is about to use the connection of `fd` again, so it is still the same.
+        """Take note that libcurl is about to use the connection of `fd` again, so it is the same for this turn.
 
-        Say whether nothing had come on it when the turn began; one of which we do not know is not quiet.
+        Say whether nothing had come on it when the turn began; one of which we do not know is not quiet. That libcurl
+        wants it watched it has still to say: it does not where the answer is there as soon as the request has left.
         """
-        known = self._watched.get(fd)
-        if known is None:
+        if fd not in self._watched:
             return False
-        known.is_wanted = True
+        self._reused.add(fd)
         return True
 
     # What libcurl asks for
@@ -119,7 +120,8 @@ class Driver:
                     self._forget(fd)
             return
         events = _EVENTS.get(event, 0)
-        if known is not None and not known.is_wanted and os.fstat(fd).st_ino != known.inode:
+        is_in_doubt = known is not None and not known.is_wanted and fd not in self._reused
+        if known is not None and is_in_doubt and os.fstat(fd).st_ino != known.inode:
             self._forget(fd)
             known = None
         if known is None:
@@ -183,6 +185,7 @@ class Driver:
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
         if not self._act(until):
             self._turn_soon()
+        self._reused.clear()
         self._ask_for_time()
 
     def _ask_for_time(self) -> None:

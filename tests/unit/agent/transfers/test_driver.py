@@ -152,7 +152,59 @@ def test_a_kept_connection_of_which_we_know_is_not_looked_up() -> None:
             made.driver._want_socket(pycurl.POLL_REMOVE, near.fileno(), None, None)
             assert made.driver.is_quiet(near.fileno())
             assert not made.driver.is_quiet(near.fileno() + 1000)
+            with pytest.MonkeyPatch.context() as patched:
+                patched.setattr(module.os, "fstat", None)
+                made.driver._want_socket(pycurl.POLL_IN, near.fileno(), None, None)
             assert [True] == [each.is_wanted for each in made.driver._watched.values()]
+
+    run(test())
+
+
+def test_a_kept_connection_is_looked_up_again_in_another_turn() -> None:
+    async def test() -> None:
+        with fetching("http://[::1]/") as made, contextlib.ExitStack() as stack:
+            near, _ = (stack.enter_context(each) for each in socket.socketpair())
+            number = near.fileno()
+            made.driver._want_socket(pycurl.POLL_IN, number, None, None)
+            made.driver._want_socket(pycurl.POLL_REMOVE, number, None, None)
+            inode = made.driver._watched[number].inode
+            assert made.driver.is_quiet(number)
+            made.driver._turn()
+            near.close()
+            other, _ = (stack.enter_context(each) for each in socket.socketpair())
+            assert number == other.fileno()
+            made.driver._want_socket(pycurl.POLL_IN, number, None, None)
+            assert inode != made.driver._watched[number].inode
+
+    run(test())
+
+
+def test_a_kept_connection_that_answers_at_once_and_then_closes_is_watched_no_more() -> None:
+    answer = b"HTTP/1.1 204 No Content\r\n\r\n"
+
+    async def test() -> None:
+        loop = asyncio.get_running_loop()
+        with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
+            server.setblocking(False)
+            with fetching(f"http://[::1]:{server.getsockname()[1]}/") as made:
+                made.start()
+                far, _ = await loop.sock_accept(server)
+                await loop.sock_recv(far, 4096)
+                await loop.sock_sendall(far, answer)
+                await made.end()
+                (number,) = made.driver._watched
+
+                def answer_before_it_is_asked_for(*_: object) -> int:
+                    assert made.driver.is_quiet(number)
+                    return pycurl.PREREQFUNC_OK if far.send(answer) == len(answer) else pycurl.PREREQFUNC_ABORT
+
+                again = made.start()
+                again.setopt(pycurl.PREREQFUNCTION, answer_before_it_is_asked_for)
+                assert (again, 0) == await made.end()
+                assert {number: False} == {fd: each.is_wanted for fd, each in made.driver._watched.items()}
+                far.close()
+                made.driver._look()
+                assert {} == made.driver._watched
 
     run(test())
 
