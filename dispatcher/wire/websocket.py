@@ -69,7 +69,10 @@ class LinkProtocol(WebSocketProtocol13):
         if not turns and time.monotonic() > self._turn_ends:
             await asyncio.sleep(0)
             turns = True
-        came: bytes = await reading
+        try:
+            came: bytes = await reading
+        finally:
+            del reading  # else the error of a stream that was closed would hold all that led here, and that the error
         if turns:
             self._turn_ends = time.monotonic() + TURN_SECONDS
         self.stream.read_chunk_size = LITTLE_BYTES if len(came) < LITTLE_BYTES else READ_BYTES
