@@ -79,7 +79,7 @@ def with_wait(result: Result, waited_ms: float) -> Result:
     """Add the milliseconds of a wait for a turn to a result's timings."""
     if not waited_ms:
         return result
-    waited = {name: result.timings.get(name, 0.0) + waited_ms for name in ("queued", "total")}
+    waited = {name: round(result.timings.get(name, 0.0) + waited_ms, 3) for name in ("queued", "total")}  # as agents do
     return replace(result, timings={**result.timings, **waited})
 
 

@@ -12,6 +12,10 @@ _COUNTS = 1 << 12
 _AT_ONCE = 128
 """For how many ids the system is asked for randomness in one call."""
 
+_DIGITS = tuple(f"{count:03x}" for count in range(_COUNTS))
+_VARIANTS = {f"{digit:x}": "89ab"[digit & 3] for digit in range(16)}
+"""By what a random digit is: the variant of a UUID leaves two bits of it."""
+
 
 class IdMaker:
     """Makes ids that only grow: within one millisecond a counter (RFC 9562, 6.2, method 1) keeps their order."""
@@ -32,7 +36,7 @@ class IdMaker:
             self._counter += 1
             if self._counter == _COUNTS:
                 self._begin(self._millisecond + 1)
-        return f"{self._head}{self._counter:03x}{next(self._tails)}"
+        return self._head + _DIGITS[self._counter] + next(self._tails)
 
     def _begin(self, millisecond: int) -> None:
         self._millisecond, self._counter = millisecond, 0
@@ -45,5 +49,4 @@ def _make_tails() -> Iterator[str]:
     while True:
         digits = os.urandom(8 * _AT_ONCE).hex()
         for start in range(0, len(digits), 16):
-            variant = "89ab"[int(digits[start], 16) & 3]
-            yield f"-{variant}{digits[start + 1 : start + 4]}-{digits[start + 4 : start + 16]}"
+            yield f"-{_VARIANTS[digits[start]]}{digits[start + 1 : start + 4]}-{digits[start + 4 : start + 16]}"
