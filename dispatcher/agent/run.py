@@ -16,7 +16,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from dispatcher.agent import results
-from dispatcher.agent.targets.resolver import ask_for_ipv4
+from dispatcher.agent.targets.resolver import why_no_ipv6
 from dispatcher.agent.targets.target import ExecutionError
 from dispatcher.agent.transfers import curl_errors
 from dispatcher.agent.transfers.hop import canonical_source, first_hop, next_hop
@@ -165,13 +165,11 @@ class Run:
         self._ask(now)
 
     def _explain_name(self, transfer: Transfer, ending: Ending) -> None:
-        def explain(has_ipv4: bool) -> None:
-            if has_ipv4:
-                detail = f"the name {transfer.hop.target.host} has IPv4 addresses only"
-                raise ExecutionError.of(FailureKind.TARGET_HAS_NO_IPV6, detail)
-            raise ExecutionError(curl_errors.failure_of(ending, transfer))
+        def fail(failure: Failure) -> None:
+            raise ExecutionError(failure)
 
-        self._wait_for(ask_for_ipv4(transfer.hop.target.host), _DNS, explain)
+        otherwise = curl_errors.failure_of(ending, transfer)
+        self._wait_for(why_no_ipv6(transfer.hop.target.host, otherwise), _DNS, fail)
 
     def _wait_for(self, future: asyncio.Future[Any], phase: int, then: Callable[[Any], None]) -> None:
         """Call `then` with the result of `future`, which only this run waits for, unless the deadline comes first."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from dispatcher.errors import FailureKind, Party
 from tests.integration.conftest import SOURCES, TARGET
 from tests.support import netns
+from tests.support.dns_server import FAILS, answering
 from tests.support.executing import echoed, elapsed, executed, execution, executor, run, watched_loop
 from tests.support.stalls import judge
 from tests.support.targets import Echo
@@ -37,7 +39,14 @@ def names(private_network: None) -> Iterator[None]:
             "xn--bcher-kva.test": [TARGET],
         }
     )
-    yield
+    with answering(
+        {
+            "v4.test": [("192.0.2.1",)],
+            "broken.test": [(FAILS, "192.0.2.1")],
+            "bare.test": [()],
+        }
+    ):
+        yield
     netns.set_hosts({})
 
 
@@ -66,18 +75,37 @@ def test_an_international_name_is_asked_by_its_ascii_form() -> None:
     run(test())
 
 
-def test_a_name_with_ipv4_addresses_only_is_a_target_without_ipv6() -> None:
-    result = run(_ask("http://v4only.test/"))
+@pytest.mark.parametrize("name", ["v4only.test", "v4.test"])
+def test_a_name_with_ipv4_addresses_only_is_a_target_without_ipv6(name: str) -> None:
+    result = run(_ask(f"http://{name}/"))
     assert FailureKind.TARGET_HAS_NO_IPV6 == result.error_kind
-    assert "the name v4only.test has IPv4 addresses only" == result.error_detail
+    assert f"the name {name} has IPv4 addresses only" == result.error_detail
     assert Party.TARGET == result.error_party
 
 
-def test_a_name_that_does_not_resolve_is_the_resolvers_failure() -> None:
-    result = run(_ask("http://nowhere.test/"))
+@pytest.mark.parametrize("name", ["nowhere.test", "bare.test"])
+def test_a_name_that_does_not_resolve_is_the_resolvers_failure(name: str) -> None:
+    result = run(_ask(f"http://{name}/"))
     assert FailureKind.DNS == result.error_kind
-    assert "the name nowhere.test does not resolve" == result.error_detail
+    assert f"the name {name} does not resolve" == result.error_detail
     assert Party.RESOLVER == result.error_party
+
+
+def test_a_resolver_that_cannot_tell_says_nothing_of_the_target() -> None:
+    """Though it tells of IPv4 addresses: whether there are others is not known."""
+    result = run(_ask("http://broken.test/"))
+    assert FailureKind.DNS == result.error_kind
+    assert re.fullmatch(
+        r"the resolver could not tell the addresses of broken\.test: .+ \(EAI_AGAIN\)", result.error_detail or ""
+    )
+    assert Party.RESOLVER == result.error_party
+
+
+def test_a_resolver_that_is_not_there_is_told_from_a_name_that_is_not() -> None:
+    Path("/etc/resolv.conf").write_text("nameserver 127.0.0.1\noptions attempts:1 timeout:1\n")
+    result = run(_ask("http://nowhere.test/"))
+    assert (FailureKind.DNS, Party.RESOLVER) == (result.error_kind, result.error_party)
+    assert "could not tell the addresses of nowhere.test" in (result.error_detail or "")
 
 
 def test_a_redirect_to_a_name_with_ipv4_only_is_named_too() -> None:
@@ -94,9 +122,9 @@ def test_a_redirect_to_a_name_with_ipv4_only_is_named_too() -> None:
 def silent_resolver() -> Iterator[None]:
     """A DNS server that takes every question and answers none."""
     before = Path("/etc/resolv.conf").read_text()
-    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as server:
-        server.bind(("::1", 53))
-        Path("/etc/resolv.conf").write_text("nameserver ::1\noptions timeout:2 attempts:1\n")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 53))
+        Path("/etc/resolv.conf").write_text("nameserver 127.0.0.1\noptions timeout:2 attempts:1\n")
         try:
             yield
         finally:
@@ -121,8 +149,8 @@ def test_a_resolver_that_hangs_holds_neither_the_slot_nor_the_loop_past_the_dead
         run(test())
 
 
-def test_asking_for_ipv4_ends_at_the_deadline() -> None:
-    # libcurl gives up after the resolver's 2 s; the question for IPv4 would take as long again.
+def test_asking_again_ends_at_the_deadline() -> None:
+    # libcurl gives up after the resolver's 2 s; our own question would take as long again.
     async def test() -> None:
         began = time.monotonic()
         result = await _ask("http://slow.test/", timeout=2.5)

@@ -13,8 +13,8 @@ from tornado.websocket import websocket_connect
 from dispatcher.errors import FailureKind, Party
 from dispatcher.wire import limits
 from tests.integration.conftest import SOURCES
-from tests.support import netns
 from tests.support.cluster import Cluster
+from tests.support.dns_server import answering
 from tests.support.processes import Process, eventually
 from tests.support.scripted_agent import never_answers, scripted_agent
 from tests.support.stalls import LIMIT_SECONDS
@@ -119,9 +119,8 @@ sys.exit(main(sys.argv[1:]))
 class Test8ErrorsSayWhatHappened:
     @pytest.fixture
     def names(self) -> Iterator[None]:
-        netns.set_hosts({"v4only.test": ["192.0.2.1"]})
-        yield
-        netns.set_hosts({})
+        with answering({"v4only.test": [("192.0.2.1",)]}):
+            yield
 
     @pytest.mark.usefixtures("names")
     def test_every_failure_names_its_kind_its_culprit_and_what_happened(self, cluster: Cluster, target: Echo) -> None:

@@ -13,6 +13,7 @@ from tests.integration.conftest import SOURCES, TARGET
 from tests.support import netns
 from tests.support.client import Client
 from tests.support.cluster import Cluster, running_cluster, serving
+from tests.support.dns_server import answering
 from tests.support.targets import ClosingAtOnce, Echo, Mute, Refusing, TlsEcho
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ def client(fleet: Cluster, site: Echo) -> Iterator[Client]:
 @pytest.fixture
 def names() -> Iterator[None]:
     netns.set_hosts({"v4only.test": ["192.0.2.1"], "both.test": ["192.0.2.1", TARGET]})
-    yield
+    with answering({}):
+        yield
     netns.set_hosts({})
 
 

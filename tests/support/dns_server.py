@@ -1,7 +1,7 @@
-"""A DNS server for tests that answers AAAA questions as it is told, differently each time if wanted.
+"""A DNS server for tests that answers as it is told, AAAA questions differently each time if wanted.
 
 Runs in a thread of its own on ``::1`` port 53 of the private network, whose resolv.conf it takes over for as long as it
-runs. Every other question has an empty answer. TTLs are 0, as those of whoever wants to rebind a name.
+runs. A name that it was not told of does not exist. TTLs are 0, as those of whoever wants to rebind a name.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import contextlib
 import socket
 import struct
 import threading
-from ipaddress import IPv6Address
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,10 +19,14 @@ from tests.support import netns
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-_AAAA, _IN = 28, 1
+_A, _AAAA, _IN = 1, 28, 1
 _HEADER = struct.Struct("!HHHHHH")
 _IS_ANSWER = 0x8180  # a response, recursion wanted and available, no error
+_SERVER_FAILURE, _NO_SUCH_NAME = 2, 3
 _NAME_OF_QUESTION = 0xC00C
+
+FAILS = "fails"
+"""Among a name's addresses: what its AAAA question gets instead of an answer is the server's failure."""
 
 Answers = dict[str, list[tuple[str, ...]]]
 
@@ -31,7 +35,7 @@ Answers = dict[str, list[tuple[str, ...]]]
 def answering(names: Mapping[str, Sequence[tuple[str, ...]]]) -> Iterator[list[str]]:
     """Answer for each name its first set of addresses first, then the next, and the last for ever.
 
-    Gives the list of names that were asked for, in order.
+    A set may have addresses of both kinds. Gives the list of names whose IPv6 addresses were asked for, in order.
     """
     assert netns.in_private_network()
     resolv_conf = Path("/etc/resolv.conf")
@@ -67,16 +71,19 @@ def _answer(data: bytes, left: Answers, asked: list[str]) -> bytes:
         position += 1 + length
     kind, _ = struct.unpack_from("!HH", data, position + 1)
     name = ".".join(labels).lower()
-    addresses = _next(name, left) if kind == _AAAA else ()
+    known = _next(name, left, is_taken=kind == _AAAA)
     if kind == _AAAA:
         asked.append(name)
-    head = _HEADER.pack(struct.unpack_from("!H", data)[0], _IS_ANSWER, 1, len(addresses), 0, 0)
-    records = [
-        struct.pack("!HHHIH", _NAME_OF_QUESTION, _AAAA, _IN, 0, 16) + IPv6Address(each).packed for each in addresses
-    ]
+    failure = _NO_SUCH_NAME if known is None else _SERVER_FAILURE if FAILS in known and kind == _AAAA else 0
+    addresses = [ip_address(each).packed for each in known or () if each != FAILS]
+    wanted = [each for each in addresses if not failure and len(each) == {_A: 4, _AAAA: 16}.get(kind)]
+    head = _HEADER.pack(struct.unpack_from("!H", data)[0], _IS_ANSWER | failure, 1, len(wanted), 0, 0)
+    records = [struct.pack("!HHHIH", _NAME_OF_QUESTION, kind, _IN, 0, len(each)) + each for each in wanted]
     return head + data[_HEADER.size : position + 5] + b"".join(records)
 
 
-def _next(name: str, left: Answers) -> tuple[str, ...]:
-    answers = left.get(name, [()])
-    return answers.pop(0) if len(answers) > 1 else answers[0]
+def _next(name: str, left: Answers, *, is_taken: bool) -> tuple[str, ...] | None:
+    answers = left.get(name)
+    if answers is None:
+        return None
+    return answers.pop(0) if is_taken and len(answers) > 1 else answers[0]
