@@ -148,6 +148,7 @@ async def _start_actors(settings: CoordinatorSettings) -> _Actors:
             grace_seconds=settings.grace,
             resume_seconds=settings.resume_timeout,
             server_version=__version__,
+            secret_headers=settings.redact_header,
         ),
     )
 

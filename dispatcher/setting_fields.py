@@ -12,6 +12,7 @@ from marshmallow import ValidationError, fields
 from dispatcher.auth.fields import OriginField, RoleField
 from dispatcher.checks import AGENT_ID, TOKEN, AddressField, WholeField
 from dispatcher.option import Kind
+from dispatcher.wire import limits
 
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 _NOT_IN_NAME = re.compile(r"[\x00-\x20\x7f\\/@]")
@@ -113,8 +114,8 @@ class _AgentId(fields.String):
 
 class _HeaderName(fields.String):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
-        if not TOKEN.fullmatch(str(value)):
-            raise ValidationError("Not a header's name.")
+        if not TOKEN.fullmatch(str(value)) or len(str(value)) > limits.MAX_SECRET_HEADER_CHARS:
+            raise ValidationError(f"Not a header's name of at most {limits.MAX_SECRET_HEADER_CHARS} characters.")
         return str(value)
 
 

@@ -17,6 +17,7 @@ from dispatcher.errors import SettingsError
 from dispatcher.option import Command, Kind, Option
 from dispatcher.options import AGENT, COORDINATOR, DEMO, EXECUTE, MONITOR, SELF_TEST
 from dispatcher.setting_fields import FIELDS
+from dispatcher.wire import limits
 
 S = TypeVar("S")
 
@@ -167,6 +168,8 @@ def _coordinator_faults(loaded: Mapping[str, Any]) -> dict[str, Any]:
     faults = _ping_faults(loaded) | _without_certificate(loaded, "tls_key", "tls_client_ca")
     if loaded.get("insecure_no_auth") and loaded.get("require_token"):
         faults["insecure_no_auth"] = ["Says the opposite of --require-token."]
+    if len(loaded.get("redact_header", ())) > limits.MAX_SECRET_HEADERS:
+        faults["redact_header"] = [f"May be given {limits.MAX_SECRET_HEADERS} times at most."]
     return faults
 
 

@@ -66,6 +66,7 @@ class AgentConnection(LoopActor):
         grace_seconds: float,
         resume_seconds: float,
         server_version: str,
+        secret_headers: tuple[str, ...] = (),
     ) -> None:
         """Start without a link; an execution ends `grace_seconds` after its timeout at the latest.
 
@@ -80,6 +81,7 @@ class AgentConnection(LoopActor):
         self._grace_seconds = grace_seconds
         self._resume_seconds = resume_seconds
         self._server_version = server_version
+        self._secret_headers = secret_headers
         self._state = AgentState.REGISTERED
         self._link: Link | None = None
         self._session = ""
@@ -139,7 +141,7 @@ class AgentConnection(LoopActor):
         self._addresses = {}
         for running in self._in_flight:
             opened.link.expect(running.execute)
-        opened.link.send(wire.Welcome(wire=WIRE, agent_id=self._agent_id, version=self._server_version))
+        opened.link.send(wire.Welcome(WIRE, self._agent_id, self._server_version, self._secret_headers))
         self._go_to(AgentState.CONNECTED)
         logger.info("agent %s connected%s", self._agent_id, self._difference(opened.hello))
         if len(self._in_flight):

@@ -65,10 +65,11 @@ class AgentRegistry(LoopActor):
         grace_seconds: float,
         resume_seconds: float,
         server_version: str,
+        secret_headers: tuple[str, ...] = (),
     ) -> None:
         """Know at most `max_agents`; a registered agent has `registration_timeout` seconds to open its link.
 
-        `keys` is told what becomes of `ownership`.
+        `keys` is told what becomes of `ownership`, and each agent which headers are secret.
         """
         super().__init__()
         self._pool = pool
@@ -79,6 +80,7 @@ class AgentRegistry(LoopActor):
         self._grace_seconds = grace_seconds
         self._resume_seconds = resume_seconds
         self._server_version = server_version
+        self._secret_headers = secret_headers
         self._agents: dict[str, _Agent] = {}
         self._by_session: dict[str, str] = {}
 
@@ -138,6 +140,7 @@ class AgentRegistry(LoopActor):
             grace_seconds=self._grace_seconds,
             resume_seconds=self._resume_seconds,
             server_version=self._server_version,
+            secret_headers=self._secret_headers,
         )
 
     def _change_state(self, agent_id: str, state: AgentState) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dispatcher.agent import results
@@ -23,7 +24,7 @@ from dispatcher.slots import Slots
 from dispatcher.tls import trust
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from dispatcher.agent.run import OnResult
     from dispatcher.wire.messages import Execute, Result
@@ -90,6 +91,10 @@ class Executor:
             return
         run = self._runs[execute.id] = Run(execute, on_result, self._means)
         run.start()
+
+    def keep_secret(self, headers: Iterable[str]) -> None:
+        """Let no redirect of what begins from now on take headers of these names to another origin."""
+        self._means = replace(self._means, secret_headers=frozenset(name.lower() for name in headers))
 
     def cancel(self, execution_id: str) -> None:
         """Nobody waits any more: end it and free what it holds. Unknown ids are ignored."""

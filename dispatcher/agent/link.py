@@ -86,8 +86,8 @@ class LinkLostError(Exception):
 class Link:
     """One WebSocket to the coordinator.
 
-    `session` is the one that it was opened with; `can_resume` says whether the coordinator lets executions of an
-    earlier link of that session go on.
+    `session` is the one that it was opened with. What the welcome said: `can_resume`, whether the coordinator lets
+    executions of an earlier link of that session go on, and `secret_headers`, names that stay with their origin.
     """
 
     def __init__(
@@ -111,6 +111,7 @@ class Link:
         self._over: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
         self.session = ""
         self.can_resume = False
+        self.secret_headers: tuple[str, ...] = ()
         self._unproven: set[str] = set()
         self._proof: asyncio.TimerHandle | None = None
         self._proving = frozenset[str]()
@@ -262,6 +263,7 @@ class Link:
                 self._user.on_draining()
             case messages.Welcome():
                 self._is_welcome, self.can_resume = True, version.can_resume(message.wire)
+                self.secret_headers = message.secret_headers
                 if self._welcome_deadline is not None:
                     self._welcome_deadline.reschedule(None)
                 self._user.on_welcome(self)

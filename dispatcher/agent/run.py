@@ -59,6 +59,8 @@ class Means:
     client: SourceBoundClient
     ended: Callable[[Run, Result | None], None]
     """Told of each execution once, with its result or, where it was cancelled, None."""
+    secret_headers: frozenset[str] = frozenset()
+    """Names in lower case that no redirect takes to another origin, beside those of `hop.py`."""
 
 
 @dataclass(slots=True)
@@ -148,7 +150,8 @@ class Run:
                 self._explain_name(transfer, ending)
                 return
             response = results.response_of(transfer, ending)
-            following = next_hop(self.hop, response) if self.hop.follow_redirects else None
+            secret = self._means.secret_headers
+            following = next_hop(self.hop, response, secret) if self.hop.follow_redirects else None
             if following is not None:
                 self._follow(following, transfer.ended)
                 return

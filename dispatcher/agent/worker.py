@@ -51,6 +51,7 @@ class Worker:
         """Tell what the session has under way and all addresses: a new link starts from none."""
         self._link = link
         self._link_lost.clear()
+        self._executor.keep_secret(link.secret_headers)
         self._resume(link)
         if self._is_draining:
             link.send(Draining())

@@ -31,6 +31,10 @@ MAX_HEADERS = 1024
 MAX_HEADER_BYTES = 300 * 1024
 """All headers of one request or response together: what libcurl takes of a response (CURL_MAX_HTTP_HEADER x 3)."""
 
+MAX_SECRET_HEADERS = 256
+MAX_SECRET_HEADER_CHARS = 256
+"""Names of `--redact-header`, which an agent is told when it is welcomed."""
+
 MAX_ADDRESSES_PER_MESSAGE = 1000
 MAX_ADDRESSES = 16_384
 """Addresses of one agent. When it goes, its exits leave the pool in one step of the loop: 30 ms for so many."""

@@ -140,12 +140,16 @@ class Result(Message):
 
 @dataclass(frozen=True, slots=True)
 class Welcome(Message):
-    """The link is up; the agent now tells its addresses."""
+    """The link is up; the agent now tells its addresses.
+
+    `secret_headers` are names, beside those that every agent knows, that no redirect takes to another origin.
+    """
 
     tag: ClassVar[str] = "welcome"
     wire: tuple[int, int] = fields.pair_of_integers()
     agent_id: str = text(IDENTIFIER_CHARS, min_chars=1)
     version: str = text(64, default="")
+    secret_headers: tuple[str, ...] = strings(limits.MAX_SECRET_HEADERS, limits.MAX_SECRET_HEADER_CHARS, default=())
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ A revision adds fields or messages that an older peer may ignore; a version chan
 
 from __future__ import annotations
 
-WIRE = (1, 2)
-"""What this side speaks. Revision 1 added `Holding`, revision 2 `Hello.max_concurrency`."""
+WIRE = (1, 3)
+"""What this side speaks. Revision 1 added `Holding`, 2 `Hello.max_concurrency`, 3 `Welcome.secret_headers`."""
 
 _RESUMING = (1, 1)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pycurl
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from dispatcher.agent.transfers.lanes import Lane
     from dispatcher.agent.transfers.transfer import Transfer
+    from tests.support.target_http import Request
 
 ONE, TWO = SOURCES[:2]
 
@@ -291,6 +293,26 @@ def test_redirects_leave_from_the_same_source_at_every_hop() -> None:
             assert {ONE} == {request.peer for request in one.requests + two.requests}
 
     run(test())
+
+
+def test_a_header_that_is_kept_secret_stays_with_its_origin_from_the_next_execution_on() -> None:
+    async def test() -> None:
+        async with Echo(TARGET) as one, Echo(TARGET) as two, executor() as made:
+            url = one.url(f"/redirect-to?url={two.url('/there')}")
+            asked = execution(url, source=ONE, follow_redirects=True, headers=(("X-Token", "s3cret"), ("X-Kept", "k")))
+            for names in ((), ("X-TOKEN",), ()):
+                made.keep_secret(names)
+                await executed(made, replace(asked, id=f"x{len(one.requests)}"))
+            assert [["s3cret"]] * 3 == [values(request, "X-Token") for request in one.requests]
+            assert [["s3cret"], [], ["s3cret"]] == [values(request, "X-Token") for request in two.requests]
+            assert [["k"]] * 3 == [values(request, "X-Kept") for request in two.requests]
+
+    run(test())
+
+
+def values(request: Request, name: str) -> list[str]:
+    """What a target was told in its headers of this name."""
+    return [value for known, value in request.headers if known == name]
 
 
 @pytest.fixture

@@ -178,6 +178,20 @@ def test_all_wrong_settings_are_told_together_in_the_order_of_the_table() -> Non
     assert "'a b'" in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("names", "fault"),
+    [
+        (["x" * 257], "--redact-header: 'xxx"),
+        ([f"x-{number}" for number in range(257)], "--redact-header: May be given 256 times at most."),
+    ],
+)
+def test_an_agent_can_be_told_every_header_that_is_redacted(names: list[str], fault: str) -> None:
+    longest = ["x" * 256] * 256
+    assert tuple(longest) == settings.coordinator({"--redact-header": longest}, {}).redact_header
+    with pytest.raises(SettingsError, match=fault):
+        settings.coordinator({"--redact-header": names}, {})
+
+
 def test_a_repeated_option_is_a_list_with_commas_in_the_environment() -> None:
     environment = {
         "DISPATCHER_COORDINATOR_URL": "http://c",

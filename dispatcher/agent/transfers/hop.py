@@ -120,12 +120,12 @@ def canonical_source(source: str) -> str:
         raise ExecutionError.of(FailureKind.SOURCE_ADDRESS, detail) from error
 
 
-def next_hop(hop: Hop, response: Response) -> Hop | None:
+def next_hop(hop: Hop, response: Response, secret_headers: frozenset[str] = frozenset()) -> Hop | None:
     """Say where a response redirects to; None where it is final.
 
     301 and 302 make a GET of a POST, 303 of everything but HEAD; the body and its headers go. What belongs to the
-    origin (Authorization, Proxy-Authorization, Cookie, X-Api-Key, Host, userinfo) goes when scheme, host or port
-    change. Other headers stay.
+    origin (Authorization, Proxy-Authorization, Cookie, X-Api-Key, Host, userinfo, and the `secret_headers`, named in
+    lower case) goes when scheme, host or port change. Other headers stay.
 
     Raises:
         ExecutionError: the place is none that can be asked.
@@ -138,7 +138,7 @@ def next_hop(hop: Hop, response: Response) -> Hop | None:
     target = _redirect_target(hop, location)
     headers: Headers = hop.headers
     if target.origin != hop.target.origin:
-        headers = _without(headers, _OF_AN_ORIGIN)
+        headers = _without(headers, _OF_AN_ORIGIN | secret_headers)
     if not _becomes_get(response.status, hop.method):
         return replace(hop, target=target, headers=headers, is_shared=False, is_redirected=True)
     kept = _without(headers, _OF_A_BODY)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -92,6 +93,21 @@ def test_what_the_coordinator_says_reaches_the_user_in_order() -> None:
             (await coordinator.next_link()).hang_up()
             assert "lost" == (await user.next())[0]
             assert isinstance(await running, LinkLostError)
+
+    on_loop(test)
+
+
+@pytest.mark.parametrize("secret", [(), ("X-Token", "X-Other")])
+def test_a_link_knows_by_its_welcome_which_headers_are_secret(secret: tuple[str, ...]) -> None:
+    async def test() -> None:
+        async with scripted_coordinator() as coordinator:
+            user = Heard()
+            coordinator.on_hello = answers(replace(WELCOME, secret_headers=secret))
+            running = asyncio.create_task(outcome(coordinator, user))
+            _, link = await user.next()
+            assert secret == link.secret_headers
+            (await coordinator.next_link()).hang_up()
+            await running
 
     on_loop(test)
 

@@ -26,6 +26,7 @@ class HeldExecutor:
         self.held: dict[str, Callable[[Result], None]] = {}
         self.cancelled: list[str] = []
         self.dropped: list[str] = []
+        self.secret: tuple[str, ...] = ()
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -52,6 +53,9 @@ class HeldExecutor:
     def drop_source(self, address: str) -> None:
         self.dropped.append(address)
 
+    def keep_secret(self, headers: tuple[str, ...]) -> None:
+        self.secret = headers
+
 
 class KeptLink:
     """A link that keeps what is sent; with `answers_drain` it answers like the coordinator."""
@@ -61,6 +65,7 @@ class KeptLink:
     ) -> None:
         self.session = session
         self.can_resume = can_resume
+        self.secret_headers = ("X-Token", session)
         self.sent: list[Any] = []
         self._worker = worker
         self._answers_drain = answers_drain
@@ -98,6 +103,18 @@ class Bench:
         link: Any = KeptLink(self.worker, answers_drain=answers_drain)
         self.link = link
         self.worker.on_welcome(link)
+
+
+def test_each_link_says_which_headers_are_secret() -> None:
+    async def test() -> None:
+        bench = Bench()
+        assert ("X-Token", "s") == bench.executor.secret
+        bench.worker.on_lost(bench.link)
+        link: Any = KeptLink(bench.worker, session="t")
+        bench.worker.on_welcome(link)
+        assert ("X-Token", "t") == bench.executor.secret
+
+    on_loop(test)
 
 
 def test_a_new_link_is_told_all_addresses() -> None:

@@ -67,6 +67,16 @@ def test_a_hello_with_a_session_is_welcome(with_coordinator: Runner) -> None:
     with_coordinator(test)
 
 
+def test_a_welcome_says_which_headers_are_secret(with_coordinator: Runner) -> None:
+    async def test(running: Running) -> None:
+        agent = await linked(running)
+        agent.say_hello()
+        assert ("X-Token", "x-other") == (await agent.hear(Welcome)).secret_headers
+        await agent.close()
+
+    with_coordinator(test, redact_header=["X-Token", "x-other"])
+
+
 def test_a_session_that_nobody_knows_is_to_be_renewed(with_coordinator: Runner) -> None:
     async def test(running: Running) -> None:
         agent = await linked(running)

@@ -38,7 +38,7 @@ EXAMPLES: tuple[Message, ...] = (
         error_party=Party.RESOLVER,
         body=b"\x00\xff\r\n",
     ),
-    wire.Welcome(wire=(1, 0), agent_id="agent-01", version="1.2.3"),
+    wire.Welcome(wire=(1, 0), agent_id="agent-01", version="1.2.3", secret_headers=("X-Token",)),
     wire.Refused(code=RefusalCode.VERSION, detail="wire version 2.0 is not known here", accepted_versions=("1",)),
     wire.Execute(
         id="0190-1",

@@ -100,6 +100,8 @@ BOUNDS: list[tuple[type[Any], str, Any, Any]] = [
     (wire.Welcome, "agent_id", *CHARS_64),
     (wire.Welcome, "agent_id", "x", ""),
     (wire.Welcome, "version", *CHARS_64),
+    (wire.Welcome, "secret_headers", ["x" * 256] * 256, ["x"] * 257),
+    (wire.Welcome, "secret_headers", ["x" * 256], ["x" * 257]),
     (wire.Refused, "detail", "x" * 1024, "x" * 1025),
     (wire.Refused, "accepted_versions", ["x" * 16] * 16, ["x"] * 17),
     (wire.Refused, "accepted_versions", ["x" * 16], ["x" * 17]),

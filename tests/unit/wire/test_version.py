@@ -22,5 +22,5 @@ def test_another_version_breaks(peer: tuple[int, int]) -> None:
 
 
 def test_a_mismatch_says_what_both_sides_speak() -> None:
-    expected = "the agent speaks wire version 2.7; this coordinator speaks 1.2 and accepts version 1"
+    expected = "the agent speaks wire version 2.7; this coordinator speaks 1.3 and accepts version 1"
     assert expected == version.mismatch((2, 7))

@@ -125,6 +125,16 @@ def test_what_belongs_to_an_origin_does_not_leave_it(place: str) -> None:
     assert "me" not in following.target.url
 
 
+def test_what_the_coordinator_calls_secret_does_not_leave_its_origin_either() -> None:
+    hop = first_hop(execution(URL, headers=(*SECRETS, ("X-Kept", "kept")), follow_redirects=True))
+    elsewhere = next_hop(hop, Response(302, "", (("Location", "http://b.test/"),)), frozenset({"x-key"}))
+    assert elsewhere is not None
+    assert (("X-Kept", "kept"),) == elsewhere.headers
+    at_home = next_hop(hop, Response(302, "", (("Location", "/x"),)), frozenset({"x-key"}))
+    assert at_home is not None
+    assert hop.headers == at_home.headers
+
+
 def test_within_its_origin_a_redirect_keeps_credentials() -> None:
     hop = first_hop(execution(URL, headers=SECRETS, follow_redirects=True))
     following = next_hop(hop, Response(302, "", (("Location", "http://A.test:80/x"),)))
