@@ -16,6 +16,7 @@ from tornado.websocket import WebSocketClosedError
 
 from dispatcher import __version__
 from dispatcher.access import problem_detail
+from dispatcher.agent.proof import Proof
 from dispatcher.auth import credentials
 from dispatcher.errors import FailureKind, Party, RefusedError
 from dispatcher.tls import words
@@ -29,6 +30,8 @@ from dispatcher.wire.pump import Pump
 from dispatcher.wire.websocket import LinkClient, connect
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from dispatcher.access import Access
     from dispatcher.wire.messages import Execute, Message, Refused
 
@@ -37,15 +40,8 @@ logger = logging.getLogger(__name__)
 PING_SECONDS = 10.0
 """From a sign of life to a ping, and from there until the link ends: a dead one is noticed within twice this."""
 
-PROOF_SECONDS = 1.0
-"""From a result that was sent to the ping whose answer proves that the coordinator has it."""
-
 CONNECT_SECONDS = 15.0
 """How long connecting, and then the coordinator's welcome, may take."""
-
-
-_PROOF = b"results"
-"""What a ping says whose answer proves results."""
 
 
 class LinkUser(Protocol):
@@ -60,7 +56,7 @@ class LinkUser(Protocol):
     def on_cancel(self, execution_id: str) -> None:
         """Nobody waits for this execution any more."""
 
-    def on_delivered(self, execution_ids: frozenset[str]) -> None:
+    def on_delivered(self, execution_ids: Collection[str]) -> None:
         """The coordinator has the results of these executions."""
 
     def on_lost(self, link: Link) -> None:
@@ -112,9 +108,7 @@ class Link:
         self.session = ""
         self.can_resume = False
         self.secret_headers: tuple[str, ...] = ()
-        self._unproven: set[str] = set()
-        self._proof: asyncio.TimerHandle | None = None
-        self._proving = frozenset[str]()
+        self._proof = Proof(self._ping, self._channel.outbox.unsent, user.on_delivered)
         self._is_welcome = False
         self._ended = "the coordinator closed the link"
 
@@ -128,27 +122,7 @@ class Link:
             return
         self._pump.wake()
         if isinstance(message, messages.Result):
-            self._unproven.add(message.id)
-            if self._proof is None:
-                self._prove_later()
-
-    def _prove_later(self) -> None:
-        self._proof = asyncio.get_running_loop().call_later(PROOF_SECONDS, self._prove)
-
-    def _prove(self) -> None:
-        """Ping behind the results that have left; frames stay in order, so the answer is behind them too."""
-        self._proving = frozenset(self._unproven - self._channel.outbox.unsent())
-        if self._connection is not None:
-            with suppress(WebSocketClosedError):
-                self._connection.ping(_PROOF)
-
-    def _hear_pong(self, data: bytes) -> None:
-        if data == _PROOF:
-            self._unproven -= self._proving
-            self._proof = None
-            self._user.on_delivered(self._proving)
-            if self._unproven:
-                self._prove_later()
+            self._proof.want(message.id)
 
     async def flush(self) -> None:
         """Wait until all that was put has left, or the link is gone."""
@@ -189,8 +163,7 @@ class Link:
             raise LinkLostError(f"the coordinator broke the protocol: {error}") from error
         finally:
             self._connection.close()
-            if self._proof is not None:
-                self._proof.cancel()
+            self._proof.close()
             if self._is_welcome:
                 self._user.on_lost(self)
             self._pump.end()
@@ -222,7 +195,7 @@ class Link:
 
         def on_pong(data: bytes) -> None:
             heartbeat.heard()
-            self._hear_pong(data)
+            self._proof.hear(data)
 
         connection.on_pong = on_pong  # type: ignore[method-assign]  # Tornado makes this object
         return heartbeat
@@ -273,6 +246,11 @@ class Link:
                 self.send(_refuse(identifier, message.detail))
             case Invalid():
                 logger.warning("the coordinator sent a %s that is not valid: %s", message.tag, message.detail)
+
+    def _ping(self, data: bytes) -> None:
+        assert self._connection is not None, "nothing is sent before"
+        with suppress(WebSocketClosedError):
+            self._connection.ping(data)
 
     def _write(self, frame: bytes) -> asyncio.Future[None]:
         assert self._connection is not None

@@ -16,7 +16,7 @@ from dispatcher.wire import limits
 from dispatcher.wire.messages import AddressesChanged, AddressState, Draining, Holding
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from dispatcher.agent.addresses.watcher import AddressWatcher
     from dispatcher.agent.executor import Executor
@@ -75,7 +75,7 @@ class Worker:
         self._wanted.discard(execution_id)
         self._undelivered.discard((execution_id,))
 
-    def on_delivered(self, execution_ids: frozenset[str]) -> None:
+    def on_delivered(self, execution_ids: Collection[str]) -> None:
         """The coordinator has these results."""
         self._undelivered.discard(execution_ids)
 

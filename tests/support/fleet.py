@@ -11,6 +11,7 @@ import logging
 import secrets
 import sys
 import time
+from collections.abc import Collection
 
 from dispatcher import logs
 from dispatcher.access import Access
@@ -65,7 +66,7 @@ class Member:
 
     def on_cancel(self, execution_id: str) -> None: ...
 
-    def on_delivered(self, execution_ids: frozenset[str]) -> None: ...
+    def on_delivered(self, execution_ids: Collection[str]) -> None: ...
 
     def on_draining(self) -> None: ...
 

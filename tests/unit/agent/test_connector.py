@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
 from contextlib import asynccontextmanager, suppress
 from ipaddress import ip_address
 from typing import Any
@@ -53,7 +53,7 @@ class Idle:
     def on_draining(self) -> None:
         raise AssertionError
 
-    def on_delivered(self, execution_ids: frozenset[str]) -> None:
+    def on_delivered(self, execution_ids: Collection[str]) -> None:
         raise AssertionError
 
 

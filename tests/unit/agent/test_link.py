@@ -24,7 +24,7 @@ from tests.support.scripted_coordinator import (
 from tests.unit.loops import on_loop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
 WELCOME = Welcome(wire=WIRE, agent_id="agent-01", version="0")
 
@@ -47,8 +47,8 @@ class Heard:
     def on_draining(self) -> None:
         self._put("draining", None)
 
-    def on_delivered(self, execution_ids: frozenset[str]) -> None:
-        self._put("delivered", execution_ids)
+    def on_delivered(self, execution_ids: Collection[str]) -> None:
+        self._put("delivered", list(execution_ids))
 
     def _put(self, name: str, value: Any) -> None:
         self.events.put_nowait((name, value))

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from dispatcher.agent import link as link_module
+from dispatcher.agent import proof as module
 from dispatcher.agent.link import Link, LinkLostError
+from dispatcher.agent.proof import MANY, PROOF, Proof
 from dispatcher.wire.messages import Result
 from tests.support.scripted_coordinator import ScriptedLink, scripted_coordinator
 from tests.unit.agent.test_link import PLAIN, Heard
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ask for proof soon, and ping for nothing else."""
-    monkeypatch.setattr(link_module, "PROOF_SECONDS", 0.02)
+    monkeypatch.setattr(module, "PROOF_SECONDS", 0.02)
     monkeypatch.setattr(link_module, "PING_SECONDS", 60.0)
 
 
@@ -69,7 +71,7 @@ def test_results_are_delivered_once_a_ping_behind_them_is_answered(monkeypatch: 
             assert ["x1", "x2"] == [(await far.hear(Result)).id for _ in range(2)]
             assert user.events.empty()
             pings.answer(asked)
-            assert ("delivered", frozenset({"x1", "x2"})) == await user.next()
+            assert ("delivered", ["x1", "x2"]) == await user.next()
 
     on_loop(test)
 
@@ -82,9 +84,9 @@ def test_a_result_that_left_after_the_ping_waits_for_the_next(monkeypatch: pytes
             link.send(Result(id="x2", status=200))
             await link.flush()
             pings.answer(asked)
-            assert ("delivered", frozenset({"x1"})) == await user.next()
+            assert ("delivered", ["x1"]) == await user.next()
             pings.answer(await pings.next())
-            assert ("delivered", frozenset({"x2"})) == await user.next()
+            assert ("delivered", ["x2"]) == await user.next()
 
     on_loop(test)
 
@@ -99,7 +101,7 @@ def test_the_answer_to_another_ping_proves_nothing(monkeypatch: pytest.MonkeyPat
             await turns(20)
             assert user.events.empty()
             pings.answer(asked)
-            assert ("delivered", frozenset({"x1"})) == await user.next()
+            assert ("delivered", ["x1"]) == await user.next()
 
     on_loop(test)
 
@@ -110,8 +112,7 @@ def test_nothing_is_asked_while_all_is_proven(monkeypatch: pytest.MonkeyPatch) -
             link.send(Result(id="x1", status=200))
             pings.answer(await pings.next())
             await user.next()
-            assert link._proof is None
-            assert set() == link._unproven
+            assert not link._proof.is_wanted
             assert pings.are_none
 
     on_loop(test)
@@ -130,14 +131,91 @@ def test_a_link_that_is_lost_proves_nothing_any_more(monkeypatch: pytest.MonkeyP
 
 
 def test_a_link_that_is_lost_asks_for_no_proof_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(link_module, "PROOF_SECONDS", 60.0)
+    monkeypatch.setattr(module, "PROOF_SECONDS", 60.0)
 
     async def test() -> None:
         async with linked(monkeypatch) as (link, user, far, _):
             link.send(Result(id="x1", status=200))
-            assert link._proof is not None
+            timer = link._proof._timer
+            assert timer is not None
             far.hang_up()
             assert ("lost", link) == await user.next()
-            assert link._proof.cancelled()
+            assert timer.cancelled()
+
+    on_loop(test)
+
+
+class Proving:
+    """A proof whose pings and deliveries are kept, and what has not left yet."""
+
+    def __init__(self) -> None:
+        self.pings: list[bytes] = []
+        self.delivered: list[list[str]] = []
+        self.unsent: set[str] = set()
+        self.proof = Proof(self.pings.append, lambda: self.unsent, lambda ids: self.delivered.append(list(ids)))
+
+    def want(self, *numbers: int) -> list[str]:
+        names = [f"x{number}" for number in numbers]
+        for name in names:
+            self.proof.want(name)
+        return names
+
+
+def test_many_results_are_not_kept_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PROOF_SECONDS", 60.0)
+
+    async def test() -> None:
+        made = Proving()
+        first = made.want(*range(MANY - 1))
+        await turns(5)
+        assert [] == made.pings
+        first += made.want(MANY)
+        await turns(5)
+        assert [PROOF] == made.pings
+        later = made.want(*range(1000, 1000 + MANY))
+        await turns(5)
+        assert [PROOF] == made.pings, "the answer is awaited"
+        made.proof.hear(PROOF)
+        await turns(5)
+        assert ([PROOF, PROOF], [first]) == (made.pings, made.delivered)
+        made.proof.hear(PROOF)
+        assert [first, later] == made.delivered
+        assert not made.proof.is_wanted
+        made.proof.close()
+
+    on_loop(test)
+
+
+def test_many_results_that_cannot_leave_are_asked_for_no_more_often_than_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "PROOF_SECONDS", 60.0)
+
+    async def test() -> None:
+        made = Proving()
+        made.unsent.update(f"x{number}" for number in range(MANY))
+        all_of_them = made.want(*range(MANY))
+        await turns(5)
+        made.proof.hear(PROOF)
+        await turns(5)
+        assert ([PROOF], [[]]) == (made.pings, made.delivered)
+        timer = made.proof._timer
+        assert timer is not None
+        assert timer.when() > asyncio.get_running_loop().time() + 30
+        made.unsent.clear()
+        made.proof._ask()
+        made.proof.hear(PROOF)
+        assert [[], all_of_them] == made.delivered
+        made.proof.close()
+
+    on_loop(test)
+
+
+def test_an_answer_that_nobody_asked_for_proves_nothing() -> None:
+    async def test() -> None:
+        made = Proving()
+        made.want(1)
+        made.proof.hear(PROOF)
+        assert [] == made.delivered
+        assert made.proof.is_wanted
+        made.proof.close()
 
     on_loop(test)
