@@ -169,6 +169,7 @@ def _make_server(settings: CoordinatorSettings, services: Services, certificates
         body_timeout=settings.body_timeout,
         send_timeout=settings.send_timeout,
         max_connections=make_room(settings.max_connections, "--max-connections"),
+        max_connections_per_client=settings.max_connections_per_client,
         certificates=certificates,
     )
 

@@ -90,6 +90,15 @@ COORDINATOR = Command(
         ),
         Option("max-connections", "N", "connections at once, links included", Kind.WHOLE, 16_384, 16, 1_000_000),
         Option(
+            "max-connections-per-client",
+            "N",
+            "of them from one IPv4 address or /64 of IPv6, loopback excepted; 0 is half of all",
+            Kind.WHOLE,
+            0,
+            0,
+            1_000_000,
+        ),
+        Option(
             "idle-timeout",
             "SECONDS",
             "how long a connection may stay unused, or take for the head of a request",

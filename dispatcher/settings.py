@@ -24,7 +24,10 @@ S = TypeVar("S")
 
 @dataclass(frozen=True, slots=True)
 class CoordinatorSettings:
-    """What `options.COORDINATOR` says. Times are seconds; a `history_max_age` of 0 means for ever."""
+    """What `options.COORDINATOR` says. Times are seconds; a `history_max_age` of 0 means for ever.
+
+    A `max_connections_per_client` of 0 is half of `max_connections`.
+    """
 
     host: str
     port: int
@@ -37,6 +40,7 @@ class CoordinatorSettings:
     allow_origin: tuple[str, ...]
     allow_host: tuple[str, ...]
     max_connections: int
+    max_connections_per_client: int
     idle_timeout: float
     body_timeout: float
     send_timeout: float

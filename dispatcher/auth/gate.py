@@ -17,6 +17,7 @@ from weakref import WeakSet
 
 from dispatcher.auth.roles import Role
 from dispatcher.auth.tokens import TokensError, TokenStore, digest, id_of
+from dispatcher.seldom import Seldom
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,9 +28,6 @@ logger = logging.getLogger(__name__)
 
 WATCH_SECONDS = 0.5
 """Between two looks at the file: a change counts within a second."""
-
-LOG_SECONDS = 1.0
-"""Between two lines about refused requests, however many there are."""
 
 MAX_TOKEN_CHARS = 256
 """A longer one is wrong without being hashed; ours have 55."""
@@ -78,7 +76,7 @@ class Gate:
         self._stamp = store.stamp()
         self._tokens: Mapping[str, Token] = store.read()
         self._visitors: defaultdict[str, WeakSet[Visitor]] = defaultdict(WeakSet)
-        self._refusals = _Refusals()
+        self._refusals = Seldom(logger, "requests without a valid token: %d refused, the last from %s")
         self._told = ""
 
     @property
@@ -152,25 +150,3 @@ class Gate:
             logger.info("token %s was revoked; %d connections with it end", token_id, len(visitors))
             for visitor in visitors:
                 visitor.end_access()
-
-
-class _Refusals:
-    """Counts what is refused; a line says how many, and whence the last came."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._last = ""
-        self._timer: asyncio.TimerHandle | None = None
-
-    def count(self, remote: str) -> None:
-        self._count += 1
-        self._last = remote
-        if self._timer is None:
-            self._tell()
-
-    def _tell(self) -> None:
-        self._timer = None
-        if self._count:
-            logger.warning("requests without a valid token: %d refused, the last from %s", self._count, self._last)
-            self._count = 0
-            self._timer = asyncio.get_running_loop().call_later(LOG_SECONDS, self._tell)

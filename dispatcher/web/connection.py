@@ -72,13 +72,14 @@ class Replies(Protocol):
 class Connection(HTTP1ServerConnection):
     """One connection. Without a `short_way` all requests are Tornado's."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what Tornado's has, and what ours is for
+    def __init__(  # noqa: PLR0913 - what Tornado's has, and what ours is for
         self,
         stream: IOStream,
         params: HTTP1ConnectionParameters,
         context: object,
         replies: Replies,
         short_way: ShortWay | None,
+        *,
         send_timeout: float,
     ) -> None:
         """Prepare; `start_serving` begins to read. A `send_timeout` of 0 seconds is none."""

@@ -16,25 +16,24 @@ from tornado.httputil import HTTPMessageDelegate
 from tornado.iostream import StreamClosedError
 
 from dispatcher.web import problems
+from dispatcher.web.callers import MAX_CONNECTIONS, Callers
 from dispatcher.web.connection import Connection
 from dispatcher.web.greeting import GREETING_SECONDS, close, greet
-from dispatcher.web.problems import Problem
 from dispatcher.web.turnstile import Turnstile
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from tornado.httputil import HTTPConnection, HTTPHeaders, RequestStartLine, ResponseStartLine
     from tornado.iostream import IOStream
 
     from dispatcher.tls.reload import Certificates
+    from dispatcher.web.callers import Place
     from dispatcher.web.connection import ShortWay
+    from dispatcher.web.problems import Problem
 
 logger = logging.getLogger(__name__)
-
-MAX_CONNECTIONS = 16_384
-"""How many connections may be open at once, those that are being greeted included."""
 
 SEND_SECONDS = 60.0
 """How long a caller may take nothing of its answer; nginx waits as long."""
@@ -46,8 +45,6 @@ _TURN_AWAY_SECONDS = 2.0
 _READ_BYTES = 64 * 1024
 """How long and how far a connection over the limit is read before it is told."""
 
-_FULL = Problem(503, "too_many_connections", "there are as many connections as this coordinator takes")
-
 
 class Server(HTTPServer):
     """An HTTP server that knows which requests are not answered to the end."""
@@ -57,17 +54,18 @@ class Server(HTTPServer):
         *args: Any,
         certificates: Certificates | None = None,
         max_connections: int = MAX_CONNECTIONS,
+        max_connections_per_client: int = 0,
         short_way: ShortWay | None = None,
         send_timeout: float = SEND_SECONDS,
         **kwargs: Any,
     ) -> None:
-        """Take what `HTTPServer` takes; with `certificates` it speaks TLS, and nothing else.
+        """Take what `HTTPServer` takes; with `certificates` it speaks TLS, and nothing else. See `Callers` for limits.
 
         What the `short_way` takes passes by the application. A `send_timeout` of 0 is none.
         """
         super().initialize(*args, **kwargs)
         self._certificates = certificates
-        self._max_connections = max_connections
+        self._callers = Callers(max_connections, max_connections_per_client)
         self._short_way = short_way
         self._send_timeout = send_timeout
         self._turnstile = Turnstile()
@@ -77,33 +75,37 @@ class Server(HTTPServer):
 
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
         """Greet a connection, or say that there are too many; Tornado calls this for each that it accepted."""
-        is_full = len(self._connections) + len(self._greetings) >= self._max_connections
-        if is_full and len(self._turned_away) >= _TURNED_AWAY_AT_ONCE:
+        host = str(address[0])
+        refusal = self._callers.refusal(host)
+        if refusal is None:
+            place = self._callers.enter(host)
+            greeting = _begin(self._greet(stream, address, place), self._greetings, stream)
+            greeting.add_done_callback(lambda ended: place.leave() if ended.cancelled() else None)
+        elif len(self._turned_away) < _TURNED_AWAY_AT_ONCE:
+            _begin(self._turn_away(stream, refusal), self._turned_away, stream)
+        else:
             stream.close()
-            return
-        tasks = self._turned_away if is_full else self._greetings
-        task = asyncio.get_running_loop().create_task(
-            self._turn_away(stream) if is_full else self._greet(stream, address)
-        )
-        tasks.add(task)
-        task.add_done_callback(lambda ended: _forget(ended, tasks, stream))
 
-    async def _greet(self, stream: IOStream, address: tuple[Any, ...]) -> None:
+    async def _greet(self, stream: IOStream, address: tuple[Any, ...], place: Place) -> None:
         try:
             greeted = await greet(stream, self._context, self.conn_params.header_timeout or GREETING_SECONDS)
             if greeted is None:
+                place.leave()
                 return
             stream = greeted
+            place.leave_with(stream)
             await self._turnstile.pass_through()
         except asyncio.CancelledError:
             close(stream)
             raise
         context = _HTTPRequestContext(stream, address, self.protocol, self.trusted_downstream)
-        connection = Connection(stream, self.conn_params, context, self, self._short_way, self._send_timeout)
+        connection = Connection(
+            stream, self.conn_params, context, self, self._short_way, send_timeout=self._send_timeout
+        )
         self._connections.add(connection)
         connection.start_serving(self)
 
-    async def _turn_away(self, stream: IOStream) -> None:
+    async def _turn_away(self, stream: IOStream, refusal: Problem) -> None:
         """Answer a connection that is one too many, and close it."""
         try:
             async with asyncio.timeout(_TURN_AWAY_SECONDS):
@@ -113,7 +115,7 @@ class Server(HTTPServer):
                 stream = greeted
                 # Whoever closes with unread data resets the connection, and its other end never sees the answer.
                 await stream.read_bytes(_READ_BYTES, partial=True)
-                await stream.write(problems.as_response(_FULL))
+                await stream.write(problems.as_response(refusal))
         except (StreamClosedError, TimeoutError):
             logger.debug("a connection that was one too many did not wait to be told")
         finally:
@@ -160,6 +162,13 @@ class Server(HTTPServer):
             return True
         _, late = await asyncio.wait(under_way, timeout=seconds)
         return not late
+
+
+def _begin(work: Coroutine[Any, Any, None], among: set[asyncio.Task[None]], stream: IOStream) -> asyncio.Task[None]:
+    task = asyncio.get_running_loop().create_task(work)
+    among.add(task)
+    task.add_done_callback(lambda ended: _forget(ended, among, stream))
+    return task
 
 
 def _forget(ended: asyncio.Task[None], among: set[asyncio.Task[None]], stream: IOStream) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import json
 import socket
 from collections import Counter
@@ -9,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.conftest import SOURCES
+from tests.integration.conftest import SOURCES, TARGET
 from tests.support.cluster import Cluster, wait_for_requests
 from tests.support.processes import eventually
 
@@ -163,3 +165,41 @@ def test_a_request_over_the_limit_is_refused_and_nothing_else_is_lost(
     assert 504 == beside.result().status
     assert 200 == client.execute(url=target.url()).status
     eventually(lambda: in_flight(client) == 0, "nothing in flight")
+
+
+def test_one_network_holds_so_many_connections_and_others_are_served(cluster: Cluster) -> None:
+    coordinator = cluster.coordinator("--max-connections-per-client", "2", host=TARGET)
+    coordinator.expect("--max-connections-per-client")
+    with contextlib.ExitStack() as stack:
+        held = [stack.enter_context(connection_from(source, cluster.port)) for source in SOURCES[:2]]
+        assert [200, 200] == [asked(each).status for each in held]
+        refused = asked(stack.enter_context(connection_from(SOURCES[2], cluster.port)))
+        assert 429 == refused.status
+        detail = "2001:db8:1::/64 has 2 connections open, as many as one client may"
+        assert detail == json.loads(refused.read())["detail"]
+        assert 200 == cluster.client.call("GET", "/livez").status
+        held[0].close()
+        eventually(lambda: served_from(SOURCES[2], cluster.port), "a place is free")
+    line = coordinator.wait_for_line("over --max-connections-per-client")
+    assert line.endswith("refused 1 connections over --max-connections-per-client, the last of 2001:db8:1::/64")
+
+
+def connection_from(source: str, port: int) -> contextlib.closing[http.client.HTTPConnection]:
+    """A connection to the coordinator from one address of this machine."""
+    connection = http.client.HTTPConnection(TARGET, port, timeout=TIMEOUT, source_address=(source, 0))
+    return contextlib.closing(connection)
+
+
+def asked(connection: http.client.HTTPConnection) -> http.client.HTTPResponse:
+    """What the coordinator answers on a connection that stays open."""
+    connection.request("GET", "/livez")
+    response = connection.getresponse()
+    if response.status == 200:
+        response.read()
+    return response
+
+
+def served_from(source: str, port: int) -> bool:
+    """Whether an address gets an answer that is no refusal."""
+    with connection_from(source, port) as connection:
+        return asked(connection).status == 200

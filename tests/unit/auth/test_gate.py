@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from dispatcher import seldom
 from dispatcher.auth import gate as gate_module
 from dispatcher.auth.gate import Gate, Identity, NoTokenError, WrongTokenError
 from dispatcher.auth.roles import Role
@@ -196,7 +197,7 @@ def test_a_file_that_is_damaged_is_told_once_and_changes_nothing_until_it_is_men
 def test_a_thousand_wrong_tokens_give_two_lines_and_the_number(
     store: TokenStore, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gate_module, "LOG_SECONDS", 0.05)
+    monkeypatch.setattr(seldom, "LOG_SECONDS", 0.05)
 
     async def test() -> None:
         gate = Gate(store, is_token_required=True)

@@ -129,6 +129,24 @@ def test_one_connection_too_many_is_told_so_and_the_next_is_served_when_one_has_
         api.run(asyncio.wait_for(test(), WAIT))
 
 
+def test_a_websocket_counts_among_the_connections_until_it_is_closed(tmp_path: Path) -> None:
+    with served(tmp_path, max_connections="16") as api:
+
+        async def status() -> int:
+            return (await exchange(api.running.port, raw_request("GET", "/livez"))).status
+
+        async def test() -> None:
+            place = f"ws{api.running.url.removeprefix('http')}/ws/monitor"
+            monitors = [await websocket_connect(place) for _ in range(16)]
+            assert 503 == await status()
+            for monitor in monitors:
+                monitor.close()
+            while 200 != await status():
+                pass
+
+        api.run(asyncio.wait_for(test(), WAIT))
+
+
 def test_who_is_turned_away_without_having_asked_is_closed(tmp_path: Path) -> None:
     with served(tmp_path, max_connections="16") as api:
 
