@@ -12,7 +12,7 @@ import functools
 import ipaddress
 import logging
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dispatcher.seldom import Seldom
 from dispatcher.web.problems import RETRY_AFTER_SECONDS, Problem
@@ -74,24 +74,29 @@ class Callers:
 class Place:
     """The place of one connection; given back once, however it ends."""
 
-    __slots__ = ("_callers", "_client")
+    __slots__ = ("_callers", "_client", "_is_held")
 
     def __init__(self, callers: Callers, client: str | None) -> None:
         """Made by `Callers.enter`."""
         self._callers: Callers | None = callers
         self._client = client
+        self._is_held = False
 
-    def leave(self, *_: Any) -> None:
+    def leave(self) -> None:
         """Give the place back, if that was not done yet."""
         callers, self._callers = self._callers, None
         if callers is not None:
             callers.leave(self._client)
 
-    def leave_with(self, stream: IOStream) -> None:
-        """Give the place back when `stream` is closed."""
-        if stream.closed():
+    def leave_unless_held(self, _: object) -> None:
+        """Give the place back where nothing came of its connection."""
+        if not self._is_held:
             self.leave()
-        else:
+
+    def hold_while_open(self, stream: IOStream) -> None:
+        """Give the place back when `stream` is closed, and not before."""
+        if not stream.closed():
+            self._is_held = True
             stream.close_fd = functools.partial(_close, self, stream)  # type: ignore[method-assign]  # see above
 
 

@@ -80,7 +80,7 @@ class Server(HTTPServer):
         if refusal is None:
             place = self._callers.enter(host)
             greeting = _begin(self._greet(stream, address, place), self._greetings, stream)
-            greeting.add_done_callback(lambda ended: place.leave() if ended.cancelled() else None)
+            greeting.add_done_callback(place.leave_unless_held)
         elif len(self._turned_away) < _TURNED_AWAY_AT_ONCE:
             _begin(self._turn_away(stream, refusal), self._turned_away, stream)
         else:
@@ -90,10 +90,9 @@ class Server(HTTPServer):
         try:
             greeted = await greet(stream, self._context, self.conn_params.header_timeout or GREETING_SECONDS)
             if greeted is None:
-                place.leave()
                 return
             stream = greeted
-            place.leave_with(stream)
+            place.hold_while_open(stream)
             await self._turnstile.pass_through()
         except asyncio.CancelledError:
             close(stream)

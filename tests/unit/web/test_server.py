@@ -251,3 +251,21 @@ def test_a_handshake_that_fails_where_all_places_are_taken_harms_nobody(tmp_path
             await turns(50)
 
     on_loop(test)
+
+
+@pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x00\x05hello"])
+def test_a_connection_of_which_nothing_came_leaves_its_place(said: bytes, tmp_path: Path) -> None:
+    async def test() -> None:
+        async with serving(certificates=certificates(tmp_path), max_connections=1) as (server, _, port):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(said)
+            if not said:
+                writer.write_eof()
+            await reader.read()
+            while server._greetings:  # noqa: ASYNC110 (nobody is told; the test's own deadline bounds it)
+                await asyncio.sleep(0)
+            await turns()
+            assert server._callers.refusal("127.0.0.1") is None
+            writer.close()
+
+    on_loop(test)
