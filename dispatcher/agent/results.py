@@ -41,16 +41,17 @@ def response_of(transfer: Transfer, ending: Ending) -> Response:
         raise ExecutionError(curl_errors.mismatch(after, transfer))
     if ending.errno != 0 and not transfer.cut:
         raise ExecutionError(curl_errors.failure_of(ending, transfer))
-    if hop.http_version in _ASKED_VERSIONS and hop.http_version != ending.http_version:
-        raise ExecutionError(curl_errors.wrong_version(ending, hop))
     try:
-        return parse_response(transfer.header_lines)
+        response = parse_response(transfer.header_lines)
     except UnfinishedResponseError as error:
         detail = f"{hop.target.place} ended the connection within its headers: {error}"
         raise ExecutionError.of(FailureKind.RESET, detail) from error
     except MalformedResponseError as error:
         detail = f"{hop.target.place} sent a response that cannot be taken: {error}"
         raise ExecutionError.of(FailureKind.HTTP_PROTOCOL, detail) from error
+    if hop.http_version in _ASKED_VERSIONS and hop.http_version != response.http_version:
+        raise ExecutionError(curl_errors.wrong_version(response.http_version, hop))
+    return response
 
 
 def completed(run: Run, response: Response, transfer: Transfer, ending: Ending) -> Result:
@@ -59,8 +60,8 @@ def completed(run: Run, response: Response, transfer: Transfer, ending: Ending) 
         run.execute.id,
         response.status,
         response.reason,
-        ending.http_version,
-        _canonical(ending.remote_ip),
+        response.http_version,
+        _canonical(transfer.remote_ip),
         run.source if ending.local_ip == run.source else _canonical(ending.local_ip),
         response.headers,
         transfer.size,

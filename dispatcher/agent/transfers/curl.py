@@ -111,8 +111,6 @@ class SourceBoundClient(CurlAsyncHTTPClient):
                 curl_options.limit(handle, milliseconds)
                 lane.milliseconds = milliseconds
             handle.setopt(pycurl.INTERFACE, curl_options.interface(source))
-            handle.setopt(pycurl.HEADERFUNCTION, transfer.header_lines.append)
-            handle.setopt(pycurl.WRITEFUNCTION, transfer.write)
         except (pycurl.error, UnicodeError) as error:
             lane.clear()
             self._lanes.give(lane)
@@ -120,8 +118,7 @@ class SourceBoundClient(CurlAsyncHTTPClient):
             raise ExecutionError.of(FailureKind.INTERNAL, detail) from error
         if not self._active:
             self._begin_work()
-        lane.transfer = transfer
-        transfer.lane = lane
+        lane.use(transfer)
         self._active[handle] = lane
         self._driver.add(handle)
         return transfer
@@ -158,6 +155,8 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         handle = lane.handle
         lane.hop = hop
         curl_options.configure(handle, hop, ca_file=self._ca_file, max_idle_seconds=self._max_idle_seconds)
+        handle.setopt(pycurl.HEADERFUNCTION, lane.header_lines.append)
+        handle.setopt(pycurl.WRITEFUNCTION, lane.write)
         # The guard judges for the host of the hop that the lane is set up for, whichever transfer uses it.
         handle.setopt(pycurl.OPENSOCKETFUNCTION, functools.partial(self._open_socket, lane))
         handle.setopt(pycurl.SOCKOPTFUNCTION, functools.partial(self._socket_opened, lane))
@@ -184,7 +183,7 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         if self._is_free(transfer.source):
             free_to_bind(fd)
         os.set_inheritable(fd, False)  # the copy that was made of ours has lost that
-        transfer.fds.append(fd)
+        transfer.fds += (fd,)
         return int(pycurl.SOCKOPT_OK)
 
     def _before_request(self, lane: Lane, remote_ip: str, local_ip: str, remote_port: int, local_port: int) -> int:
@@ -194,15 +193,14 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         refusal = self._guard.kept_refusal(transfer.hop.target.host, remote_ip)
         if refusal is not None:
             transfer.blocked = refusal
-            transfer.fds.clear()
+            transfer.fds = ()
             return int(pycurl.PREREQFUNC_ABORT)
         ends = (local_ip, local_port, remote_ip, remote_port)
         kept = None
         if not (transfer.fds and self._sockets.connected(transfer.fds, ends)):
             kept = self._sockets.find(ends)
-        if kept is None or (self._driver.is_quiet(kept.fd) and not kept.was_shut):
-            return transfer.before_request(local_ip, kept_is_dead=False)
-        return transfer.before_request(local_ip, kept_is_dead=kept.is_dead())
+        is_dead = kept is not None and (kept.was_shut or not self._driver.is_quiet(kept.fd)) and kept.is_dead()
+        return transfer.before_request(local_ip, remote_ip, kept_is_dead=is_dead)
 
     def _ended(self, handle: pycurl.Curl, errno: int, message: str) -> None:
         """Take in what the driver says of a transfer."""
@@ -212,7 +210,7 @@ class SourceBoundClient(CurlAsyncHTTPClient):
             self._begin_anew(lane, transfer)
             return
         ending = self._end(lane, transfer, errno, message)
-        if ending.os_errno in curl_errors.ROUTE_ERRORS and transfer.asked:
+        if errno and ending.os_errno in curl_errors.ROUTE_ERRORS and transfer.asked:
             transfer.has_no_route = lacks_route(transfer.source, transfer.asked, self._is_free(transfer.source))
         transfer.on_end(transfer, ending)
 
@@ -239,8 +237,8 @@ class SourceBoundClient(CurlAsyncHTTPClient):
     def _end(self, lane: Lane, transfer: Transfer, errno: int | None, message: str) -> Ending:
         del self._active[lane.handle]
         ending = curl_info.read(lane.handle, transfer, errno, message)
-        transfer.lane = None
         self._multi.remove_handle(lane.handle)
+        lane.end_use(transfer)
         self._lanes.give(lane)
         if not self._active:
             self._idle_timer = self._loop.call_later(self._max_idle_seconds, self._rest)

@@ -88,9 +88,9 @@ def mismatch(local_ip: str, transfer: Transfer) -> Failure:
     return Failure.of(FailureKind.SOURCE_MISMATCH, detail)
 
 
-def wrong_version(ending: Ending, hop: Hop) -> Failure:
+def wrong_version(http_version: str, hop: Hop) -> Failure:
     """Say that the answer came in another version of HTTP than the one asked for."""
-    detail = f"{hop.target.place} answered in HTTP/{ending.http_version}, not in HTTP/{hop.http_version} as asked"
+    detail = f"{hop.target.place} answered in HTTP/{http_version}, not in HTTP/{hop.http_version} as asked"
     return Failure.of(FailureKind.HTTP_PROTOCOL, detail)
 
 

@@ -23,12 +23,6 @@ Marks = tuple[int, int, int, int, int]
 HOP_PHASES = ("dns", "connect", "tls", "send", "wait", "receive")
 """What `Ending.phases` are."""
 
-_HTTP_VERSIONS = {
-    pycurl.CURL_HTTP_VERSION_1_0: "1.0",
-    pycurl.CURL_HTTP_VERSION_1_1: "1.1",
-    pycurl.CURL_HTTP_VERSION_2_0: "2",
-    pycurl.CURL_HTTP_VERSION_3: "3",
-}
 _RECEIVE = len(HOP_PHASES) - 1
 
 
@@ -45,8 +39,6 @@ def read(handle: Any, transfer: Transfer, errno: int | None, message: str) -> En
         errno,
         message,
         (getinfo(pycurl.OS_ERRNO) or transfer.open_errno) if errno else 0,
-        _HTTP_VERSIONS.get(getinfo(pycurl.INFO_HTTP_VERSION), ""),
-        getinfo(pycurl.PRIMARY_IP) or "",
         getinfo(pycurl.LOCAL_IP) or "",
         HOP_PHASES[phase],
         _phases(marks, phase, total),
@@ -61,8 +53,6 @@ def _of_kept(getinfo: Any, total: int) -> Ending:
         0,
         "",
         0,
-        _HTTP_VERSIONS.get(getinfo(pycurl.INFO_HTTP_VERSION), ""),
-        getinfo(pycurl.PRIMARY_IP) or "",
         getinfo(pycurl.LOCAL_IP) or "",
         "receive",
         phases or _phases((0, 0, 0, sent, begun), _RECEIVE, total),

@@ -15,13 +15,14 @@ from __future__ import annotations
 import asyncio
 import collections
 import os
-import selectors
 import stat
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pycurl
+
+from dispatcher.agent.transfers.polling import READ, WRITE, Poller
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,12 +37,11 @@ _MOST_ENDED = 16
 """Ended transfers taken from libcurl at a time; the clock is looked at in between."""
 
 _REMOVE = pycurl.POLL_REMOVE
-_READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
-_EVENTS = {pycurl.POLL_IN: _READ, pycurl.POLL_OUT: _WRITE, pycurl.POLL_INOUT: _READ | _WRITE}
+_EVENTS = {pycurl.POLL_IN: READ, pycurl.POLL_OUT: WRITE, pycurl.POLL_INOUT: READ | WRITE}
 _ACTIONS = {
-    _READ: pycurl.CSELECT_IN,
-    _WRITE: pycurl.CSELECT_OUT,
-    _READ | _WRITE: pycurl.CSELECT_IN | pycurl.CSELECT_OUT,
+    READ: pycurl.CSELECT_IN,
+    WRITE: pycurl.CSELECT_OUT,
+    READ | WRITE: pycurl.CSELECT_IN | pycurl.CSELECT_OUT,
 }
 
 
@@ -61,17 +61,17 @@ class Driver:
         self._loop = asyncio.get_running_loop()
         self._multi = multi
         self._ended = ended
-        self._selector = selectors.DefaultSelector()
+        self._poller = Poller()
         self._watched: dict[int, _Watched] = {}
         self._reused: set[int] = set()
-        self._ready: collections.deque[tuple[int, int]] = collections.deque()
+        self._ready: collections.deque[tuple[int, _Watched, int]] = collections.deque()
         self._stopped: set[pycurl.Curl] = set()
         self._is_due = False
         self._timer: asyncio.TimerHandle | None = None
         self._next_turn: asyncio.Handle | None = None
         multi.setopt(pycurl.M_TIMERFUNCTION, None)
         multi.setopt(pycurl.M_SOCKETFUNCTION, self._want_socket)
-        self._loop.add_reader(self._selector, self._look)
+        self._loop.add_reader(self._poller, self._look)
 
     def close(self) -> None:
         """Stop; to be called before the handles and `multi` are closed, which then tell nobody."""
@@ -79,8 +79,8 @@ class Driver:
         for handle in (self._timer, self._next_turn):
             if handle is not None:
                 handle.cancel()
-        self._loop.remove_reader(self._selector)
-        self._selector.close()
+        self._loop.remove_reader(self._poller)
+        self._poller.close()
 
     def add(self, handle: pycurl.Curl) -> None:
         """Begin a transfer; all that are begun in one turn of the loop are taken up together in the next."""
@@ -133,19 +133,19 @@ class Driver:
             self._change(fd, known, events)
 
     def _watch(self, fd: int, events: int) -> None:
-        self._selector.register(fd, events)
+        self._poller.register(fd, events)
         self._watched[fd] = _Watched(_inode(fd), events)
 
     def _change(self, fd: int, known: _Watched, events: int) -> None:
         if events:
-            self._selector.modify(fd, events)
+            self._poller.modify(fd, events)
             known.events = events
         else:
             self._forget(fd)
 
     def _forget(self, fd: int) -> None:
-        del self._watched[fd]
-        self._selector.unregister(fd)
+        self._watched.pop(fd, None)
+        self._poller.unregister(fd)
 
     # What libcurl is told
 
@@ -161,12 +161,14 @@ class Driver:
 
     def _listen(self) -> None:
         """Ask which sockets are ready. One that nobody waits for is at its end, or its peer speaks unasked."""
-        self._ready.clear()
-        for key, events in self._selector.select(0):
-            if self._watched[key.fd].is_wanted:
-                self._ready.append((key.fd, events))
+        ready, watched = self._ready, self._watched
+        ready.clear()
+        for fd, events in self._poller.ready():
+            known = watched.get(fd)
+            if known is not None and known.is_wanted:
+                ready.append((fd, known, events & known.events))
             else:
-                self._forget(key.fd)
+                self._forget(fd)
 
     def _timer_fired(self) -> None:
         self._timer = None
@@ -208,9 +210,8 @@ class Driver:
         """Go through what is ready, then through what has ended; say whether all was done in time."""
         ready, watched, act, clock = self._ready, self._watched, self._multi.socket_action, time.monotonic
         for _ in range(min(_MOST_EVENTS, len(ready))):
-            fd, events = ready.popleft()
-            known = watched.get(fd)
-            if known is None:
+            fd, known, events = ready.popleft()
+            if watched.get(fd) is not known:
                 continue
             if not known.is_wanted:
                 self._forget(fd)

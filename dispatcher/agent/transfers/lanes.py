@@ -18,18 +18,40 @@ if TYPE_CHECKING:
 
 
 class Lane:
-    """A handle, the hop that it is set up for (None: for none), and the transfer that it is used by."""
+    """A handle, the hop that it is set up for (None: for none), and the transfer that it is used by.
 
-    __slots__ = ("handle", "hop", "is_spoiled", "milliseconds", "transfer")
+    The callbacks of header lines and of the body are the lane's, since setting them anew costs each transfer more than
+    handing on what comes: `header_lines` are those of the transfer under way.
+    """
+
+    __slots__ = ("handle", "header_lines", "hop", "is_spoiled", "milliseconds", "transfer")
 
     def __init__(self) -> None:
         self.handle = pycurl.Curl()
+        self.header_lines: list[bytes] = []
         self.hop: Hop | None = None
         self.milliseconds = 0
         """The time limit that is set."""
         self.is_spoiled = False
         """Whether it was set up for this transfer alone."""
         self.transfer: Transfer | None = None
+
+    def write(self, chunk: bytes) -> int | None:
+        """WRITEFUNCTION: a decoded piece of the body."""
+        assert self.transfer is not None, "libcurl calls for lanes in use only"
+        return self.transfer.write(chunk)
+
+    def use(self, transfer: Transfer) -> None:
+        """Have what comes belong to `transfer`."""
+        self.transfer = transfer
+        transfer.lane = self
+        transfer.header_lines = self.header_lines
+
+    def end_use(self, transfer: Transfer) -> None:
+        """Leave to `transfer` what came for it, and nothing to the next."""
+        self.transfer = transfer.lane = None
+        transfer.header_lines = self.header_lines[:]
+        self.header_lines.clear()
 
     def clear(self) -> None:
         """Forget every option and callback."""
@@ -53,7 +75,6 @@ class Lanes:
 
     def give(self, lane: Lane) -> None:
         """Take a lane back; it stays set up only for a hop that others may ask for."""
-        lane.transfer = None
         hop = lane.hop
         if hop is not None and (lane.is_spoiled or not hop.is_shared):
             lane.clear()

@@ -18,7 +18,7 @@ from dispatcher.wire import limits
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_STATUS_LINE = re.compile(r"HTTP/\d(?:\.\d)? +(\d{3})(?: (.*))?")
+_STATUS_LINE = re.compile(r"HTTP/(\d(?:\.\d)?) +(\d{3})(?: (.*))?")
 _FOLDS = (b" ", b"\t")
 _FIRST_OF_NAMES = b"!"
 """No header begins with anything smaller."""
@@ -40,11 +40,15 @@ class UnfinishedResponseError(MalformedResponseError):
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """The head of a final response. Text is latin-1; `headers` are in order, duplicates kept."""
+    """The head of a final response. Text is latin-1; `headers` are in order, duplicates kept.
+
+    `http_version` is what stands in the status line, where libcurl takes it from too.
+    """
 
     status: int
     reason: str
     headers: tuple[tuple[str, str], ...]
+    http_version: str = "1.1"
 
     def header(self, name: str) -> str | None:
         """The first header of this name, given in lower case."""
@@ -71,26 +75,26 @@ def _parse_head(head: bytes) -> Response:
 def _parse(lines: Sequence[bytes]) -> Response:
     start = 0
     while True:
-        status, reason = _status_line(lines, start)
+        version, status, reason = _status_line(lines, start)
         end = _end_of_head(lines, start)
         if status == 101 or status >= 200:
-            return Response(status, reason, _headers(lines[start + 1 : end]))
+            return Response(status, reason, _headers(lines[start + 1 : end]), version)
         start = end + 1
 
 
-def _status_line(lines: Sequence[bytes], start: int) -> tuple[int, str]:
+def _status_line(lines: Sequence[bytes], start: int) -> tuple[str, int, str]:
     if start >= len(lines):
         raise UnfinishedResponseError("it has no status line")
     line = lines[start]
     return _known_status(line) if len(line) <= _MOST_REMEMBERED else _status(line)
 
 
-def _status(line: bytes) -> tuple[int, str]:
+def _status(line: bytes) -> tuple[str, int, str]:
     text = line.decode("latin-1").rstrip("\r\n")
     match = _STATUS_LINE.fullmatch(text)
-    if match is None or int(match[1]) < 100:
+    if match is None or int(match[2]) < 100:
         raise MalformedResponseError(f"its status line is {text[:64]!r}")
-    return int(match[1]), (match[2] or "").strip()[: limits.MAX_TEXT_CHARS]
+    return match[1], int(match[2]), (match[3] or "").strip()[: limits.MAX_TEXT_CHARS]
 
 
 def _end_of_head(lines: Sequence[bytes], start: int) -> int:

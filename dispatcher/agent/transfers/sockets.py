@@ -13,8 +13,12 @@ import select
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from dispatcher.agent.addresses.binding import bind_freely
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Ends = tuple[str, int, str, int]
 """Of a connection: local address and port, remote address and port."""
@@ -60,7 +64,7 @@ class SourceSockets:
             del self._by_ends[before.ends]
         self._known[fd] = Known(fd, os.fstat(fd).st_ino, source)
 
-    def connected(self, fds: list[int], ends: Ends) -> bool:
+    def connected(self, fds: Iterable[int], ends: Ends) -> bool:
         """Say whether one of `fds` has this local end, and remember it by its ends.
 
         A host with several addresses may have several sockets opened, of which libcurl uses the first to connect.

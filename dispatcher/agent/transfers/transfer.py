@@ -41,8 +41,6 @@ class Ending:
     errno: int | None
     message: str
     os_errno: int
-    http_version: str
-    remote_ip: str
     local_ip: str
     phase: str
     phases: tuple[int, ...]
@@ -65,6 +63,9 @@ class Transfer:
     resent = False
     stale = False
     seen_source: str | None = None
+    remote_ip = ""
+    fds: tuple[int, ...] = ()
+    """The sockets that were opened for it; none where it left by a kept connection."""
 
     def __init__(self, hop: Hop, source: str, on_end: OnEnd, now: float) -> None:
         self.hop = hop
@@ -72,10 +73,9 @@ class Transfer:
         self.on_end = on_end
         self.started = now
         self.header_lines: list[bytes] = []
-        self.fds: list[int] = []
         self._pieces: list[bytes] = []
-        self._keep = self._read = hop.max_body_bytes
-        self._bounded = not hop.follow_redirects
+        # How large the body may become without another look: where redirects are followed it has to be seen what it is.
+        self._room = -1 if hop.follow_redirects else hop.max_body_bytes
 
     @property
     def body(self) -> bytes:
@@ -93,7 +93,7 @@ class Transfer:
         """Whether the connection was bound to another address than its source."""
         return self.seen_source is not None and not same_address(self.seen_source, self.source)
 
-    def before_request(self, local_ip: str, *, kept_is_dead: bool) -> int:
+    def before_request(self, local_ip: str, remote_ip: str, *, kept_is_dead: bool) -> int:
         """Say whether the request may leave by a connection that stands.
 
         Called for every connection that libcurl would use; `kept_is_dead` says that the peer has closed it already.
@@ -103,31 +103,38 @@ class Transfer:
         elif kept_is_dead:
             self.stale = True
         else:
-            self.seen_source = local_ip
+            self.seen_source, self.remote_ip = local_ip, remote_ip
             if local_ip == self.source or not self.has_wrong_source:
                 return _GO
         return _STOP
 
     def write(self, chunk: bytes) -> int | None:
         """WRITEFUNCTION: a decoded piece of the body. A short count ends the transfer."""
-        if not self._bounded:
-            self._bound()
-        room = self._keep - self.size
-        self.size += len(chunk)
-        if room > 0:
-            self._pieces.append(chunk if len(chunk) <= room else chunk[:room])
-        if self.size <= self._read:
+        self.size = size = self.size + len(chunk)
+        if size > self._room:
+            return self._write_bounded(chunk)
+        self._pieces.append(chunk)
+        return None
+
+    def _write_bounded(self, chunk: bytes) -> int | None:
+        """Take the first piece, which comes when all headers are there, or one that is past what is kept."""
+        if self._is_followed():
+            return self._cut_past(REDIRECT_BODY_BYTES)
+        self._room = limit = self.hop.max_body_bytes
+        kept = chunk[: max(0, limit - self.size + len(chunk))]
+        if kept:
+            self._pieces.append(kept)
+        return self._cut_past(limit)
+
+    def _cut_past(self, limit: int) -> int | None:
+        if self.size <= limit:
             return None
         self.cut = True
         return 0
 
-    def _bound(self) -> None:
-        """Say how much of the body is kept and how much read, once its headers are there."""
-        self._bounded = True
-        if self._is_followed():
-            self._keep, self._read = 0, REDIRECT_BODY_BYTES
-
     def _is_followed(self) -> bool:
+        if not self.hop.follow_redirects:
+            return False
         try:
             response = parse_response(self.header_lines)
         except MalformedResponseError:

@@ -21,7 +21,7 @@ from tests.support.executing import execution
 if TYPE_CHECKING:
     from dispatcher.errors import Failure
 
-ENDING = Ending(0, "", 0, "", "", "", "receive", ())
+ENDING = Ending(0, "", 0, "", "receive", ())
 
 
 def failure(number: int, **rest: Any) -> Failure:
@@ -113,4 +113,4 @@ def test_an_answer_in_another_version_than_asked_is_no_success() -> None:
     )
     transfer.header_lines += [b"HTTP/1.1 200 OK\r\n", b"\r\n"]
     with pytest.raises(ExecutionError, match="not in HTTP/2 as asked"):
-        response_of(transfer, replace(ENDING, http_version="1.1", local_ip="::1"))
+        response_of(transfer, replace(ENDING, local_ip="::1"))

@@ -10,6 +10,7 @@ import pytest
 
 from dispatcher.agent.transfers.hop import Hop, first_hop
 from dispatcher.agent.transfers.lanes import Lane, Lanes
+from dispatcher.agent.transfers.transfer import Transfer
 from dispatcher.wire.messages import HttpVersion
 from tests.support.executing import echoed, executed, execution, executor, run
 from tests.support.targets import Echo, Hanging
@@ -75,6 +76,26 @@ def test_lanes_at_rest_keep_nothing_of_what_was_asked() -> None:
     lanes.clear()
     assert [None] * 3 == [lane.hop for lane in made]
     assert set(made) == {lanes.take(hop("0")) for _ in range(3)}
+    lanes.close()
+
+
+def test_what_came_for_one_transfer_stays_with_it_and_is_not_the_next_ones() -> None:
+    lanes = Lanes()
+    wanted = hop("one")
+    lane = used(lanes, wanted)
+    first, second = (Transfer(wanted, "::1", lambda *_: None, 0.0) for _ in range(2))
+    callback = lane.header_lines.append
+    lane.use(first)
+    callback(b"first")
+    assert lane.write(b"1") is None
+    lane.end_use(first)
+    assert (None, None) == (lane.transfer, first.lane)
+    lane.use(second)
+    callback(b"second")
+    assert lane.write(b"2") is None
+    lane.end_use(second)
+    assert [([b"first"], b"1"), ([b"second"], b"2")] == [(each.header_lines, each.body) for each in (first, second)]
+    assert [] == lane.header_lines
     lanes.close()
 
 

@@ -31,6 +31,11 @@ def test_what_comes_before_and_after_the_final_head_is_left_out() -> None:
     assert (204, "", (("X", "y"),)) == (response.status, response.reason, response.headers)
 
 
+@pytest.mark.parametrize("version", ["1.0", "1.1", "2", "3"])
+def test_the_version_is_the_final_responses(version: str) -> None:
+    assert version == parse_response(lines(f"HTTP/1.1 103 Early\n\nHTTP/{version} 200 OK\n")).http_version
+
+
 def test_a_header_that_looks_like_a_status_line_is_a_header() -> None:
     response = parse_response(lines("HTTP/2 200 \nHTTP/1.1 500 x: y\n"))
     assert (200, "", (("HTTP/1.1 500 x", "y"),)) == (response.status, response.reason, response.headers)

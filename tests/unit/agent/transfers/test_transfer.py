@@ -52,22 +52,22 @@ def test_the_body_of_a_final_response_is_kept_where_redirects_are_followed(head:
 
 def test_a_request_leaves_once() -> None:
     transfer = make()
-    assert GO == transfer.before_request("2001:db8::1", kept_is_dead=False)
-    assert STOP == transfer.before_request("2001:db8::1", kept_is_dead=False)
+    assert GO == transfer.before_request("2001:db8::1", "2001:db8::f", kept_is_dead=False)
+    assert STOP == transfer.before_request("2001:db8::1", "2001:db8::f", kept_is_dead=False)
     assert transfer.resent
 
 
 def test_a_request_does_not_leave_from_another_address() -> None:
     transfer = make()
-    assert STOP == transfer.before_request("2001:db8::2", kept_is_dead=False)
+    assert STOP == transfer.before_request("2001:db8::2", "2001:db8::f", kept_is_dead=False)
     assert transfer.has_wrong_source
 
 
 def test_a_dead_kept_connection_does_not_count_as_sent() -> None:
     transfer = make()
-    assert STOP == transfer.before_request("2001:db8::1", kept_is_dead=True)
+    assert STOP == transfer.before_request("2001:db8::1", "2001:db8::f", kept_is_dead=True)
     transfer.stale = False  # as the client does when it takes a new connection
-    assert GO == transfer.before_request("2001:db8::1", kept_is_dead=False)
+    assert GO == transfer.before_request("2001:db8::1", "2001:db8::f", kept_is_dead=False)
     assert not transfer.resent
 
 
