@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dispatcher.actors.messages import Ended, Lease, LeaseEnded, NotTaken, Outcome
+from dispatcher.actors.messages import Ended, Lease, LeaseEnd, NotTaken, Outcome
 from dispatcher.actors.setbacks import Finding
 from dispatcher.errors import FailureKind, Party
 from dispatcher.wire.messages import Result
@@ -51,13 +51,13 @@ def judge(result: Result) -> Finding:
     return Finding.WORKS if has_left else Finding.NOTHING
 
 
-def lease_ended(lease: Lease, ended: Ended | NotTaken, request: RequestSpec, redactor: Redactor) -> LeaseEnded:
+def lease_ended(lease: Lease, ended: Ended | NotTaken, request: RequestSpec, redactor: Redactor) -> LeaseEnd:
     """Say to the pool how the run at a leased exit ended."""
     if isinstance(ended, NotTaken):
-        return LeaseEnded(lease.agent_id, lease.address, lease.stay, Outcome.FAILED)
+        return LeaseEnd(lease.agent_id, lease.address, lease.stay, Outcome.FAILED)
     finding = judge(ended.result)
     why = _why(ended.result, request, redactor) if finding is Finding.FAILS else ""
-    return LeaseEnded(lease.agent_id, lease.address, lease.stay, ended.outcome, finding, why)
+    return LeaseEnd(lease.agent_id, lease.address, lease.stay, ended.outcome, finding, why)
 
 
 def _why(result: Result, request: RequestSpec, redactor: Redactor) -> str:

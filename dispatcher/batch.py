@@ -9,7 +9,6 @@ for as long as the waiting request's timeout, that one is recorded as `no_exit` 
 from __future__ import annotations
 
 import asyncio
-import functools
 import itertools
 import logging
 import time
@@ -201,16 +200,13 @@ class Batch:
     def _fill(self) -> None:
         self._is_due = False
         room = self._room
-        for _ in range(min(room, BEGUN_A_TURN)):
-            if self._is_held:  # by what has just begun
-                return
-            place = self._take_place()
-            if place is None:
-                return
-            self._begin(place, needs_exit=True)
-        if room > BEGUN_A_TURN:
+        begun: list[Execution] = []
+        while len(begun) < min(room, BEGUN_A_TURN) and (place := self._take_place()) is not None:
+            begun.append(self._make(place))
+        self._executions.begin(begun)
+        if room > len(begun) == BEGUN_A_TURN:
             self._fill_soon()
-        else:
+        elif room == len(begun):
             self._give_place_back()
 
     def _take_place(self) -> asyncio.Future[None] | None:
@@ -233,19 +229,19 @@ class Batch:
             place, self._place = self._place, None
             self._executions.return_place(place)
 
-    def _begin(self, place: asyncio.Future[None], *, needs_exit: bool) -> None:
+    def _make(self, place: asyncio.Future[None], *, needs_exit: bool = True) -> Execution:
         if self._again:
             numbered = self._again.popleft()
         else:
             numbered = next(self._numbered)
             self._not_begun -= 1
         self._running += 1
-        on_end = functools.partial(self._end, numbered)
-        self._executions.begin(numbered[1], place, on_end, needs_exit=needs_exit)
+        return self._executions.make(numbered[1], place, self._end, numbered, needs_exit=needs_exit)
 
     # What ends
 
-    def _end(self, numbered: tuple[int, RequestSpec], execution: Execution) -> None:
+    def _end(self, execution: Execution) -> None:
+        numbered: tuple[int, RequestSpec] = execution.caller
         self._running -= 1
         match execution.error:
             case None:
@@ -300,7 +296,7 @@ class Batch:
         except asyncio.CancelledError:
             self._executions.return_place(place)
             raise
-        self._begin(place, needs_exit=False)
+        self._executions.begin([self._make(place, needs_exit=False)])
 
     async def _has_exit(self) -> bool:
         return (await ask(self._pool, DescribePool(exits=False))).available > 0

@@ -13,12 +13,9 @@ import functools
 import logging
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import pykka
-
-from dispatcher.actors.loop_actor import ask_then
-from dispatcher.actors.messages import Ended, LeaseExit, NotTaken, Outcome, RunExecution
+from dispatcher.actors.messages import NotTaken, Outcome, Run
 from dispatcher.attempts import failed, lease_ended, may_help, with_wait
 from dispatcher.deadlines import Deadlines
 from dispatcher.errors import FailureKind, Party
@@ -29,7 +26,8 @@ from dispatcher.turns import Turns
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from dispatcher.actors.messages import Lease
+    from dispatcher.actors.messages import Ended, Lease
+    from dispatcher.departures import Departures
     from dispatcher.ids import IdMaker
     from dispatcher.record import Record
     from dispatcher.recorder import Recorder, UnrecordedError
@@ -46,40 +44,43 @@ LEASES_AT_MOST = 8
 
 _TIME_IS_UP = "the time was up in phase queued, while waiting for a free place among those in flight at the coordinator"
 _NO_EXIT = "no exit is available: no connected agent has a usable address that is not set aside"
-_NEXT_EXIT = LeaseExit()
 
-P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What all executions share. `on_recorded` is told of every record that is committed."""
+    """What all executions share. `on_recorded` is told of every record that is committed, `on_end` of every end."""
 
-    pool: pykka.ActorRef[Any]
+    departures: Departures
     recorder: Recorder
     redactor: Redactor
     make_id: IdMaker
     grace_seconds: float
     on_recorded: Callable[[Record], None]
+    on_end: Callable[[Execution], None]
     turns: Turns
     overdue: Deadlines[Execution]
 
 
-def _contained(step: Callable[Concatenate[Execution, P], None]) -> Callable[Concatenate[Execution, P], None]:
+def _contained(step: Callable[[Execution, T], None]) -> Callable[[Execution, T], None]:
     """End the execution where a step of it raises: nobody else would, and its place would never be free again."""
 
     @functools.wraps(step)
-    def contained(execution: Execution, /, *args: P.args, **kwargs: P.kwargs) -> None:
+    def contained(execution: Execution, argument: T, /) -> None:
         try:
-            step(execution, *args, **kwargs)
+            step(execution, argument)
         except Exception as error:  # noqa: BLE001 (told to whoever waits, who logs it)
-            execution._end(error)  # noqa: SLF001 (of its own class)
+            execution.fail(error)
 
     return contained
 
 
 class Execution:
-    """One execution. `on_end` is called once, with it: `record` is there, or `error` says why none is."""
+    """One execution. At its one end `record` is there, or `error` says why none is.
+
+    `caller` is whatever whoever began it wants to know it by, and `on_end` what to call then, once all is put in order.
+    """
 
     __slots__ = (
         "_attempt_at",
@@ -87,6 +88,7 @@ class Execution:
         "_began",
         "_deadline",
         "_id",
+        "_is_over",
         "_key",
         "_lease",
         "_leases",
@@ -94,12 +96,14 @@ class Execution:
         "_means",
         "_name",
         "_needs_exit",
-        "_on_end",
         "_preparing",
         "_request",
+        "_run",
         "_started_at",
         "_waited_ms",
+        "caller",
         "error",
+        "on_end",
         "place",
         "record",
     )
@@ -110,6 +114,7 @@ class Execution:
         request: RequestSpec,
         place: asyncio.Future[None],
         on_end: Callable[[Execution], None],
+        caller: Any,
         *,
         key: str | None = None,
         needs_exit: bool = False,
@@ -122,7 +127,8 @@ class Execution:
         self._means = means
         self._request = request
         self.place = place
-        self._on_end = on_end
+        self.on_end = on_end
+        self.caller = caller
         self._key = key
         self._needs_exit = needs_exit
         self._started_at = time.time()
@@ -132,31 +138,39 @@ class Execution:
         self._id = self._name = ""
         self._made: list[Attempt] = []
         self._lease: Lease | None = None
+        self._run: Run | None = None
+        self._is_over = False
         self._preparing: asyncio.Task[None] | None = None
         self.record: Record | None = None
         self.error: Exception | None = None
 
-    @_contained
-    def begin(self) -> None:
-        """Begin, as soon as its place is free and the store is well."""
-        if self.place.done() and not self._means.recorder.is_in_doubt:
-            self._go()
-        else:
-            self._preparing = asyncio.get_running_loop().create_task(self._prepare())
+    def prepare(self) -> bool:
+        """Get ready to depart; False where it has to wait first, and departs by itself then."""
+        is_ready = self.place.done() and not self._means.recorder.is_in_doubt
+        if is_ready and not self.place.cancelled():
+            self._begin()
+            return True
+        self._preparing = asyncio.get_running_loop().create_task(self._wait())
+        return False
 
-    async def _prepare(self) -> None:
+    async def _wait(self) -> None:
         try:
             await self._wait_for_place()
-            if not self.place.cancelled():
-                await self._demand_store()
-            self._go()
+            if self.place.cancelled():
+                self._begin()
+                self._end_in_queue()
+                return
+            await self._demand_store()
+            self._begin()
+            self._means.departures.begin((self,))
         except Exception as error:  # noqa: BLE001 (as in `_contained`)
-            self._end(error)
+            self.fail(error)
 
     async def _wait_for_place(self) -> None:
         """Wait for the place, which is cancelled when the time is up first."""
         if self.place.done():
-            self.place.result()
+            if not self.place.cancelled():
+                self.place.result()
             return
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.place, self._request.timeout)
@@ -167,15 +181,15 @@ class Execution:
         if recorder.is_in_doubt and (problem := await recorder.check()) is not None:
             raise StoreUnavailableError(problem)
 
-    def _go(self) -> None:
+    def _begin(self) -> None:
         # Not before the waits, where others may overtake: ids are in the order of the leases.
         self._id = self._name = self._means.make_id()
-        if self.place.cancelled():
-            ended = failed(self._id, FailureKind.TIMEOUT, _TIME_IS_UP, Party.COORDINATOR)
-            self._made.append(Attempt(None, ended.outcome, with_wait(ended.result, self._waited_ms), self._started_at))
-            self._conclude()
-        else:
-            self._begin_attempt()
+        self._begin_attempt()
+
+    def _end_in_queue(self) -> None:
+        ended = failed(self._id, FailureKind.TIMEOUT, _TIME_IS_UP, Party.COORDINATOR)
+        self._made.append(Attempt(None, ended.outcome, with_wait(ended.result, self._waited_ms), self._started_at))
+        self._conclude()
 
     # An attempt: a lease, and the run at its agent
 
@@ -184,68 +198,75 @@ class Execution:
         # Not the clock again: it may have been set in between.
         self._attempt_at = self._started_at + (self._attempt_began - self._began)
         self._leases = 0
-        self._ask_for_exit()
 
-    def _ask_for_exit(self) -> None:
+    def _depart_again(self) -> None:
+        tried = frozenset(attempt.exit_used for attempt in self._made if attempt.exit_used)
+        self._means.departures.begin((self,), tried)
+
+    def take_lease(self, lease: Lease | None) -> Run | None:
+        """Take an exit, or the word that there is none; return what its agent is to be given, if anything."""
         self._leases += 1
-        tried = frozenset(attempt.exit_used for attempt in self._made if attempt.exit_used) if self._made else None
-        ask_then(self._means.pool, LeaseExit(tried) if tried else _NEXT_EXIT, self._take_lease)
+        try:
+            if lease is None:
+                self._end_attempt(None, failed(self._name, FailureKind.NO_EXIT, _NO_EXIT))
+                return None
+            self._lease = lease
+            now = time.monotonic()
+            left = max(0.0, self._deadline - now)
+            self._means.overdue.set(self, now + left + self._means.grace_seconds + ANSWER_MARGIN_SECONDS)
+            self._run = Run(self._request.to_execute(self._name, lease.address, left), self._hear_end)
+        except Exception as error:  # noqa: BLE001 (as in `_contained`)
+            self.fail(error)
+        return self._run
+
+    def hear_refusal(self, run: Run, refusal: NotTaken) -> None:
+        """Nothing was sent: try another exit, if this one has not ended otherwise."""
+        self._try_elsewhere((run, refusal))
 
     @_contained
-    def _take_lease(self, lease: Lease | None, error: Exception | None) -> None:
-        if error is not None:
-            raise error
-        if lease is None:
-            self._end_attempt(None, failed(self._name, FailureKind.NO_EXIT, _NO_EXIT))
-            return
-        self._lease = lease
-        left = max(0.0, self._deadline - time.monotonic())
-        execute = self._request.to_execute(self._name, lease.address, left)
-        patience = self._means.grace_seconds + ANSWER_MARGIN_SECONDS
-        self._means.overdue.set(self, time.monotonic() + left + patience)
-        run = RunExecution(execute, functools.partial(self._hear_end, lease))
-        ask_then(lease.connection, run, functools.partial(self._hear_answer, lease))
-
-    @_contained
-    def _hear_answer(self, lease: Lease, refusal: NotTaken | None, error: Exception | None) -> None:
-        """The agent's connection took it, or did not; that it ended may have been said before."""
-        if isinstance(error, pykka.ActorDeadError):
-            refusal = NotTaken(f"agent {lease.agent_id} was removed before the request was sent")
-        elif error is not None:
-            self._lose(lease, error)
-        if refusal is None or lease is not self._lease:
+    def _try_elsewhere(self, refused: tuple[Run, NotTaken]) -> None:
+        run, refusal = refused
+        lease = self._lease
+        if run is not self._run or lease is None:
             return
         self._let_go(lease, refusal)
         if self._leases < LEASES_AT_MOST:
-            self._ask_for_exit()
+            self._depart_again()
         else:
             self._end_attempt(lease, failed(self._name, FailureKind.AGENT_LOST, refusal.reason))
 
-    def _hear_end(self, lease: Lease, ended: Ended) -> None:
-        self._means.turns.call(self._take_end, (lease, ended))
+    def _hear_end(self, run: Run, ended: Ended) -> None:
+        self._means.turns.call(self._take_end, (run, ended))
 
     @_contained
-    def _take_end(self, ended_lease: tuple[Lease, Ended]) -> None:
-        lease, ended = ended_lease
-        if lease is self._lease:  # else it is too late: it was given up
+    def _take_end(self, ended_run: tuple[Run, Ended]) -> None:
+        run, ended = ended_run
+        lease = self._lease
+        if run is self._run and lease is not None:  # else it is too late: it was given up
             self._let_go(lease, ended)
             self._end_attempt(lease, ended)
 
     def give_up(self) -> None:
         """Wait no longer for an answer that should have come long ago."""
-        if self._lease is not None:
-            self._lose(self._lease, TimeoutError("its agent's connection did not answer"))
+        self.fail(TimeoutError("its agent's connection did not answer"))
 
-    def _lose(self, lease: Lease, error: Exception) -> None:
-        # It may have been sent before this went wrong, so nobody knows whether the target got it.
+    def fail(self, error: Exception) -> None:
+        """Something went wrong inside the coordinator. What may have been sent before has its record all the same."""
+        if self._run is None:
+            self._end(error)
+        else:
+            self.lose(self._run, error)
+
+    def lose(self, run: Run, error: Exception) -> None:
+        """Something went wrong after this run was given: nobody knows whether the target got the request."""
         logger.error("execution %s failed inside the coordinator", self._name, exc_info=error)
         ended = failed(self._name, FailureKind.INTERNAL, "the coordinator failed over it; its log says more")
-        self._take_end((lease, replace(ended, outcome=Outcome.UNKNOWN)))
+        self._take_end((run, replace(ended, outcome=Outcome.UNKNOWN)))
 
     def _let_go(self, lease: Lease, ended: Ended | NotTaken) -> None:
-        self._lease = None
+        self._lease = self._run = None
         self._means.overdue.forget(self)
-        ask_then(self._means.pool, lease_ended(lease, ended, self._request, self._means.redactor), _heard)
+        self._means.departures.lease_ended(lease_ended(lease, ended, self._request, self._means.redactor))
 
     def _end_attempt(self, lease: Lease | None, ended: Ended) -> None:
         result = ended.result
@@ -262,6 +283,7 @@ class Execution:
                 # An id of its own on the wire: a late answer to the last attempt must not be taken for one to this.
                 self._name = f"{self._id}.{len(self._made) + 1}"
                 self._begin_attempt()
+                self._depart_again()
                 return
         self._conclude()
 
@@ -302,21 +324,13 @@ class Execution:
         self._end(error)
 
     def _end(self, error: Exception | None) -> None:
+        if self._is_over:
+            logger.error("an execution ended twice", exc_info=error)
+            return
+        self._is_over = True
         self.error = error
         if error is not None:
             self.record = None
         if self._lease is not None:
             self._let_go(self._lease, NotTaken("the coordinator failed over it"))
-        on_end, self._on_end = self._on_end, _has_ended
-        on_end(self)
-
-
-def _heard(_: None, error: Exception | None) -> None:
-    """Take the pool's word that it knows of a lease's end; one that is stopped need not know."""
-    if error is not None and not isinstance(error, pykka.ActorDeadError):
-        logger.error("the pool did not take the end of a lease", exc_info=error)
-
-
-def _has_ended(execution: Execution) -> None:
-    """What an end that comes twice would be told to; the first one counts."""
-    logger.error("execution %s ended twice", execution.place, exc_info=execution.error)
+        self._means.on_end(self)

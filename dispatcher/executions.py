@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pykka
 
 from dispatcher.deadlines import Deadlines
+from dispatcher.departures import Departures
 from dispatcher.execution import Execution, Means
 from dispatcher.ids import IdMaker
 from dispatcher.not_accepted import AbandonedError, DrainingError, NotAcceptedError, OverloadedError
@@ -71,12 +71,13 @@ class Executions:
         """Tell `on_finished` of every record once it is committed."""
         self._recorder = Recorder(history, limits.history_body_bytes)
         self._means = Means(
-            pool=pool,
+            departures=Departures(pool),
             recorder=self._recorder,
             redactor=redactor,
             make_id=IdMaker(),
             grace_seconds=limits.grace_seconds,
             on_recorded=on_finished,
+            on_end=self._end,
             turns=Turns(),
             overdue=Deadlines(Execution.give_up),
         )
@@ -129,13 +130,13 @@ class Executions:
         ended: asyncio.Future[Record] = asyncio.get_running_loop().create_future()
         if not place.done():
             self._queued[ended] = place
-        self._begin(Execution(self._means, request, place, functools.partial(self._settle, ended), key=key))
+        self.begin([Execution(self._means, request, place, self._settle, ended, key=key)])
         return ended
 
     def take_place(self) -> asyncio.Future[None]:
-        """Wait for a place among those in flight, in order with all others; done when `begin` may take it.
+        """Wait for a place among those in flight, in order with all others; done when `make` may take it.
 
-        To be asked for one at a time, and to be given to `begin` or back. Raises `DrainingError`.
+        To be asked for one at a time, and to be given to `make` or back. Raises `DrainingError`.
         """
         if self._is_draining:
             raise DrainingError("the coordinator is shutting down")
@@ -145,21 +146,27 @@ class Executions:
         """Give back a place of `take_place` that was not used, whether it is there yet or not."""
         self._slots.give_back(place)
 
-    def begin(self, request: RequestSpec, place: asyncio.Future[None], on_end: OnEnd, *, needs_exit: bool) -> None:
-        """Begin an execution in a place that is there; `on_end` gets it once it has its record, or an error.
+    def make(
+        self, request: RequestSpec, place: asyncio.Future[None], on_end: OnEnd, caller: object, *, needs_exit: bool
+    ) -> Execution:
+        """Make an execution for a place that is there; `on_end` gets it once it has its record, or an error.
 
         The error may be any that the future of `start` may raise; where it `needs_exit` and none is there,
-        `NoExitError` instead of a record that says so.
+        `NoExitError` instead of a record that says so. `caller` is the execution's then.
         """
-        end = functools.partial(self._end, on_end)
-        self._begin(Execution(self._means, request, place, end, needs_exit=needs_exit))
+        return Execution(self._means, request, place, on_end, caller, needs_exit=needs_exit)
 
-    def _begin(self, execution: Execution) -> None:
-        self._not_ended += 1
+    def begin(self, executions: Sequence[Execution]) -> None:
+        """Begin executions that were made just now, in this order."""
+        if not executions:
+            return
+        self._not_ended += len(executions)
         self._all_ended.clear()
-        execution.begin()
+        ready = [execution for execution in executions if execution.prepare()]
+        if ready:
+            self._means.departures.begin(ready)
 
-    def _end(self, on_end: OnEnd, execution: Execution) -> None:
+    def _end(self, execution: Execution) -> None:
         self._slots.give_back(execution.place)
         self._not_ended -= 1
         if not self._not_ended:
@@ -169,11 +176,19 @@ class Executions:
             logger.error("%s", error)
         elif error is not None and not isinstance(error, NotAcceptedError):
             logger.error("an execution failed inside the coordinator", exc_info=error)
-        on_end(execution)
+        execution.on_end(execution)
 
-    def _settle(self, ended: asyncio.Future[Record], execution: Execution) -> None:
+    def _settle(self, execution: Execution) -> None:
+        ended: asyncio.Future[Record] = execution.caller
         self._queued.pop(ended, None)
-        self._end(functools.partial(_tell, ended), execution)
+        if ended.done():
+            return  # whoever waited has cancelled it
+        if execution.error is None:
+            assert execution.record is not None
+            ended.set_result(execution.record)
+        else:
+            ended.set_exception(execution.error)
+            ended.exception()  # marks it as seen: a caller that went away cannot
 
     def abandon(self, ended: asyncio.Future[Record]) -> None:
         """Take an execution whose caller went away out of the queue; one that has begun goes on to its record."""
@@ -204,14 +219,3 @@ class Executions:
     async def check_store(self) -> str | None:
         """Try whether history can be written: None, or why not."""
         return await self._recorder.check()
-
-
-def _tell(ended: asyncio.Future[Record], execution: Execution) -> None:
-    if ended.done():
-        return  # whoever waited has cancelled it
-    if execution.error is None:
-        assert execution.record is not None
-        ended.set_result(execution.record)
-    else:
-        ended.set_exception(execution.error)
-        ended.exception()  # marks it as seen: a caller that went away cannot

@@ -31,7 +31,8 @@ from dispatcher.actors.messages import (
     NotTaken,
     Outcome,
     ProveAlive,
-    RunExecution,
+    Run,
+    RunExecutions,
 )
 from dispatcher.errors import FailureKind
 from dispatcher.wire import messages as wire
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 
     from pykka import ActorRef
 
-    from dispatcher.actors.in_flight import Running
 
 logger = logging.getLogger(__name__)
 
@@ -96,8 +96,8 @@ class AgentConnection(LoopActor):
     def on_receive(self, message: Any) -> Any:
         """Handle one message."""
         match message:
-            case RunExecution():
-                return self._run(message)
+            case RunExecutions():
+                return self._take_on(message.runs)
             case FromAgent():
                 self._hear(message)
             case LinkOpened():
@@ -276,17 +276,20 @@ class AgentConnection(LoopActor):
 
     # What the agent is given to do
 
-    def _run(self, asked: RunExecution) -> NotTaken | None:
-        if self._link is None or self._is_dropped or self._state is not AgentState.CONNECTED:
+    def _take_on(self, runs: tuple[Run, ...]) -> NotTaken | None:
+        link = self._link
+        if link is None or self._is_dropped or self._state is not AgentState.CONNECTED:
             return NotTaken(f"agent {self._agent_id} went away before the request was sent")
-        execute = asked.execute
-        self._in_flight.begin(execute, self._link, execute.timeout + self._grace_seconds, asked.on_ended)
-        if not self._link.send(execute):
-            detail = f"too much waits to be sent to agent {self._agent_id}"
-            self._end_failed(execute.id, Outcome.FAILED, FailureKind.OVERLOADED, detail)
+        ends = time.monotonic() + self._grace_seconds
+        for run in runs:
+            execute = run.execute
+            self._in_flight.begin(run, link, ends + execute.timeout)
+            if not link.send(execute):
+                detail = f"too much waits to be sent to agent {self._agent_id}"
+                self._end_failed(execute.id, Outcome.FAILED, FailureKind.OVERLOADED, detail)
         return None
 
-    def _time_out(self, running: Running) -> None:
+    def _time_out(self, running: Run) -> None:
         execution_id = running.execute.id
         never_left = self._link is not None and self._link.withdraw(execution_id)
         if self._link is not None and not never_left:
@@ -305,8 +308,8 @@ class AgentConnection(LoopActor):
 
     def _compare(self, link: Link, held: Iterable[str]) -> None:
         """The agent came back with these executions: what else it was given before is not known to it any more."""
-        for running in self._in_flight:
-            if running.link is not link and running.execute.id not in held:
+        for running in self._in_flight.not_given_on(link):
+            if running.execute.id not in held:
                 detail = f"agent {self._agent_id} came back after its link was lost, and without this execution"
                 self._end_failed(running.execute.id, Outcome.UNKNOWN, FailureKind.AGENT_LOST, detail)
         for execution_id in held:

@@ -6,38 +6,25 @@ that it was given on, because an agent that comes back on another one may never 
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dispatcher.actors.messages import Ended, Outcome
 from dispatcher.deadlines import Deadlines
 from dispatcher.errors import FailureKind
 from dispatcher.wire import messages as wire
-from dispatcher.wire.quick import quickly_made
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from dispatcher.actors.messages import Link
-
-
-@quickly_made
-@dataclass(frozen=True, slots=True)
-class Running:
-    """An execution at the agent: what it is, how it was given, and who is to hear of its end."""
-
-    execute: wire.Execute
-    link: Link
-    on_ended: Callable[[Ended], None]
+    from dispatcher.actors.messages import Link, Run
 
 
 class InFlight:
     """The executions of one agent. `counts` are how those that ended did."""
 
-    def __init__(self, on_late: Callable[[Running], None]) -> None:
+    def __init__(self, on_late: Callable[[Run], None]) -> None:
         """Start with none; `on_late` ends what nothing else has ended in its time."""
-        self._running: dict[str, Running] = {}
+        self._running: dict[str, tuple[Run, Link]] = {}
         self._on_late = on_late
         self._deadlines: Deadlines[str] = Deadlines(self._time_out)
         self.counts = dict.fromkeys(Outcome, 0)
@@ -46,30 +33,36 @@ class InFlight:
         """How many have not ended."""
         return len(self._running)
 
-    def __iter__(self) -> Iterator[Running]:
+    def __iter__(self) -> Iterator[Run]:
         """Those that have not ended; they may end meanwhile."""
-        return iter(list(self._running.values()))
+        return iter([run for run, _ in self._running.values()])
 
-    def get(self, execution_id: str) -> Running | None:
+    def not_given_on(self, link: Link) -> list[Run]:
+        """Return those that have not ended and were given on another link."""
+        return [run for run, given_on in self._running.values() if given_on is not link]
+
+    def get(self, execution_id: str) -> Run | None:
         """Return an execution that has not ended."""
-        return self._running.get(execution_id)
+        running = self._running.get(execution_id)
+        return None if running is None else running[0]
 
-    def begin(self, execute: wire.Execute, link: Link, seconds: float, on_ended: Callable[[Ended], None]) -> None:
-        """Take an execution that is given on `link`; it is late after `seconds`."""
-        self._running[execute.id] = Running(execute, link, on_ended)
-        self._deadlines.set(execute.id, time.monotonic() + seconds)
+    def begin(self, run: Run, link: Link, late_at: float) -> None:
+        """Take an execution that is given on `link`; it is late at `late_at`, in the loop's own time."""
+        execution_id = run.execute.id
+        self._running[execution_id] = run, link
+        self._deadlines.set(execution_id, late_at)
 
     def end(self, execution_id: str, outcome: Outcome, result: wire.Result) -> None:
         """End an execution that has not ended."""
-        running = self._running.pop(execution_id)
+        run, _ = self._running.pop(execution_id)
         self._deadlines.forget(execution_id)
         self.counts[outcome] += 1
-        running.on_ended(Ended(outcome, result))
+        run.on_ended(run, Ended(outcome, result))
 
     def _time_out(self, execution_id: str) -> None:
-        running = self._running.get(execution_id)
-        if running is not None:  # else one that was late too has ended it
-            self._on_late(running)
+        run = self.get(execution_id)
+        if run is not None:  # else one that was late too has ended it
+            self._on_late(run)
 
 
 def judge(execute: wire.Execute, result: wire.Result) -> tuple[Outcome, wire.Result]:

@@ -23,8 +23,9 @@ from dispatcher.actors.messages import (
     ExitState,
     ExitStatus,
     Lease,
-    LeaseEnded,
-    LeaseExit,
+    LeaseEnd,
+    LeaseExits,
+    LeasesEnded,
     Outcome,
     PauseOver,
     PoolStatus,
@@ -116,10 +117,11 @@ class IpPool(LoopActor):
     def on_receive(self, message: Any) -> Any:
         """Handle one message."""
         match message:
-            case LeaseExit():
-                return self._lease(message.passing_over)
-            case LeaseEnded():
-                self._end_lease(message)
+            case LeaseExits():
+                return self._lease(message.count, message.passing_over)
+            case LeasesEnded():
+                for end in message.ends:
+                    self._end_lease(end)
             case PauseOver():
                 self._end_pause(message)
             case ExitsChanged():
@@ -136,27 +138,31 @@ class IpPool(LoopActor):
                 return super().on_receive(message)
         return None
 
-    def _lease(self, passing_over: frozenset[Key]) -> Lease | None:
-        key = self._rotation.lease(passing_over)
-        if key is None:
-            return None
-        leased = self._exits[key]
-        leased.leased += 1
-        leased.in_flight += 1
-        leased.last_used_at = time.time()
-        if leased.setbacks is not None and leased.setbacks.failures:
-            leased.setbacks.leased()
-            self._place(key, leased)
-        return Lease(*key, leased.connection, leased.stay)
+    def _lease(self, count: int, passing_over: frozenset[Key]) -> tuple[Lease, ...]:
+        leases: list[Lease] = []
+        now = time.time()
+        for _ in range(count):
+            key = self._rotation.lease(passing_over)
+            if key is None:
+                break
+            leased = self._exits[key]
+            leased.leased += 1
+            leased.in_flight += 1
+            leased.last_used_at = now
+            if leased.setbacks is not None and leased.setbacks.failures:
+                leased.setbacks.leased()
+                self._place(key, leased)
+            leases.append(Lease(key[0], key[1], leased.connection, leased.stay))
+        return tuple(leases)
 
-    def _end_lease(self, ended: LeaseEnded) -> None:
+    def _end_lease(self, ended: LeaseEnd) -> None:
         # An exit that went, or went and came back, has forgotten this lease.
         used = self._exits.get((ended.agent_id, ended.address))
         if used is not None and used.stay == ended.stay:
             used.count_end(ended.outcome)
             self._learn((ended.agent_id, ended.address), used, ended)
 
-    def _learn(self, key: Key, used: _Exit, ended: LeaseEnded) -> None:
+    def _learn(self, key: Key, used: _Exit, ended: LeaseEnd) -> None:
         setbacks = used.setbacks
         if ended.finding is not Finding.FAILS and (setbacks is None or not setbacks.failures):
             return  # it worked before, and nothing says that it does not now

@@ -9,7 +9,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
-from dispatcher.actors.messages import ExitsChanged, LeaseEnded, LeaseExit, Outcome
+from dispatcher.actors.messages import ExitsChanged, LeaseEnd, LeaseExits, LeasesEnded, Outcome
 from dispatcher.actors.pool import IpPool
 from dispatcher.wire.messages import AddressReport, AddressState
 from tests.bench.table import Row, Size, at_most, main, medians
@@ -33,14 +33,14 @@ def nanoseconds(pool: IpPool, count: int) -> float:
     """Measure one lease and its release."""
     began = time.perf_counter_ns()
     for _ in range(count):
-        lease = pool.on_receive(LeaseExit())
-        pool.on_receive(LeaseEnded(lease.agent_id, lease.address, lease.stay, Outcome.COMPLETED))
+        (lease,) = pool.on_receive(LeaseExits())
+        pool.on_receive(LeasesEnded((LeaseEnd(lease.agent_id, lease.address, lease.stay, Outcome.COMPLETED),)))
     return (time.perf_counter_ns() - began) / count
 
 
 def check(pool: IpPool, size: int) -> None:
     """Any `size` leases are of different exits."""
-    assert size == len({pool.on_receive(LeaseExit()).address for _ in range(size)})
+    assert size == len({lease.address for lease in pool.on_receive(LeaseExits(size))})
 
 
 async def compare(size: Size) -> Row:

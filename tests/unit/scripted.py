@@ -21,7 +21,8 @@ from dispatcher.actors.messages import (
     NotTaken,
     Outcome,
     RecordRow,
-    RunExecution,
+    Run,
+    RunExecutions,
 )
 from dispatcher.actors.pool import IpPool
 from dispatcher.errors import FailureKind
@@ -53,18 +54,26 @@ class ScriptedConnection(LoopActor):
         self._script = script
 
     def on_receive(self, message: Any) -> Any:
-        assert isinstance(message, RunExecution)
-        answer = self._script(message.execute)
+        assert isinstance(message, RunExecutions)
+        if len(message.runs) == 1:
+            return self._run(message.runs[0])
+        answers = [self._run(run) for run in message.runs]
+        refusals = [answer for answer in answers if isinstance(answer, NotTaken)]
+        assert len(refusals) in (0, len(answers)), "an agent's connection takes all or none"
+        return refusals[0] if refusals else None
+
+    def _run(self, run: Run) -> Any:
+        answer = self._script(run.execute)
         if not isinstance(answer, asyncio.Future):
-            return self._answer(message, answer)
+            return self._answer(run, answer)
         taken: asyncio.Future[NotTaken | None] = asyncio.get_running_loop().create_future()
-        answer.add_done_callback(lambda done: taken.set_result(self._answer(message, done.result())))
+        answer.add_done_callback(lambda done: taken.set_result(self._answer(run, done.result())))
         return taken
 
-    def _answer(self, message: RunExecution, answer: Ended | NotTaken) -> NotTaken | None:
+    def _answer(self, run: Run, answer: Ended | NotTaken) -> NotTaken | None:
         if isinstance(answer, NotTaken):
             return answer
-        message.on_ended(answer)
+        run.on_ended(run, answer)
         return None
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dispatcher.actors.loop_actor import ask
-from dispatcher.actors.messages import Ended, ExitState, Lease, LeaseExit, NotTaken, Outcome
+from dispatcher.actors.messages import Ended, ExitState, Lease, LeaseExits, NotTaken, Outcome
 from dispatcher.actors.setbacks import Finding
 from dispatcher.attempts import RETRIED, failed, judge, lease_ended
 from dispatcher.errors import FailureKind, Party
@@ -113,15 +113,14 @@ def test_an_exit_that_was_tried_is_passed_over_and_keeps_its_turn() -> None:
     async def test() -> None:
         async def script(execute: wire.Execute) -> Ended:
             if execute.source == ADDRESSES[0]:
-                await ask(coordinator.pool, LeaseExit())  # another execution takes the exit after it
+                await ask(coordinator.pool, LeaseExits())  # another execution takes the exit after it
                 return fails(execute)
             return completed(execute)
 
         coordinator = Coordinator(lambda execute: asyncio.ensure_future(script(execute)), exits=2)
         await coordinator.execute(TWICE)
         assert list(ADDRESSES[:2]) == sources(coordinator)
-        following = await ask(coordinator.pool, LeaseExit())
-        assert following is not None
+        (following,) = await ask(coordinator.pool, LeaseExits())
         assert ADDRESSES[0] == following.address
 
     on_loop(test)

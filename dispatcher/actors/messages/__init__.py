@@ -25,7 +25,8 @@ from dispatcher.actors.messages.agents import (
     Registered,
     RegistrationExpired,
     RemoveAgent,
-    RunExecution,
+    Run,
+    RunExecutions,
 )
 from dispatcher.actors.messages.base import Message, Outcome
 from dispatcher.actors.messages.exits import (
@@ -37,8 +38,9 @@ from dispatcher.actors.messages.exits import (
     ExitState,
     ExitStatus,
     Lease,
-    LeaseEnded,
-    LeaseExit,
+    LeaseEnd,
+    LeaseExits,
+    LeasesEnded,
     PauseOver,
     PoolStatus,
 )
@@ -89,8 +91,9 @@ __all__ = [
     "KeepOwner",
     "KeyClaim",
     "Lease",
-    "LeaseEnded",
-    "LeaseExit",
+    "LeaseEnd",
+    "LeaseExits",
+    "LeasesEnded",
     "Link",
     "LinkClosed",
     "LinkOpened",
@@ -113,7 +116,8 @@ __all__ = [
     "RegistrationExpired",
     "ReleaseKey",
     "RemoveAgent",
-    "RunExecution",
+    "Run",
+    "RunExecutions",
     "StoreRequest",
     "StoredRequest",
 ]

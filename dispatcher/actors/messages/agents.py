@@ -97,16 +97,22 @@ class NotTaken:
 
 
 @quickly_made
-@dataclass(frozen=True, slots=True)
-class RunExecution(Message["NotTaken | None"]):
-    """Have the agent make this request; None where it was taken.
-
-    `on_ended` is then called once, on the loop, when it ended: within its timeout and the grace. That may be before the
-    answer. It raises nothing.
-    """
+@dataclass(frozen=True, eq=False, slots=True)
+class Run:
+    """A request that an agent is given to make. `on_ended` is called once with it, on the loop; it raises nothing."""
 
     execute: wire.Execute
-    on_ended: Callable[[Ended], None]
+    on_ended: Callable[[Run, Ended], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RunExecutions(Message["NotTaken | None"]):
+    """Have the agent make these requests; None where they were taken.
+
+    Each is then told of its end, within its timeout and the grace. That may be before the answer.
+    """
+
+    runs: tuple[Run, ...]
 
 
 @dataclass(frozen=True, slots=True)

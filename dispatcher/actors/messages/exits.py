@@ -63,18 +63,19 @@ class AgentGone(Message[None]):
 
 @quickly_made
 @dataclass(frozen=True, slots=True)
-class LeaseExit(Message[Lease | None]):
-    """Hand out the next exit that is not among `passing_over`, (agent id, address) each; None where there is none.
+class LeaseExits(Message[tuple[Lease, ...]]):
+    """Hand out the next `count` exits that are not among `passing_over`, (agent id, address) each, in order.
 
-    What is passed over keeps its turn.
+    Fewer where there are no more; the same exit may be among them again. What is passed over keeps its turn.
     """
 
+    count: int = 1
     passing_over: frozenset[tuple[str, str]] = frozenset()
 
 
 @quickly_made
 @dataclass(frozen=True, slots=True)
-class LeaseEnded(Message[None]):
+class LeaseEnd:
     """The execution of a lease ended. `stay` is the lease's; `why` names what failed, where the finding is that."""
 
     agent_id: str
@@ -83,6 +84,13 @@ class LeaseEnded(Message[None]):
     outcome: Outcome
     finding: Finding = Finding.NOTHING
     why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LeasesEnded(Message[None]):
+    """The executions of these leases ended, in this order."""
+
+    ends: tuple[LeaseEnd, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ from dispatcher.actors.messages import (
     LinkOpened,
     NotTaken,
     Outcome,
-    RunExecution,
+    Run,
+    RunExecutions,
 )
 from dispatcher.errors import FailureKind
 from dispatcher.wire import messages as wire
@@ -103,7 +104,7 @@ def run(ref: pykka.ActorRef[Any], what: wire.Execute) -> asyncio.Future[Ended | 
     """Give a connection an execution; the future is how it ended, or why it was not taken."""
     ended: asyncio.Future[Ended | NotTaken] = asyncio.get_running_loop().create_future()
 
-    def take(end: Ended | NotTaken) -> None:
+    def take(_: Run | None, end: Ended | NotTaken) -> None:
         if not ended.cancelled():
             ended.set_result(end)
 
@@ -111,9 +112,9 @@ def run(ref: pykka.ActorRef[Any], what: wire.Execute) -> asyncio.Future[Ended | 
         if error is not None:
             ended.set_exception(error)
         elif refusal is not None:
-            take(refusal)
+            take(None, refusal)
 
-    ask_then(ref, RunExecution(what, take), take_answer)
+    ask_then(ref, RunExecutions((Run(what, take),)), take_answer)
     return ended
 
 

@@ -3,31 +3,45 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from dispatcher.actors.in_flight import InFlight, Running, judge
-from dispatcher.actors.messages import Ended, Outcome
+from dispatcher.actors.in_flight import InFlight, judge
+from dispatcher.actors.messages import Ended, Outcome, Run
 from dispatcher.errors import FailureKind
 from dispatcher.wire import messages as wire
 from tests.unit.actors.linked import Link, answer, execute
 from tests.unit.loops import on_loop, turns
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 NEVER = 1000.0
+LINK = Link()
 
 
-def never(_: object) -> None:
+def never(*_: object) -> None:
     raise AssertionError
+
+
+def run(identifier: str, on_ended: Callable[[Run, Ended], None] = lambda *_: None) -> Run:
+    return Run(execute(identifier), on_ended)
+
+
+def soon(seconds: float = 0.01) -> float:
+    return asyncio.get_running_loop().time() + seconds
 
 
 def test_an_execution_is_there_until_it_ends_and_is_counted_then() -> None:
     async def test() -> None:
-        in_flight, link, ended = InFlight(never), Link(), list[Ended]()
-        in_flight.begin(execute("x"), link, NEVER, ended.append)
-        assert [("x", link)] == [(running.execute.id, running.link) for running in in_flight]
+        in_flight, ended = InFlight(never), list[tuple[Run, Ended]]()
+        begun = run("x", lambda *end: ended.append(end))
+        in_flight.begin(begun, LINK, soon(NEVER))
+        assert [begun] == list(in_flight) == in_flight.not_given_on(Link())
+        assert [] == in_flight.not_given_on(LINK)
         in_flight.end("x", Outcome.COMPLETED, answer("x"))
-        assert [Ended(Outcome.COMPLETED, answer("x"))] == ended
+        assert [(begun, Ended(Outcome.COMPLETED, answer("x")))] == ended
         assert (0, None, 1) == (len(in_flight), in_flight.get("x"), in_flight.counts[Outcome.COMPLETED])
         with pytest.raises(KeyError):
             in_flight.end("x", Outcome.FAILED, answer("x"))
@@ -37,10 +51,10 @@ def test_an_execution_is_there_until_it_ends_and_is_counted_then() -> None:
 
 def test_what_is_late_is_told_once_and_what_ended_is_never_late() -> None:
     async def test() -> None:
-        late: asyncio.Queue[Running] = asyncio.Queue()
-        in_flight, link = InFlight(late.put_nowait), Link()
-        in_flight.begin(execute("ended"), link, 0.01, lambda _: None)
-        in_flight.begin(execute("late"), link, 0.01, never)
+        late: asyncio.Queue[Run] = asyncio.Queue()
+        in_flight = InFlight(late.put_nowait)
+        in_flight.begin(run("ended"), LINK, soon())
+        in_flight.begin(run("late", never), LINK, soon())
         in_flight.end("ended", Outcome.FAILED, answer("ended"))
         assert "late" == (await asyncio.wait_for(late.get(), 10)).execute.id
         assert (1, 0) == (len(in_flight), late.qsize())
@@ -50,12 +64,12 @@ def test_what_is_late_is_told_once_and_what_ended_is_never_late() -> None:
 
 def test_one_that_another_late_one_ends_is_not_late() -> None:
     async def test() -> None:
-        late: asyncio.Queue[Running] = asyncio.Queue()
+        late: asyncio.Queue[Run] = asyncio.Queue()
         in_flight = InFlight(
             lambda running: (in_flight.end("b", Outcome.FAILED, answer("b")), late.put_nowait(running))
         )
         for identifier in "ab":
-            in_flight.begin(execute(identifier), Link(), 0.01, lambda _: None)
+            in_flight.begin(run(identifier), LINK, soon())
         assert "a" == (await asyncio.wait_for(late.get(), 10)).execute.id
         await turns()
         assert 0 == late.qsize()
@@ -67,7 +81,7 @@ def test_executions_may_end_while_they_are_looked_through() -> None:
     async def test() -> None:
         in_flight = InFlight(never)
         for identifier in "abc":
-            in_flight.begin(execute(identifier), Link(), NEVER, lambda _: None)
+            in_flight.begin(run(identifier), LINK, soon(NEVER))
         for running in in_flight:
             in_flight.end(running.execute.id, Outcome.UNKNOWN, answer(running.execute.id))
         assert 3 == in_flight.counts[Outcome.UNKNOWN]

@@ -26,8 +26,9 @@ from dispatcher.actors.messages import (
     ExitState,
     ExitStatus,
     Lease,
-    LeaseEnded,
-    LeaseExit,
+    LeaseEnd,
+    LeaseExits,
+    LeasesEnded,
     Outcome,
     PauseOver,
     PoolStatus,
@@ -60,18 +61,20 @@ class Pool:
         self.ref.tell(ExitsChanged(agent_id, self.connection, changed, gone))
 
     async def lease(self) -> Lease:
-        lease = await ask(self.ref, LeaseExit())
-        assert lease is not None
+        (lease,) = await ask(self.ref, LeaseExits())
         return lease
 
     async def leases(self, count: int) -> list[str]:
         return [(await self.lease()).address for _ in range(count)]
 
     def end(self, lease: Lease, outcome: Outcome = Outcome.COMPLETED, finding: Finding = Finding.WORKS) -> None:
-        self.ref.tell(LeaseEnded(lease.agent_id, lease.address, lease.stay, outcome, finding))
+        self._tell(LeaseEnd(lease.agent_id, lease.address, lease.stay, outcome, finding))
 
     def fail(self, lease: Lease, why: str = "source_address in execution 1") -> None:
-        self.ref.tell(LeaseEnded(lease.agent_id, lease.address, lease.stay, Outcome.FAILED, Finding.FAILS, why))
+        self._tell(LeaseEnd(lease.agent_id, lease.address, lease.stay, Outcome.FAILED, Finding.FAILS, why))
+
+    def _tell(self, end: LeaseEnd) -> None:
+        self.ref.tell(LeasesEnded((end,)))
 
     def let_back(self, lease: Lease) -> None:
         """End a pause as its timer does."""
@@ -88,10 +91,35 @@ class Pool:
         return next(found for found in (await self.describe()).exits if found.address == address)
 
 
+def test_several_leases_are_as_if_asked_for_one_by_one() -> None:
+    async def test() -> None:
+        pool = Pool()
+        pool.change("agent-01", *(AddressReport(f"2001:db8::{number}", AddressState.PREFERRED) for number in range(3)))
+        leases = await ask(pool.ref, LeaseExits(4))
+        assert [f"2001:db8::{number}" for number in (0, 1, 2, 0)] == [lease.address for lease in leases]
+        assert [2, 1, 1] == sorted((found.leased for found in (await pool.describe()).exits), reverse=True)
+        assert "2001:db8::1" == (await pool.lease()).address
+
+    on_loop(test)
+
+
+def test_of_several_leases_an_exit_on_trial_has_one() -> None:
+    async def test() -> None:
+        pool = Pool()
+        pool.change("agent-01", AddressReport("2001:db8::1", AddressState.PREFERRED))
+        lease = await pool.lease()
+        pool.fail(lease)
+        assert () == await ask(pool.ref, LeaseExits(3))
+        pool.let_back(lease)
+        assert ["2001:db8::1"] == [lease.address for lease in await ask(pool.ref, LeaseExits(3))]
+
+    on_loop(test)
+
+
 def test_an_empty_pool_leases_nothing_and_says_so() -> None:
     async def test() -> None:
         pool = Pool()
-        assert await ask(pool.ref, LeaseExit()) is None
+        assert () == await ask(pool.ref, LeaseExits(3))
         assert PoolStatus(0, 0, None, ()) == await pool.describe()
 
     on_loop(test)
@@ -508,11 +536,12 @@ class AgainstAModel(RuleBasedStateMachine):
 
     @rule()
     def lease(self) -> None:
-        lease = self._ask(LeaseExit())
+        leases = self._ask(LeaseExits())
         expected = next(iter(self._leasable()), None)
         if expected is None:
-            assert lease is None
+            assert () == leases
             return
+        (lease,) = leases
         assert expected == (lease.agent_id, lease.address)
         self.order = [*(key for key in self.order if key != expected), expected]
         self.exits[expected].leased += 1

@@ -18,7 +18,7 @@ from tornado.simple_httpclient import SimpleAsyncHTTPClient
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from dispatcher.actors.loop_actor import ask, tell_or_drop
-from dispatcher.actors.messages import DescribePool, ExitsChanged, LeaseExit
+from dispatcher.actors.messages import DescribePool, ExitsChanged, LeaseExits
 from dispatcher.monitor import changes
 from dispatcher.monitor.model import Model
 from dispatcher.web import monitor_changes, monitor_feed
@@ -172,7 +172,7 @@ def test_the_order_of_the_pool_comes_out_right_whatever_happens_between_two_tick
                     agent.withdraw(flapping)
                     agent.report(flapping, state=chance.choice(STATES))
                     await agent.flush()
-                    await ask(pool, LeaseExit())
+                    await ask(pool, LeaseExits())
                 status = await ask(pool, DescribePool())
                 wanted = [(known.agent_id, known.address) for known in status.exits]
                 async with asyncio.timeout(WAIT):
@@ -355,7 +355,7 @@ def test_a_thousand_exits_and_five_hundred_changes_a_second_do_not_hold_the_loop
             worst = asyncio.create_task(longest_work())
             for _ in range(8):
                 for _ in range(75):  # in a tick of 0.15 s
-                    await ask(running.services.pool, LeaseExit())
+                    await ask(running.services.pool, LeaseExits())
                 seen = await monitor.until(lambda message: "pool" in message)
                 assert "order" not in seen["pool"]
             worst.cancel()
