@@ -14,7 +14,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from dispatcher.actors.in_flight import InFlight, failed, judge
+from dispatcher.actors.in_flight import InFlight
 from dispatcher.actors.loop_actor import LoopActor, tell_or_drop
 from dispatcher.actors.messages import (
     AgentGone,
@@ -34,15 +34,12 @@ from dispatcher.actors.messages import (
     Run,
     RunExecutions,
 )
-from dispatcher.errors import FailureKind
 from dispatcher.wire import messages as wire
 from dispatcher.wire.codec import Invalid
 from dispatcher.wire.limits import MAX_ADDRESSES
 from dispatcher.wire.version import WIRE, can_resume, describe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from pykka import ActorRef
 
 
@@ -78,7 +75,6 @@ class AgentConnection(LoopActor):
         self._version = version
         self._pool = pool
         self._registry = registry
-        self._grace_seconds = grace_seconds
         self._resume_seconds = resume_seconds
         self._server_version = server_version
         self._secret_headers = secret_headers
@@ -91,7 +87,7 @@ class AgentConnection(LoopActor):
         self._last_seen_at: float | None = None
         self._is_dropped = False
         self._addresses = {address: _announced(address) for address in announced}
-        self._in_flight = InFlight(self._time_out)
+        self._in_flight = InFlight(agent_id, grace_seconds, self._time_out, self._finish_drop)
 
     def on_receive(self, message: Any) -> Any:
         """Handle one message."""
@@ -129,7 +125,7 @@ class AgentConnection(LoopActor):
         if self._link is not None:
             old = self._link
             old.close_link(wire.Refused(wire.RefusalCode.REPLACED, "the agent opened another link"))
-            self._lose_link("the agent opened another link", self._never_left(old), may_resume=is_resumed)
+            self._lose_link("the agent opened another link", self._in_flight.withdraw_all(old), may_resume=is_resumed)
         self._end_waiting()
         if not is_resumed:
             self._give_up("its process is another one now")
@@ -139,8 +135,7 @@ class AgentConnection(LoopActor):
         self._version = opened.hello.version or self._version
         self._connected_at = self._last_seen_at = time.time()
         self._addresses = {}
-        for running in self._in_flight:
-            opened.link.expect(running.execute)
+        self._in_flight.expect_all(opened.link)
         opened.link.send(wire.Welcome(WIRE, self._agent_id, self._server_version, self._secret_headers))
         self._go_to(AgentState.CONNECTED)
         logger.info("agent %s connected%s", self._agent_id, self._difference(opened.hello))
@@ -166,10 +161,7 @@ class AgentConnection(LoopActor):
         self._link = None
         self._addresses = {}
         self._leave_pool()
-        for running in self._in_flight:
-            if running.execute.id in unsent:
-                detail = f"agent {self._agent_id} was lost before the request left the coordinator: {reason}"
-                self._end_failed(running.execute.id, Outcome.FAILED, FailureKind.AGENT_LOST, detail)
+        self._in_flight.end_unsent(unsent, reason)
         if may_resume and self._resume_seconds and not self._is_dropped and len(self._in_flight):
             loop = asyncio.get_running_loop()
             self._giving_up = loop.call_later(self._resume_seconds, self._give_up, reason)
@@ -177,19 +169,13 @@ class AgentConnection(LoopActor):
             self._give_up(reason)
 
     def _give_up(self, reason: str) -> None:
-        """End what the agent had when its link was lost: nobody waits for it any longer."""
         self._end_waiting()
-        for running in self._in_flight:
-            detail = f"agent {self._agent_id} was lost while it had the request: {reason}"
-            self._end_failed(running.execute.id, Outcome.UNKNOWN, FailureKind.AGENT_LOST, detail)
+        self._in_flight.end_all(reason)
 
     def _end_waiting(self) -> None:
         if self._giving_up is not None:
             self._giving_up.cancel()
             self._giving_up = None
-
-    def _never_left(self, link: Link) -> frozenset[str]:
-        return frozenset(running.execute.id for running in self._in_flight if link.withdraw(running.execute.id))
 
     def _prove_alive(self, seconds: float) -> asyncio.Future[bool] | bool:
         if self._link is None:
@@ -204,7 +190,7 @@ class AgentConnection(LoopActor):
         if link is self._link and not is_alive:
             reason = "it did not answer when an agent of this id came again"
             link.abort(reason)
-            self._close(LinkClosed(link, reason, self._never_left(link), may_resume=True))
+            self._close(LinkClosed(link, reason, self._in_flight.withdraw_all(link), may_resume=True))
         if not answer.done():
             answer.set_result(link is self._link)
 
@@ -218,10 +204,12 @@ class AgentConnection(LoopActor):
         if self._link is None:
             self._give_up("it was removed while its link was lost")
         self._is_dropped = True
-        if not len(self._in_flight):
-            self._finish_drop()
+        self._finish_drop()
 
     def _finish_drop(self) -> None:
+        """End too, where this agent was removed and nothing of it is in flight any more."""
+        if not self._is_dropped or len(self._in_flight):
+            return
         if self._link is not None:
             self._link.close_link(_REMOVED)
             self._link = None
@@ -244,11 +232,11 @@ class AgentConnection(LoopActor):
     def _take(self, link: Link, message: wire.Message | Invalid) -> None:
         match message:
             case wire.Result():
-                self._end_with(message)
+                self._in_flight.end(message)
             case Invalid():
-                self._end_invalid(message)
+                self._in_flight.end_invalid(message)
             case wire.Holding():
-                self._compare(link, message.ids)
+                self._in_flight.compare(link, message.ids)
             case wire.AddressesChanged():
                 self._change_addresses(link, message)
             case wire.Draining():
@@ -280,56 +268,11 @@ class AgentConnection(LoopActor):
         link = self._link
         if link is None or self._is_dropped or self._state is not AgentState.CONNECTED:
             return NotTaken(f"agent {self._agent_id} went away before the request was sent")
-        ends = time.monotonic() + self._grace_seconds
-        for run in runs:
-            execute = run.execute
-            self._in_flight.begin(run, link, ends + execute.timeout)
-            if not link.send(execute):
-                detail = f"too much waits to be sent to agent {self._agent_id}"
-                self._end_failed(execute.id, Outcome.FAILED, FailureKind.OVERLOADED, detail)
+        self._in_flight.give(runs, link)
         return None
 
-    def _time_out(self, running: Run) -> None:
-        execution_id = running.execute.id
-        never_left = self._link is not None and self._link.withdraw(execution_id)
-        if self._link is not None and not never_left:
-            self._link.send(wire.Cancel(execution_id))
-        waited = running.execute.timeout + self._grace_seconds
-        detail = f"agent {self._agent_id} did not answer within {waited:g} s"
-        outcome = Outcome.FAILED if never_left else Outcome.UNKNOWN
-        self._end_failed(execution_id, outcome, FailureKind.AGENT_TIMEOUT, detail)
-
-    def _end_with(self, result: wire.Result) -> None:
-        running = self._in_flight.get(result.id)
-        if running is None:
-            logger.info("agent %s answered execution %s, for which nobody waits; dropped", self._agent_id, result.id)
-        else:
-            self._end(result.id, *judge(running.execute, result))
-
-    def _compare(self, link: Link, held: Iterable[str]) -> None:
-        """The agent came back with these executions: what else it was given before is not known to it any more."""
-        for running in self._in_flight.not_given_on(link):
-            if running.execute.id not in held:
-                detail = f"agent {self._agent_id} came back after its link was lost, and without this execution"
-                self._end_failed(running.execute.id, Outcome.UNKNOWN, FailureKind.AGENT_LOST, detail)
-        for execution_id in held:
-            if self._in_flight.get(execution_id) is None:
-                link.send(wire.Cancel(execution_id))
-
-    def _end_invalid(self, invalid: Invalid) -> None:
-        if invalid.id is None or self._in_flight.get(invalid.id) is None:
-            logger.warning("agent %s sent a %s that is not valid: %s", self._agent_id, invalid.tag, invalid.detail)
-        else:
-            detail = f"agent {self._agent_id} sent a result that is not valid: {invalid.detail}"
-            self._end_failed(invalid.id, Outcome.FAILED, FailureKind.INVALID_RESULT, detail)
-
-    def _end_failed(self, execution_id: str, outcome: Outcome, kind: FailureKind, detail: str) -> None:
-        self._end(execution_id, outcome, failed(execution_id, kind, detail))
-
-    def _end(self, execution_id: str, outcome: Outcome, result: wire.Result) -> None:
-        self._in_flight.end(execution_id, outcome, result)
-        if self._is_dropped and not len(self._in_flight):
-            self._finish_drop()
+    def _time_out(self, run: Run) -> None:
+        self._in_flight.time_out(run, self._link)
 
     def _describe(self) -> AgentStatus:
         return AgentStatus(

@@ -1,11 +1,13 @@
 """What one agent has been given to do, and the one end of each: step 8 of a request's way, on the event loop.
 
-A plain class that `AgentConnection` uses; it knows neither links' lives nor messages. An execution remembers the link
-that it was given on, because an agent that comes back on another one may never have got it.
+A plain class that `AgentConnection` uses; it knows nothing of links' lives. An execution remembers the link that it was
+given on, because an agent that comes back on another one may never have got it.
 """
 
 from __future__ import annotations
 
+import logging
+import time
 from typing import TYPE_CHECKING
 
 from dispatcher.actors.messages import Ended, Outcome
@@ -14,55 +16,125 @@ from dispatcher.errors import FailureKind
 from dispatcher.wire import messages as wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Sequence
 
     from dispatcher.actors.messages import Link, Run
+    from dispatcher.wire.codec import Invalid
+
+logger = logging.getLogger(__name__)
 
 
 class InFlight:
-    """The executions of one agent. `counts` are how those that ended did."""
+    """The executions of agent `agent_id`. `counts` are how those that ended did."""
 
-    def __init__(self, on_late: Callable[[Run], None]) -> None:
-        """Start with none; `on_late` ends what nothing else has ended in its time."""
+    def __init__(
+        self, agent_id: str, grace_seconds: float, on_late: Callable[[Run], None], on_empty: Callable[[], None]
+    ) -> None:
+        """Start with none; one is late `grace_seconds` after its timeout.
+
+        `on_late` ends what nothing else has ended in its time; `on_empty` hears that the last one has ended.
+        """
+        self._agent_id = agent_id
+        self._grace_seconds = grace_seconds
         self._running: dict[str, tuple[Run, Link]] = {}
         self._on_late = on_late
-        self._deadlines: Deadlines[str] = Deadlines(self._time_out)
+        self._on_empty = on_empty
+        self._deadlines: Deadlines[str] = Deadlines(self._hear_late)
         self.counts = dict.fromkeys(Outcome, 0)
 
     def __len__(self) -> int:
         """How many have not ended."""
         return len(self._running)
 
-    def __iter__(self) -> Iterator[Run]:
-        """Those that have not ended; they may end meanwhile."""
-        return iter([run for run, _ in self._running.values()])
+    def give(self, runs: Sequence[Run], link: Link) -> None:
+        """Send executions over `link`; what finds no room there ends at once."""
+        late_at = time.monotonic() + self._grace_seconds
+        for run in runs:
+            execute = run.execute
+            self._running[execute.id] = run, link
+            self._deadlines.set(execute.id, late_at + execute.timeout)
+            if not link.send(execute):
+                detail = f"too much waits to be sent to agent {self._agent_id}"
+                self._fail(execute.id, Outcome.FAILED, FailureKind.OVERLOADED, detail)
 
-    def not_given_on(self, link: Link) -> list[Run]:
-        """Return those that have not ended and were given on another link."""
-        return [run for run, given_on in self._running.values() if given_on is not link]
+    def expect_all(self, link: Link) -> None:
+        """Let `link` take the results of what was given before it."""
+        for run, _ in self._running.values():
+            link.expect(run.execute)
 
-    def get(self, execution_id: str) -> Run | None:
-        """Return an execution that has not ended."""
-        running = self._running.get(execution_id)
-        return None if running is None else running[0]
+    def withdraw_all(self, link: Link) -> frozenset[str]:
+        """Take back what has not left on `link`; the ids of that."""
+        return frozenset(execution_id for execution_id in self._running if link.withdraw(execution_id))
 
-    def begin(self, run: Run, link: Link, late_at: float) -> None:
-        """Take an execution that is given on `link`; it is late at `late_at`, in the loop's own time."""
+    # What ends them
+
+    def end(self, result: wire.Result) -> None:
+        """End an execution with what its agent says of it."""
+        running = self._running.get(result.id)
+        if running is None:
+            said = "agent %s answered execution %s, which has ended before: it was told again, or came too late"
+            logger.info(said, self._agent_id, result.id)
+        else:
+            self._end(result.id, *judge(running[0].execute, result))
+
+    def end_invalid(self, invalid: Invalid) -> None:
+        """End the execution whose result could not be read, if that says which it is."""
+        if invalid.id is None or invalid.id not in self._running:
+            logger.warning("agent %s sent a %s that is not valid: %s", self._agent_id, invalid.tag, invalid.detail)
+        else:
+            detail = f"agent {self._agent_id} sent a result that is not valid: {invalid.detail}"
+            self._fail(invalid.id, Outcome.FAILED, FailureKind.INVALID_RESULT, detail)
+
+    def end_unsent(self, unsent: Collection[str], reason: str) -> None:
+        """End those of these ids, which never left."""
+        detail = f"agent {self._agent_id} was lost before the request left the coordinator: {reason}"
+        self._fail_all([each for each in self._running if each in unsent], Outcome.FAILED, detail)
+
+    def end_all(self, reason: str) -> None:
+        """End what the agent had when its link was lost: nobody waits for it any longer."""
+        detail = f"agent {self._agent_id} was lost while it had the request: {reason}"
+        self._fail_all(list(self._running), Outcome.UNKNOWN, detail)
+
+    def compare(self, link: Link, held: Collection[str]) -> None:
+        """The agent came back on `link` with these: what else it was given before is not known to it any more."""
+        lost = [each for each, (_, given_on) in self._running.items() if given_on is not link and each not in held]
+        detail = f"agent {self._agent_id} came back after its link was lost, and without this execution"
+        self._fail_all(lost, Outcome.UNKNOWN, detail)
+        for execution_id in held:
+            if execution_id not in self._running:
+                link.send(wire.Cancel(execution_id))
+
+    def time_out(self, run: Run, link: Link | None) -> None:
+        """End an execution that nothing else has ended in its time, and have the agent drop it over `link`."""
         execution_id = run.execute.id
-        self._running[execution_id] = run, link
-        self._deadlines.set(execution_id, late_at)
+        never_left = link is not None and link.withdraw(execution_id)
+        if link is not None and not never_left:
+            link.send(wire.Cancel(execution_id))
+        waited = run.execute.timeout + self._grace_seconds
+        detail = f"agent {self._agent_id} did not answer within {waited:g} s"
+        outcome = Outcome.FAILED if never_left else Outcome.UNKNOWN
+        self._fail(execution_id, outcome, FailureKind.AGENT_TIMEOUT, detail)
 
-    def end(self, execution_id: str, outcome: Outcome, result: wire.Result) -> None:
-        """End an execution that has not ended."""
+    def _hear_late(self, execution_id: str) -> None:
+        running = self._running.get(execution_id)
+        if running is not None:  # else one that was late too has ended it
+            self._on_late(running[0])
+
+    def _fail_all(self, execution_ids: list[str], outcome: Outcome, detail: str) -> None:
+        for execution_id in execution_ids:
+            if execution_id in self._running:  # else the end of another one has ended it
+                self._fail(execution_id, outcome, FailureKind.AGENT_LOST, detail)
+
+    def _fail(self, execution_id: str, outcome: Outcome, kind: FailureKind, detail: str) -> None:
+        self._end(execution_id, outcome, failed(execution_id, kind, detail))
+
+    def _end(self, execution_id: str, outcome: Outcome, result: wire.Result) -> None:
         run, _ = self._running.pop(execution_id)
         self._deadlines.forget(execution_id)
         self.counts[outcome] += 1
         run.on_ended(run, Ended(outcome, result))
-
-    def _time_out(self, execution_id: str) -> None:
-        run = self.get(execution_id)
-        if run is not None:  # else one that was late too has ended it
-            self._on_late(run)
+        if not self._running:
+            self._on_empty()
 
 
 def judge(execute: wire.Execute, result: wire.Result) -> tuple[Outcome, wire.Result]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -11,80 +11,164 @@ from dispatcher.actors.in_flight import InFlight, judge
 from dispatcher.actors.messages import Ended, Outcome, Run
 from dispatcher.errors import FailureKind
 from dispatcher.wire import messages as wire
-from tests.unit.actors.linked import Link, answer, execute
+from dispatcher.wire.codec import Invalid
+from tests.unit.actors.linked import NEVER, FullLink, Link, answer, execute
 from tests.unit.loops import on_loop, turns
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-NEVER = 1000.0
-LINK = Link()
+SOON = 0.01
 
 
 def never(*_: object) -> None:
     raise AssertionError
 
 
-def run(identifier: str, on_ended: Callable[[Run, Ended], None] = lambda *_: None) -> Run:
-    return Run(execute(identifier), on_ended)
+class Agent:
+    """What one agent has, and how that ended."""
+
+    def __init__(self, grace: float = 0.0) -> None:
+        self.link = Link()
+        self.late: asyncio.Queue[Run] = asyncio.Queue()
+        self.emptied = 0
+        self.ended: list[tuple[str, Outcome, FailureKind | None]] = []
+        self.in_flight = InFlight("agent-01", grace, self.late.put_nowait, self._empty)
+
+    def _empty(self) -> None:
+        self.emptied += 1
+
+    def give(self, *names: str, link: Link | None = None, timeout: float = NEVER) -> list[Run]:
+        runs = [Run(execute(name, timeout), self.end) for name in names]
+        self.in_flight.give(runs, link or self.link)
+        return runs
+
+    def end(self, run: Run, ended: Ended) -> None:
+        self.ended.append((run.execute.id, ended.outcome, ended.result.error_kind))
 
 
-def soon(seconds: float = 0.01) -> float:
-    return asyncio.get_running_loop().time() + seconds
-
-
-def test_an_execution_is_there_until_it_ends_and_is_counted_then() -> None:
+def test_executions_that_are_given_are_sent_and_there_until_they_end() -> None:
     async def test() -> None:
-        in_flight, ended = InFlight(never), list[tuple[Run, Ended]]()
-        begun = run("x", lambda *end: ended.append(end))
-        in_flight.begin(begun, LINK, soon(NEVER))
-        assert [begun] == list(in_flight) == in_flight.not_given_on(Link())
-        assert [] == in_flight.not_given_on(LINK)
-        in_flight.end("x", Outcome.COMPLETED, answer("x"))
-        assert [(begun, Ended(Outcome.COMPLETED, answer("x")))] == ended
-        assert (0, None, 1) == (len(in_flight), in_flight.get("x"), in_flight.counts[Outcome.COMPLETED])
-        with pytest.raises(KeyError):
-            in_flight.end("x", Outcome.FAILED, answer("x"))
+        agent = Agent()
+        agent.give("x", "y")
+        assert [execute("x"), execute("y")] == agent.link.sent
+        agent.in_flight.end(answer("x"))
+        assert ([("x", Outcome.COMPLETED, None)], 1, 0) == (agent.ended, len(agent.in_flight), agent.emptied)
+        agent.in_flight.end(answer("x"))  # again: nobody hears of it
+        agent.in_flight.end(answer("y"))
+        assert (["x", "y"], 0, 1) == ([name for name, *_ in agent.ended], len(agent.in_flight), agent.emptied)
+        assert 2 == agent.in_flight.counts[Outcome.COMPLETED]
+
+    on_loop(test)
+
+
+def test_what_finds_no_room_on_the_link_ends_at_once() -> None:
+    async def test() -> None:
+        agent = Agent()
+        agent.give("x", link=FullLink())
+        assert [("x", Outcome.FAILED, FailureKind.OVERLOADED)] == agent.ended
 
     on_loop(test)
 
 
 def test_what_is_late_is_told_once_and_what_ended_is_never_late() -> None:
     async def test() -> None:
-        late: asyncio.Queue[Run] = asyncio.Queue()
-        in_flight = InFlight(late.put_nowait)
-        in_flight.begin(run("ended"), LINK, soon())
-        in_flight.begin(run("late", never), LINK, soon())
-        in_flight.end("ended", Outcome.FAILED, answer("ended"))
-        assert "late" == (await asyncio.wait_for(late.get(), 10)).execute.id
-        assert (1, 0) == (len(in_flight), late.qsize())
+        agent = Agent()
+        agent.give("ended", "late", timeout=SOON)
+        agent.in_flight.end(answer("ended"))
+        assert "late" == (await asyncio.wait_for(agent.late.get(), 10)).execute.id
+        assert (1, 0) == (len(agent.in_flight), agent.late.qsize())
 
     on_loop(test)
 
 
 def test_one_that_another_late_one_ends_is_not_late() -> None:
     async def test() -> None:
-        late: asyncio.Queue[Run] = asyncio.Queue()
-        in_flight = InFlight(
-            lambda running: (in_flight.end("b", Outcome.FAILED, answer("b")), late.put_nowait(running))
-        )
-        for identifier in "ab":
-            in_flight.begin(run(identifier), LINK, soon())
-        assert "a" == (await asyncio.wait_for(late.get(), 10)).execute.id
+        late: list[str] = []
+
+        def end_the_other(run: Run) -> None:
+            late.append(run.execute.id)
+            in_flight.end(answer("b"))
+
+        in_flight = InFlight("agent-01", 0.0, end_the_other, lambda: None)
+        heard = asyncio.Event()
+        in_flight.give([Run(execute(name, SOON), lambda *_: heard.set()) for name in "ab"], Link())
+        await asyncio.wait_for(heard.wait(), 10)
         await turns()
-        assert 0 == late.qsize()
+        assert ["a"] == late
 
     on_loop(test)
 
 
-def test_executions_may_end_while_they_are_looked_through() -> None:
+@pytest.mark.parametrize(
+    ("has_left", "outcome", "sent"), [(True, Outcome.UNKNOWN, [wire.Cancel("x")]), (False, Outcome.FAILED, [])]
+)
+def test_what_is_late_may_have_been_sent_where_it_has_left(
+    has_left: bool, outcome: Outcome, sent: list[wire.Message]
+) -> None:
     async def test() -> None:
-        in_flight = InFlight(never)
-        for identifier in "abc":
-            in_flight.begin(run(identifier), LINK, soon(NEVER))
-        for running in in_flight:
-            in_flight.end(running.execute.id, Outcome.UNKNOWN, answer(running.execute.id))
-        assert 3 == in_flight.counts[Outcome.UNKNOWN]
+        agent = Agent()
+        (run,) = agent.give("x")
+        agent.link.sent.clear()
+        agent.link.unsent = set() if has_left else {"x"}
+        agent.in_flight.time_out(run, agent.link)
+        assert [("x", outcome, FailureKind.AGENT_TIMEOUT)] == agent.ended
+        assert sent == agent.link.sent
+
+    on_loop(test)
+
+
+def test_of_a_lost_link_what_never_left_has_failed_and_the_rest_is_unknown() -> None:
+    async def test() -> None:
+        agent = Agent()
+        agent.give("a", "b", "c")
+        agent.link.unsent = {"b"}
+        unsent = agent.in_flight.withdraw_all(agent.link)
+        assert frozenset("b") == unsent
+        agent.in_flight.end_unsent(unsent, "gone")
+        assert [("b", Outcome.FAILED, FailureKind.AGENT_LOST)] == agent.ended
+        agent.in_flight.end_all("gone")
+        assert [(name, Outcome.UNKNOWN, FailureKind.AGENT_LOST) for name in "ac"] == agent.ended[1:]
+        assert 1 == agent.emptied
+
+    on_loop(test)
+
+
+def test_one_that_the_end_of_another_ends_has_one_end() -> None:
+    async def test() -> None:
+        ended: list[str] = []
+
+        def end_the_other(run: Run, _: Ended) -> None:
+            ended.append(run.execute.id)
+            in_flight.end(answer("b"))
+
+        in_flight = InFlight("agent-01", 0.0, never, lambda: None)
+        in_flight.give([Run(execute(name), end_the_other) for name in "ab"], Link())
+        in_flight.end_all("gone")
+        assert ["a", "b"] == ended
+
+    on_loop(test)
+
+
+def test_an_agent_that_comes_back_without_an_execution_has_lost_it_and_drops_what_has_ended() -> None:
+    async def test() -> None:
+        agent, link = Agent(), Link()
+        agent.give("held", "lost")
+        agent.give("new", link=link)
+        link.sent.clear()
+        agent.in_flight.compare(link, frozenset({"held", "ended"}))
+        assert [("lost", Outcome.UNKNOWN, FailureKind.AGENT_LOST)] == agent.ended
+        assert [wire.Cancel("ended")] == link.sent
+        agent.in_flight.expect_all(link)
+        assert ["held", "new"] == link.expected
+
+    on_loop(test)
+
+
+def test_a_result_that_cannot_be_read_ends_the_one_that_it_names() -> None:
+    async def test() -> None:
+        agent = Agent()
+        agent.give("x")
+        for named in (None, "y", "x"):
+            agent.in_flight.end_invalid(Invalid("result", named, "no status"))
+        assert [("x", Outcome.FAILED, FailureKind.INVALID_RESULT)] == agent.ended
 
     on_loop(test)
 
