@@ -42,10 +42,11 @@ def run(settings: ExecuteSettings, token: str = "") -> int:
         SettingsError: a file for TLS is wrong.
     """
     access = Access(settings.coordinator_url, token=token, ca_file=settings.ca_file)
-    return asyncio.run(_until_signal(Execution(access, settings)))
+    return asyncio.run(_until_signal(access, settings))
 
 
-async def _until_signal(execution: Execution) -> int:
+async def _until_signal(access: Access, settings: ExecuteSettings) -> int:
+    execution = Execution(access, settings)  # made here, because its client belongs to the loop that runs here
     work = asyncio.ensure_future(execution.run())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

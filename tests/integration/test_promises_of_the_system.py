@@ -129,7 +129,7 @@ class Test8ErrorsSayWhatHappened:
         expected = {
             "http://v4only.test/": ("target_has_no_ipv6", "target", "v4only.test"),
             "http://nowhere.test/": ("dns", "resolver", "nowhere.test"),
-            "http://[2001:db8:dead::1]/": ("connect", "agent", "Network is unreachable"),
+            "http://[2001:db8:dead::1]/": ("connect", "agent", "unreachable (ENETUNREACH)"),
             target.url("/fault/reset"): ("reset", "target", "ended the connection"),
             target.url("/fault/invalid"): ("http_protocol", "target", "did not answer in valid HTTP"),
             target.url("/fault/hang"): ("timeout", "target", "phase wait"),

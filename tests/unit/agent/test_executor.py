@@ -236,13 +236,14 @@ def test_an_id_that_is_under_way_is_refused_and_the_first_goes_on() -> None:
 def test_draining_takes_nothing_new_and_waits_for_the_rest() -> None:
     async def test() -> None:
         async with Hanging() as target, executor() as made:
-            running = asyncio.create_task(executed(made, execution(target.url(), timeout=0.5)))
+            results: list[Result] = []
+            made.start(execution(target.url(), timeout=0.5), results.append)
             await asyncio.wait_for(target.seen.wait(), 5)
             assert not await made.drain(0.05)
             refused = await executed(made, execution(target.url()))
             assert FailureKind.OVERLOADED == refused.error_kind
             assert await made.drain(5)
-            assert running.done()
+            assert [FailureKind.TIMEOUT] == [result.error_kind for result in results]
 
     run(test())
 

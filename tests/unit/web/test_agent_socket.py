@@ -18,7 +18,7 @@ from dispatcher.wire.messages import AddressesChanged, Execute, Hello, RefusalCo
 from dispatcher.wire.version import WIRE
 from tests.support.coordinator import Running, coordinator_running
 from tests.support.scripted_agent import WAIT, ScriptedAgent, never_answers, ok, post_json, scripted_agent
-from tests.unit.loops import on_loop, turns
+from tests.unit.loops import on_loop
 
 ADDRESS = "2001:db8::1"
 
@@ -243,6 +243,7 @@ def test_another_link_of_the_same_session_replaces_the_first(with_coordinator: R
 
 def test_a_link_that_ends_is_freed_without_the_garbage_collector(with_coordinator: Runner) -> None:
     async def test(running: Running) -> None:
+        freed: asyncio.Queue[weakref.ref[Any]] = asyncio.Queue()
         opened: list[weakref.ref[Any]] = []
         gc.disable()
         try:
@@ -250,12 +251,11 @@ def test_a_link_that_ends_is_freed_without_the_garbage_collector(with_coordinato
                 agent = await linked(running)
                 agent.say_hello()
                 await agent.hear(Welcome)
-                opened += [weakref.ref(socket) for socket in running.services.sockets._sockets]
+                opened += [weakref.ref(socket, freed.put_nowait) for socket in running.services.sockets._sockets]
                 await end(agent)
                 await ended(running)
-            await turns()
             assert 3 == len(opened)
-            assert [None] * 3 == [link() for link in opened]
+            assert {id(link) for link in opened} == {id(await asyncio.wait_for(freed.get(), WAIT)) for _ in opened}
         finally:
             gc.enable()
 
