@@ -15,6 +15,8 @@ from tests.support.cluster import Cluster, wait_for_requests
 from tests.support.processes import Process, eventually
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tests.support.targets import Echo
 
 TIMEOUT = 60.0
@@ -32,6 +34,19 @@ def coordinator(cluster: Cluster) -> Process:
     return cluster.coordinator()
 
 
+def pool_of(cluster: Cluster, *agents: Sequence[str], outlives: bool = False) -> list[Process]:
+    """Start an agent for each of these groups of exits, and wait for all; some are to outlive their coordinator."""
+    started = [
+        cluster.agent(f"agent-{number:02}", exits, *(RECONNECT if outlives else ()))
+        for number, exits in enumerate(agents, 1)
+    ]
+    if outlives:
+        for agent in started:
+            agent.expect("WARNING")
+    cluster.client.wait_for_exits(sum(map(len, agents)))
+    return started
+
+
 def kill(agent: Process, coordinator: Process) -> None:
     """Cut the agent's power; the coordinator says that it is gone."""
     coordinator.expect(f"agent {agent.name} gone")
@@ -41,9 +56,8 @@ def kill(agent: Process, coordinator: Process) -> None:
 def test_a_killed_agent_ends_its_executions_at_once_as_unknown(
     cluster: Cluster, coordinator: Process, target: Echo
 ) -> None:
-    agent = cluster.agent("agent-01", SOURCES[:4])
+    (agent,) = pool_of(cluster, SOURCES[:4])
     client = cluster.client
-    client.wait_for_exits(4)
     client.configure(target.url("/fault/hang"), timeout=TIMEOUT)
     begun = [client.begin() for _ in range(8)]
     wait_for_requests(target, 8)
@@ -60,10 +74,8 @@ def test_a_killed_agent_ends_its_executions_at_once_as_unknown(
 
 
 def test_the_pool_goes_on_without_a_killed_agent(cluster: Cluster, coordinator: Process, target: Echo) -> None:
-    agent = cluster.agent("agent-01", SOURCES[:4])
-    cluster.agent("agent-02", SOURCES[4:8])
+    agent, _ = pool_of(cluster, SOURCES[:4], SOURCES[4:8])
     client = cluster.client
-    client.wait_for_exits(8)
     client.configure(target.url())
     kill(agent, coordinator)
     assert client.wait_for_exits(4) < AT_ONCE
@@ -75,10 +87,8 @@ def test_the_pool_goes_on_without_a_killed_agent(cluster: Cluster, coordinator: 
 def test_an_agent_killed_under_load_fails_no_execution_but_its_own(
     cluster: Cluster, coordinator: Process, target: Echo
 ) -> None:
-    agent = cluster.agent("agent-01", SOURCES[:4])
-    cluster.agent("agent-02", SOURCES[4:8])
+    agent, _ = pool_of(cluster, SOURCES[:4], SOURCES[4:8])
     client = cluster.client
-    client.wait_for_exits(8)
     client.configure(target.url(), timeout=TIMEOUT)
     begun = [client.begin(url=target.url(f"/{number}")) for number in range(200)]
     wait_for_requests(target, 40)
@@ -96,13 +106,11 @@ def test_a_restarted_agent_is_the_same_agent(cluster: Cluster, coordinator: Proc
     client = cluster.client
     client.configure(target.url())
     for _ in range(2):
-        agent = cluster.agent("agent-01", SOURCES[:2])
-        client.wait_for_exits(2)
+        (agent,) = pool_of(cluster, SOURCES[:2])
         assert [*SOURCES[:2]] == sorted(client.execute().echo["peer"] for _ in range(2))
         kill(agent, coordinator)
         client.wait_for_agent("agent-01", "lost")
-    cluster.agent("agent-01", SOURCES[:2])
-    client.wait_for_exits(2)
+    pool_of(cluster, SOURCES[:2])
     known = client.agents()
     assert ["agent-01"] == list(known)
     assert "connected" == known["agent-01"]["state"]
@@ -112,10 +120,8 @@ def test_a_restarted_agent_is_the_same_agent(cluster: Cluster, coordinator: Proc
 def test_a_record_and_the_configuration_outlive_a_coordinator_killed_right_after_the_reply(
     cluster: Cluster, coordinator: Process, target: Echo
 ) -> None:
-    agent = cluster.agent("agent-01", SOURCES[:4], *RECONNECT)
-    agent.expect("WARNING")
+    pool_of(cluster, SOURCES[:4], outlives=True)
     client = cluster.client
-    client.wait_for_exits(4)
     stored = client.configure(target.url(), headers=[["X-Kept", "yes"]], timeout=12.5)
     replied = [client.execute().record for _ in range(5)]
     replied.append(client.execute().record)
@@ -133,10 +139,8 @@ def test_a_record_and_the_configuration_outlive_a_coordinator_killed_right_after
 def test_every_reply_under_load_is_in_the_history_of_a_coordinator_that_was_killed(
     cluster: Cluster, coordinator: Process, target: Echo
 ) -> None:
-    agent = cluster.agent("agent-01", SOURCES[:16], *RECONNECT)
-    agent.expect("WARNING")
+    pool_of(cluster, SOURCES[:16], outlives=True)
     client = cluster.client
-    client.wait_for_exits(16)
     client.configure(target.url())
     begun = [client.begin(url=target.url(f"/{number}")) for number in range(400)]
     eventually(lambda: sum(each.done() for each in begun) >= 100, "100 replies")
@@ -158,14 +162,8 @@ def test_every_reply_under_load_is_in_the_history_of_a_coordinator_that_was_kill
 def test_agents_come_back_by_themselves_to_a_restarted_coordinator_and_rotation_goes_on(
     cluster: Cluster, coordinator: Process, target: Echo
 ) -> None:
-    agents = [
-        cluster.agent("agent-01", SOURCES[:4], *RECONNECT),
-        cluster.agent("agent-02", SOURCES[4:8], *RECONNECT),
-    ]
-    cluster.client.wait_for_exits(8)
+    agents = pool_of(cluster, SOURCES[:4], SOURCES[4:8], outlives=True)
     cluster.client.configure(target.url())
-    for agent in agents:
-        agent.expect("WARNING")
     coordinator.kill()
     cluster.coordinator(port=cluster.port)
     client = cluster.client
@@ -183,10 +181,8 @@ def test_agents_come_back_by_themselves_to_a_restarted_coordinator_and_rotation_
 def test_an_execution_in_flight_when_the_coordinator_dies_is_sent_once(
     cluster: Cluster, coordinator: Process, target: Echo
 ) -> None:
-    agent = cluster.agent("agent-01", SOURCES[:1], *RECONNECT)
-    agent.expect("WARNING")
+    (agent,) = pool_of(cluster, SOURCES[:1], outlives=True)
     client = cluster.client
-    client.wait_for_exits(1)
     client.configure(target.url())
     begun = client.begin(url=target.url("/fault/hang"), timeout=TIMEOUT)
     wait_for_requests(target, 1)

@@ -11,24 +11,13 @@ from hypothesis import strategies as st
 from dispatcher.actors.messages import Outcome
 from dispatcher.errors import Failure, FailureKind
 from dispatcher.meters import PHASE_BOUNDS, Histogram, Meters, Traffic
-from dispatcher.record import Record, make_record
-from dispatcher.redaction import Redactor
-from dispatcher.request import RequestSpec
+from dispatcher.record import Record
 from dispatcher.wire.messages import PHASES, Result
+from tests.support.records import record
 
 
-def record(outcome: Outcome, timings: dict[str, float], failure: Failure | None = None) -> Record:
-    return make_record(
-        identifier="1",
-        outcome=outcome,
-        exit_used=None,
-        request=RequestSpec("http://x/"),
-        result=Result(id="1", status=200, timings=timings),
-        failure=failure,
-        started_at=0.0,
-        finished_at=1.0,
-        redactor=Redactor(),
-    )
+def ended(outcome: Outcome, timings: dict[str, float], failure: Failure | None = None) -> Record:
+    return record(outcome=outcome, result=Result(id="1", status=200, timings=timings), failure=failure)
 
 
 @given(st.lists(st.floats(0, 100)), st.sets(st.floats(0.001, 100), min_size=1))
@@ -43,7 +32,7 @@ def test_a_histogram_counts_as_a_list_of_all_values_does(values: list[float], bo
 
 def test_an_answered_execution_counts_with_the_phases_that_took_place() -> None:
     meters = Meters()
-    meters.finished(record(Outcome.COMPLETED, {"dns": 0.0, "connect": 2.0, "total": 30.0, "unheard_of": 1.0}))
+    meters.finished(ended(Outcome.COMPLETED, {"dns": 0.0, "connect": 2.0, "total": 30.0, "unheard_of": 1.0}))
     assert {("completed", ""): 1} == meters.executions
     found = {phase: (histogram.cumulative[-1], histogram.sum) for phase, histogram in meters.phases.items()}
     assert dict.fromkeys(PHASES, (0, 0.0)) | {"connect": (1, 0.002), "total": (1, 0.03)} == found
@@ -55,7 +44,7 @@ def test_a_failed_execution_counts_by_its_kind_and_without_its_phases() -> None:
     dns = Failure.of(FailureKind.DNS, "so it was")
     lost = Failure.of(FailureKind.AGENT_LOST, "so it was")
     for outcome, failure in ((Outcome.FAILED, dns), (Outcome.FAILED, dns), (Outcome.UNKNOWN, lost)):
-        meters.finished(record(outcome, {"total": 30.0}, failure))
+        meters.finished(ended(outcome, {"total": 30.0}, failure))
     assert {("failed", "dns"): 2, ("unknown", "agent_lost"): 1} == meters.executions
     assert 0 == meters.phases["total"].cumulative[-1]
 

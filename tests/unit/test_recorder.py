@@ -11,11 +11,9 @@ import pytest
 from dispatcher import recorder
 from dispatcher.actors.errors import StoreError
 from dispatcher.actors.loop_actor import LoopActor
-from dispatcher.actors.messages import AppendRecords, CheckStore, Outcome
-from dispatcher.record import Record, make_record
+from dispatcher.actors.messages import AppendRecords, CheckStore
 from dispatcher.recorder import MOST_TOGETHER, Recorder, UnrecordedError
-from dispatcher.redaction import Redactor
-from dispatcher.request import RequestSpec
+from tests.support.records import record
 from tests.unit.loops import on_loop, turns
 
 
@@ -57,20 +55,6 @@ class Store(LoopActor):
         return known
 
 
-def record(identifier: str) -> Record:
-    return make_record(
-        identifier=identifier,
-        outcome=Outcome.COMPLETED,
-        exit_used=None,
-        request=RequestSpec("http://x/"),
-        result=None,
-        failure=None,
-        started_at=0.0,
-        finished_at=1.0,
-        redactor=Redactor(),
-    )
-
-
 class Recorded:
     """A recorder over a store, and the shorthand of its tests."""
 
@@ -96,7 +80,7 @@ class Recorded:
                 done.set()
 
         for identifier in identifiers:
-            self.recorder.keep(record(identifier), on_kept)
+            self.recorder.keep(record(identifier=identifier), on_kept)
         await done.wait()
         return [problem and (problem.record.id, str(problem)) for problem in told]
 
@@ -179,8 +163,8 @@ def test_one_that_fails_over_its_commit_takes_the_news_from_nobody_else(caplog: 
         def fail(_: object) -> None:
             raise ZeroDivisionError("no news for me")
 
-        recorded.recorder.keep(record("a"), lambda _: told.append("a"))
-        recorded.recorder.keep(record("b"), fail)
+        recorded.recorder.keep(record(identifier="a"), lambda _: told.append("a"))
+        recorded.recorder.keep(record(identifier="b"), fail)
         assert [None] == await recorded.keep("c")
         assert ["a"] == told
 
@@ -199,7 +183,7 @@ def test_the_loop_turns_while_many_are_told(monkeypatch: pytest.MonkeyPatch) -> 
             asyncio.get_running_loop().call_soon(order.append, "turn")
 
         for number in range(3):
-            recorded.recorder.keep(record(str(number)), on_kept)
+            recorded.recorder.keep(record(identifier=str(number)), on_kept)
         await turns(20)
         assert ["told", "turn"] * 3 == order
 

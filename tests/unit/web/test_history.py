@@ -14,11 +14,10 @@ import pytest
 from dispatcher.actors.loop_actor import ask
 from dispatcher.actors.messages import AppendRecords, Outcome
 from dispatcher.errors import Failure, FailureKind
-from dispatcher.record import Record, make_record
-from dispatcher.redaction import Redactor
-from dispatcher.request import RequestSpec
+from dispatcher.record import Record
 from dispatcher.wire.messages import Execute
 from tests.support.api import Served, served
+from tests.support.records import record
 from tests.support.scripted_agent import answers, ok
 from tests.unit.web.wrong_values import QUERY_WRONG
 
@@ -27,25 +26,23 @@ T0 = 1_767_225_600.0
 """2026-01-01T00:00:00Z."""
 
 
-def record(number: int) -> Record:
+def one_of_many(number: int) -> Record:
     """Make one of many different records; `number` seconds after `T0`."""
     kind = (None, FailureKind.DNS, FailureKind.TIMEOUT)[number % 3]
     source = f"2001:db8::{number % 5 + 1}"
     execute = Execute(id=f"r{number:03}", source=source, method="GET", url="http://t/", timeout=1.0)
-    return make_record(
+    return record(
         identifier=f"r{number:03}",
         outcome=Outcome.COMPLETED if kind is None else (Outcome.FAILED, Outcome.UNKNOWN)[number % 2],
         exit_used=(f"agent-{number % 2}", source),
-        request=RequestSpec("http://t/"),
         result=ok(execute, status=(200, 404)[number % 2]),
         failure=None if kind is None else Failure.of(kind, "so it was"),
         started_at=T0 + number,
         finished_at=T0 + number,
-        redactor=Redactor(),
     )
 
 
-RECORDS = [record(number) for number in range(30)]
+RECORDS = [one_of_many(number) for number in range(30)]
 
 
 def append(api: Served, *records: Record) -> None:
@@ -103,14 +100,14 @@ def test_pages_stand_still_while_new_records_arrive(api: Served) -> None:
         found += ids(page)
         if page["next"] is None:
             break
-        append(api, record(number))
+        append(api, one_of_many(number))
         page = get(api, limit=3, cursor=page["next"])
     assert [f"r{number:03}" for number in reversed(range(10))] == found
 
 
 def test_fifty_records_are_a_page_unless_asked_otherwise(tmp_path: Path) -> None:
     with served(tmp_path) as api:
-        append(api, *map(record, range(60)))
+        append(api, *map(one_of_many, range(60)))
         assert [50, 60] == [len(get(api)["items"]), len(get(api, limit=500)["items"])]
 
 
@@ -240,11 +237,11 @@ def test_history_survives_a_restart(tmp_path: Path) -> None:
 
 
 def test_a_page_of_large_records_is_whole(api: Served) -> None:
-    big = record(0)
-    rows = [record(number).to_row(65536) for number in range(40)]
+    big = one_of_many(0)
+    rows = [one_of_many(number).to_row(65536) for number in range(40)]
     content = json.loads(big.to_json_bytes())
     content["response"] = {
-        **json.loads(record(3).to_json_bytes())["response"],
+        **json.loads(one_of_many(3).to_json_bytes())["response"],
         "body": {"encoding": "utf-8", "data": "x" * 200_000, "size": 200_000, "truncated": False},
     }
     for row in rows:

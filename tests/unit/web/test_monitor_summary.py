@@ -7,29 +7,15 @@ from typing import Any
 
 import pytest
 
-from dispatcher.actors.messages import Outcome
-from dispatcher.record import Record, make_record
+from dispatcher.record import Record
 from dispatcher.redaction import REDACTED, Redactor
-from dispatcher.request import RequestSpec
 from dispatcher.web.monitor_summary import BODY_CHARS, HEADER_CHARS, kept_summaries, record_summary, request_summary
-from dispatcher.wire.messages import Execute
-from tests.support.scripted_agent import ok
+from tests.support.records import answered
 
 
 def record(*headers: tuple[str, str]) -> Record:
     """An execution that was answered with a body and these headers."""
-    execute = Execute(id="1", source="2001:db8::1", method="GET", url="http://t/", timeout=1.0)
-    return make_record(
-        identifier="1",
-        outcome=Outcome.COMPLETED,
-        exit_used=("agent-01", "2001:db8::1"),
-        request=RequestSpec("http://t/"),
-        result=ok(execute, body=b"secret", headers=headers),
-        failure=None,
-        started_at=0.0,
-        finished_at=1.0,
-        redactor=Redactor(),
-    )
+    return answered(body=b"secret", headers=headers)
 
 
 def shown(one: Record) -> Any:

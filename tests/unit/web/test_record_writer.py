@@ -14,15 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dispatcher.actors.messages import Outcome
-from dispatcher.record import Record, make_record
-from dispatcher.redaction import Redactor
-from dispatcher.request import RequestSpec
+from dispatcher.record import Record
 from dispatcher.web import record_writer
 from dispatcher.web.record_writer import PIECE_BYTES
 from dispatcher.wire.messages import Execute
 from tests.support.api import Served, raw_request
-from tests.support.scripted_agent import WAIT, ScriptedAgent, answers, ok
+from tests.support.records import answered
+from tests.support.scripted_agent import WAIT, ScriptedAgent, answers
 from tests.support.stalls import judge
 
 MIB = 1024 * 1024
@@ -43,18 +41,7 @@ class Collector:
 
 def record(body: bytes, *, truncated: bool = False) -> Record:
     """Make a record of an execution whose response has this body."""
-    execute = Execute(id="1", source="2001:db8::1", method="GET", url="http://t/", timeout=1.0)
-    return make_record(
-        identifier="1",
-        outcome=Outcome.COMPLETED,
-        exit_used=("agent-01", "2001:db8::1"),
-        request=RequestSpec("http://t/"),
-        result=ok(execute, body=body, body_size=len(body) + truncated, truncated=truncated),
-        failure=None,
-        started_at=0.0,
-        finished_at=1.0,
-        redactor=Redactor(),
-    )
+    return answered(body=body, body_size=len(body) + truncated, truncated=truncated)
 
 
 def written(one: Record) -> bytes:

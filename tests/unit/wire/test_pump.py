@@ -40,7 +40,7 @@ class Wire:
             taken.set_exception(ConnectionResetError("gone"))
 
 
-class BrokenWire:
+class BrokenWire(Wire):
     """Fails at the first frame."""
 
     def write(self, _frame: bytes) -> asyncio.Future[None]:
@@ -48,10 +48,14 @@ class BrokenWire:
 
 
 class Sender:
-    def __init__(self, write: Any) -> None:
+    """A pump, what it sends, and the wire that it sends it over."""
+
+    def __init__(self, over: Wire | None = None) -> None:
+        self.over = over or Wire()
+        self.frames = self.over.frames
         self.channel = Channel(wire.FROM_AGENT, lambda _: None)
         self.errors: list[Exception] = []
-        self.pump = Pump(self.channel, write, self.errors.append)
+        self.pump = Pump(self.channel, self.over.write, self.errors.append)
 
     def send(self, *messages: Message) -> None:
         for message in messages:
@@ -59,69 +63,72 @@ class Sender:
             self.pump.wake()
 
 
+async def in_the_middle_of(first: Message) -> Sender:
+    """A sender whose first frame is on its way and has not been taken."""
+    sender = Sender(Wire(is_open=False))
+    sender.send(first)
+    await sender.frames.get()
+    return sender
+
+
 def cancels(*numbers: int) -> list[Message]:
     return [wire.Cancel(str(number)) for number in numbers]
 
 
+def large(size: int) -> Message:
+    """A message whose body goes in pieces."""
+    return wire.Execute("L", "::1", "POST", "x", 1.0, body=bytes(size))
+
+
 def test_the_messages_of_one_turn_share_a_frame() -> None:
     async def test() -> None:
-        over = Wire()
-        sender = Sender(over.write)
+        sender = Sender()
         for number in range(100):
             sender.send(wire.Cancel(str(number)))
-        assert cancels(*range(100)) == await over.frames.get()
+        assert cancels(*range(100)) == await sender.frames.get()
         sender.send(*cancels(1, 2))
-        assert cancels(1, 2) == await over.frames.get()
-        assert over.frames.empty()
+        assert cancels(1, 2) == await sender.frames.get()
+        assert sender.frames.empty()
 
     on_loop(test)
 
 
 def test_what_comes_while_a_frame_is_taken_waits_and_goes_together() -> None:
     async def test() -> None:
-        over = Wire(is_open=False)
-        sender = Sender(over.write)
-        sender.send(*cancels(1))
-        assert cancels(1) == await over.frames.get()
+        sender = await in_the_middle_of(wire.Cancel("1"))
         sender.send(*cancels(2))
         sender.send(*cancels(3))
-        assert over.frames.empty()
-        over.open()
-        assert cancels(2, 3) == await over.frames.get()
+        assert sender.frames.empty()
+        sender.over.open()
+        assert cancels(2, 3) == await sender.frames.get()
 
     on_loop(test)
 
 
 def test_a_small_message_overtakes_a_large_one() -> None:
     async def test() -> None:
-        over = Wire(is_open=False)
-        sender = Sender(over.write)
-        large = wire.Execute("L", "::1", "POST", "x", 1.0, body=bytes(5 * limits.CHUNK_BYTES))
-        sender.send(large)
-        await over.frames.get()
+        sender = await in_the_middle_of(large(5 * limits.CHUNK_BYTES))
         sender.send(*cancels(1))
-        over.open()
-        assert wire.Cancel("1") == (await over.frames.get())[0]
+        sender.over.open()
+        assert wire.Cancel("1") == (await sender.frames.get())[0]
 
     on_loop(test)
 
 
 def test_a_shut_window_opens_again_when_it_is_woken() -> None:
     async def test() -> None:
-        over = Wire()
-        sender = Sender(over.write)
+        sender = Sender()
         chunks = limits.BULK_WINDOW_BYTES // limits.CHUNK_BYTES
-        large = wire.Execute("L", "::1", "POST", "x", 1.0, body=bytes(limits.BULK_WINDOW_BYTES + 1))
-        sender.send(large)
+        sender.send(large(limits.BULK_WINDOW_BYTES + 1))
         for _ in range(chunks):
-            assert isinstance((await over.frames.get())[0], wire.BodyChunk)
+            assert isinstance((await sender.frames.get())[0], wire.BodyChunk)
         flushed = asyncio.create_task(sender.pump.flush())
         await turns()  # it looks once more before it rests
         sender.channel.receive(codec.encode([wire.BodyTaken(limits.CHUNK_BYTES)]))
         await turns()
-        assert (True, False) == (over.frames.empty(), flushed.done())
+        assert (True, False) == (sender.frames.empty(), flushed.done())
         sender.pump.wake()
-        assert isinstance((await over.frames.get())[0], wire.Execute)
+        assert isinstance((await sender.frames.get())[0], wire.Execute)
         await flushed
 
     on_loop(test)
@@ -129,13 +136,12 @@ def test_a_shut_window_opens_again_when_it_is_woken() -> None:
 
 def test_a_flush_waits_until_the_last_frame_was_taken() -> None:
     async def test() -> None:
-        over = Wire(is_open=False)
-        sender = Sender(over.write)
+        sender = Sender(Wire(is_open=False))
         sender.send(*cancels(1))
         flushed = asyncio.create_task(sender.pump.flush())
-        await over.frames.get()
+        await sender.frames.get()
         assert not flushed.done()
-        over.open()
+        sender.over.open()
         await flushed
 
     on_loop(test)
@@ -143,40 +149,34 @@ def test_a_flush_waits_until_the_last_frame_was_taken() -> None:
 
 def test_a_flush_of_nothing_returns_at_once() -> None:
     async def test() -> None:
-        await Sender(Wire().write).pump.flush()
+        await Sender().pump.flush()
 
     on_loop(test)
 
 
 def test_a_flush_ends_with_the_pump() -> None:
     async def test() -> None:
-        over = Wire(is_open=False)
-        sender = Sender(over.write)
-        sender.send(*cancels(1))
-        await over.frames.get()
+        sender = await in_the_middle_of(wire.Cancel("1"))
         flushed = asyncio.create_task(sender.pump.flush())
         await turns()
         sender.pump.end()
         await flushed
         sender.send(*cancels(2))
         await sender.pump.flush()
-        assert (True, []) == (over.frames.empty(), sender.errors)
+        assert (True, []) == (sender.frames.empty(), sender.errors)
 
     on_loop(test)
 
 
 def test_one_who_gives_up_a_flush_takes_nobody_elses() -> None:
     async def test() -> None:
-        over = Wire(is_open=False)
-        sender = Sender(over.write)
-        sender.send(*cancels(1))
-        await over.frames.get()
+        sender = await in_the_middle_of(wire.Cancel("1"))
         impatient, patient = (asyncio.create_task(sender.pump.flush()) for _ in range(2))
         await turns()
         impatient.cancel()
         await turns()
         assert not patient.done()
-        over.open()
+        sender.over.open()
         await patient
 
     on_loop(test)
@@ -184,7 +184,7 @@ def test_one_who_gives_up_a_flush_takes_nobody_elses() -> None:
 
 def test_what_the_wire_raises_is_told_and_ends_the_pump() -> None:
     async def test() -> None:
-        sender = Sender(BrokenWire().write)
+        sender = Sender(BrokenWire())
         sender.send(*cancels(1))
         await sender.pump.flush()
         assert [ConnectionResetError] == [type(error) for error in sender.errors]
@@ -197,25 +197,21 @@ def test_what_the_wire_raises_is_told_and_ends_the_pump() -> None:
 
 def test_a_wire_that_fails_later_is_told_and_ends_the_pump_too() -> None:
     async def test() -> None:
-        over = Wire(is_open=False)
-        sender = Sender(over.write)
-        sender.send(*cancels(1))
-        await over.frames.get()
+        sender = await in_the_middle_of(wire.Cancel("1"))
         sender.send(*cancels(2))
-        over.fail()
+        sender.over.fail()
         await sender.pump.flush()
-        assert ([ConnectionResetError], True) == ([type(error) for error in sender.errors], over.frames.empty())
+        assert ([ConnectionResetError], True) == ([type(error) for error in sender.errors], sender.frames.empty())
 
     on_loop(test)
 
 
 def test_one_frame_leaves_in_a_turn_of_the_loop() -> None:
     async def test() -> None:
-        over = Wire()
-        sender = Sender(over.write)
-        sender.send(wire.Execute("L", "::1", "POST", "x", 1.0, body=bytes(5 * limits.CHUNK_BYTES)))
+        sender = Sender()
+        sender.send(large(5 * limits.CHUNK_BYTES))
         for frames in (0, 1, 2):
-            assert frames == over.frames.qsize()
+            assert frames == sender.frames.qsize()
             await turns(1)
 
     on_loop(test)
@@ -223,8 +219,7 @@ def test_one_frame_leaves_in_a_turn_of_the_loop() -> None:
 
 def test_a_pump_with_nothing_to_send_has_no_task() -> None:
     async def test() -> None:
-        over = Wire()
-        sender = Sender(over.write)
+        sender = Sender()
         sender.send(*cancels(1))
         await sender.pump.flush()
         sender.pump.wake()

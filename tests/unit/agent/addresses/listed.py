@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from dispatcher.agent.addresses.watcher import AddressWatcher
 from dispatcher.wire.messages import AddressReport, AddressState
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterable
 
 
 LIMIT_SECONDS = 10.0
@@ -148,6 +149,18 @@ def bindable(address: str, is_routed: bool) -> str | None:
 def watcher(source: ListedSource, told: Any, **more: Any) -> AddressWatcher:
     options = AddressOptions(**more.pop("options", {}))
     return AddressWatcher(options, told, source=source, **{"test": bindable, **more})
+
+
+@contextlib.asynccontextmanager
+async def watched(source: ListedSource, **more: Any) -> AsyncIterator[tuple[AddressWatcher, Told]]:
+    """A watcher that has begun, and what it told; stopped in the end."""
+    told = Told()
+    watching = watcher(source, told, **more)
+    await watching.start()
+    try:
+        yield watching, told
+    finally:
+        await watching.stop()
 
 
 def preferred(*addresses: str) -> dict[str, AddressState]:

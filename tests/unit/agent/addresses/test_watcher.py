@@ -6,7 +6,6 @@ import asyncio
 import gc
 import logging
 import time
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,9 +14,6 @@ from dispatcher.agent.addresses import watcher as module
 from dispatcher.wire import limits
 from dispatcher.wire.messages import AddressReport, AddressState
 from tests.support.stalls import judge
-
-if TYPE_CHECKING:
-    pass
 from tests.unit.agent.addresses.listed import (
     InterruptedSource,
     ListedSource,
@@ -26,19 +22,17 @@ from tests.unit.agent.addresses.listed import (
     Told,
     preferred,
     run,
+    watched,
     watcher,
 )
 
 
 def test_when_start_returns_everything_there_was_told() -> None:
     async def scenario() -> None:
-        told = Told()
         source = ListedSource("2a00::2", "2a00::1", "fe80::1")
-        watching = watcher(source, told)
-        await watching.start()
-        assert preferred("2a00::1", "2a00::2") == told.states
-        assert ["2a00::1", "2a00::2"] == [report.address for report in watching.snapshot()]
-        await watching.stop()
+        async with watched(source) as (watching, told):
+            assert preferred("2a00::1", "2a00::2") == told.states
+            assert ["2a00::1", "2a00::2"] == [report.address for report in watching.snapshot()]
         assert source.closed
 
     run(scenario())
@@ -46,48 +40,39 @@ def test_when_start_returns_everything_there_was_told() -> None:
 
 def test_events_are_told_together_and_only_differences() -> None:
     async def scenario() -> None:
-        told = Told()
         source = ListedSource("2a00::1")
-        watching = watcher(source, told)
-        await watching.start()
-        source.tell(netlink.RTM_NEWADDR, "2a00::2")
-        source.tell(netlink.RTM_NEWADDR, "2a00::1")
-        source.tell(netlink.RTM_NEWADDR, "2a00::3")
-        source.tell(netlink.RTM_DELADDR, "2a00::3")
-        source.tell(netlink.RTM_DELADDR, "2a00::1")
-        await told.until(lambda: "2a00::1" not in told.states)
-        reports = (AddressReport("2a00::2", AddressState.PREFERRED, None),)
-        assert [(reports, ("2a00::1",))] == told.calls[1:]
-        await watching.stop()
+        async with watched(source) as (_, told):
+            source.tell(netlink.RTM_NEWADDR, "2a00::2")
+            source.tell(netlink.RTM_NEWADDR, "2a00::1")
+            source.tell(netlink.RTM_NEWADDR, "2a00::3")
+            source.tell(netlink.RTM_DELADDR, "2a00::3")
+            source.tell(netlink.RTM_DELADDR, "2a00::1")
+            await told.until(lambda: "2a00::1" not in told.states)
+            reports = (AddressReport("2a00::2", AddressState.PREFERRED, None),)
+            assert [(reports, ("2a00::1",))] == told.calls[1:]
 
     run(scenario())
 
 
 def test_events_of_a_few_loop_turns_are_told_in_one_call() -> None:
     async def scenario() -> None:
-        told = Told()
         source = ListedSource()
-        watching = watcher(source, told)
-        await watching.start()
-        for number in range(1, 6):
-            source.tell(netlink.RTM_NEWADDR, f"2a00::{number}")
-            await asyncio.sleep(0)
-        await told.until(lambda: len(told.states) == 5)
-        assert 1 == len(told.calls)
-        await watching.stop()
+        async with watched(source) as (_, told):
+            for number in range(1, 6):
+                source.tell(netlink.RTM_NEWADDR, f"2a00::{number}")
+                await asyncio.sleep(0)
+            await told.until(lambda: len(told.states) == 5)
+            assert 1 == len(told.calls)
 
     run(scenario())
 
 
 def test_nothing_is_told_after_stop() -> None:
     async def scenario() -> None:
-        told = Told()
         source = ListedSource("2a00::1")
-        watching = watcher(source, told)
-        await watching.start()
-        source.tell(netlink.RTM_NEWADDR, "2a00::2")
-        await watching.stop()
-        await watching.stop()
+        async with watched(source) as (watching, told):
+            source.tell(netlink.RTM_NEWADDR, "2a00::2")
+            await watching.stop()
         assert preferred("2a00::1") == told.states
 
     run(scenario())
@@ -95,42 +80,33 @@ def test_nothing_is_told_after_stop() -> None:
 
 def test_after_lost_events_the_list_is_read_again() -> None:
     async def scenario() -> None:
-        told = Told()
         source = ListedSource("2a00::1", "2a00::2")
-        watching = watcher(source, told)
-        await watching.start()
-        source.addresses = ["2a00::2", "2a00::3"]
-        source.lose()
-        await told.until(lambda: preferred("2a00::2", "2a00::3") == told.states)
-        assert 2 == source.lists
-        await watching.stop()
+        async with watched(source) as (_, told):
+            source.addresses = ["2a00::2", "2a00::3"]
+            source.lose()
+            await told.until(lambda: preferred("2a00::2", "2a00::3") == told.states)
+            assert 2 == source.lists
 
     run(scenario())
 
 
 def test_a_change_without_an_event_is_found_by_the_periodic_list() -> None:
     async def scenario() -> None:
-        told = Told()
         source = ListedSource("2a00::1")
-        watching = watcher(source, told, resync_seconds=0.1)
-        await watching.start()
-        source.addresses = ["2a00::2"]
-        await told.until(lambda: preferred("2a00::2") == told.states)
-        await watching.stop()
+        async with watched(source, resync_seconds=0.1) as (_, told):
+            source.addresses = ["2a00::2"]
+            await told.until(lambda: preferred("2a00::2") == told.states)
 
     run(scenario())
 
 
 def test_a_source_without_events_is_polled() -> None:
     async def scenario() -> None:
-        told = Told()
         source = ListedSource()
         source.poll_seconds = 0.1
-        watching = watcher(source, told)
-        await watching.start()
-        source.addresses = ["2a00::1"]
-        await told.until(lambda: preferred("2a00::1") == told.states)
-        await watching.stop()
+        async with watched(source) as (_, told):
+            source.addresses = ["2a00::1"]
+            await told.until(lambda: preferred("2a00::1") == told.states)
 
     run(scenario())
 
@@ -138,12 +114,9 @@ def test_a_source_without_events_is_polled() -> None:
 @pytest.mark.parametrize("kind", [InterruptedSource, RefusingSource])
 def test_a_list_that_failed_is_read_again_soon(kind: type[ListedSource]) -> None:
     async def scenario() -> None:
-        told = Told()
-        watching = watcher(kind("2a00::1"), told)
-        await watching.start()
-        assert {} == told.states
-        await told.until(lambda: preferred("2a00::1") == told.states)
-        await watching.stop()
+        async with watched(kind("2a00::1")) as (_, told):
+            assert {} == told.states
+            await told.until(lambda: preferred("2a00::1") == told.states)
 
     run(scenario())
 
@@ -171,20 +144,16 @@ def test_a_receiver_that_raises_does_not_end_the_watching(caplog: pytest.LogCapt
 
 def test_an_unbindable_address_is_told_as_such_and_as_usable_when_a_later_test_passes() -> None:
     async def scenario() -> None:
-        told = Told()
         answers = iter(["cannot be bound", None])
-        watching = watcher(ListedSource("2a00::1"), told, test=lambda *_: next(answers))
-        await watching.start()
-        assert (AddressReport("2a00::1", AddressState.UNBINDABLE, "cannot be bound"),) == watching.snapshot()
-        await told.until(lambda: preferred("2a00::1") == told.states)
-        await watching.stop()
+        async with watched(ListedSource("2a00::1"), test=lambda *_: next(answers)) as (watching, told):
+            assert (AddressReport("2a00::1", AddressState.UNBINDABLE, "cannot be bound"),) == watching.snapshot()
+            await told.until(lambda: preferred("2a00::1") == told.states)
 
     run(scenario())
 
 
 def test_an_event_tests_an_unbindable_address_at_once() -> None:
     async def scenario() -> None:
-        told = Told()
         tests: list[float] = []
 
         def fail_once(address: str, is_routed: bool) -> str | None:
@@ -192,27 +161,22 @@ def test_an_event_tests_an_unbindable_address_at_once() -> None:
             return "cannot be bound" if len(tests) == 1 else None
 
         source = ListedSource("2a00::1")
-        watching = watcher(source, told, test=fail_once)
-        await watching.start()
-        source.tell(netlink.RTM_NEWADDR, "2a00::1")
-        await told.until(lambda: preferred("2a00::1") == told.states)
-        assert tests[1] - tests[0] < 1.0
-        await watching.stop()
+        async with watched(source, test=fail_once) as (_, told):
+            source.tell(netlink.RTM_NEWADDR, "2a00::1")
+            await told.until(lambda: preferred("2a00::1") == told.states)
+            assert tests[1] - tests[0] < 1.0
 
     run(scenario())
 
 
 def test_addresses_over_the_bound_are_left_out_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> None:
-        told = Told()
         source = ListedSource("2a00::3", "2a00::2", "2a00::1")
-        watching = watcher(source, told, options={"max_addresses": 2})
-        await watching.start()
-        assert preferred("2a00::1", "2a00::2") == told.states
-        source.tell(netlink.RTM_NEWADDR, "2a00::4")
-        source.tell(netlink.RTM_DELADDR, "2a00::1")
-        await told.until(lambda: preferred("2a00::2", "2a00::3") == told.states)
-        await watching.stop()
+        async with watched(source, options={"max_addresses": 2}) as (_, told):
+            assert preferred("2a00::1", "2a00::2") == told.states
+            source.tell(netlink.RTM_NEWADDR, "2a00::4")
+            source.tell(netlink.RTM_DELADDR, "2a00::1")
+            await told.until(lambda: preferred("2a00::2", "2a00::3") == told.states)
 
     with caplog.at_level(logging.WARNING):
         run(scenario())
@@ -221,11 +185,8 @@ def test_addresses_over_the_bound_are_left_out_and_logged_once(caplog: pytest.Lo
 
 def test_only_addresses_on_the_interfaces_asked_for_are_usable() -> None:
     async def scenario() -> None:
-        told = Told()
-        watching = watcher(ListedSource("2a00::1"), told, options={"interfaces": frozenset({"none0"})})
-        await watching.start()
-        assert {"2a00::1": AddressState.EXCLUDED} == told.states
-        await watching.stop()
+        async with watched(ListedSource("2a00::1"), options={"interfaces": frozenset({"none0"})}) as (_, told):
+            assert {"2a00::1": AddressState.EXCLUDED} == told.states
 
     run(scenario())
 
@@ -243,14 +204,11 @@ class SystemThatRenamesAnInterface:
 
 def test_an_interface_that_is_renamed_is_known_by_its_new_name(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario() -> None:
-        told = Told()
         monkeypatch.setattr(module, "socket", SystemThatRenamesAnInterface())
         options = {"interfaces": frozenset({"new0"})}
-        watching = watcher(ListedSource("2a00::1"), told, options=options, resync_seconds=0.05)
-        await watching.start()
-        assert {"2a00::1": AddressState.EXCLUDED} == told.states
-        await told.until(lambda: preferred("2a00::1") == told.states)
-        await watching.stop()
+        async with watched(ListedSource("2a00::1"), options=options, resync_seconds=0.05) as (_, told):
+            assert {"2a00::1": AddressState.EXCLUDED} == told.states
+            await told.until(lambda: preferred("2a00::1") == told.states)
 
     run(scenario())
 

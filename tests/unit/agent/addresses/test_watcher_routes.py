@@ -11,68 +11,51 @@ from dispatcher.wire.messages import AddressState
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
-from tests.unit.agent.addresses.listed import (
-    InterruptedSource,
-    ListedSource,
-    Told,
-    preferred,
-    run,
-    wait_for_record,
-    watcher,
-)
+from tests.unit.agent.addresses.listed import InterruptedSource, ListedSource, preferred, run, wait_for_record, watched
 
 NAMED = "2001:db8:77::5"
 
 
 def test_an_address_asked_for_is_told_as_its_route_comes_and_goes() -> None:
     async def scenario() -> None:
-        told = Told()
         tests: list[tuple[str, bool]] = []
         source = ListedSource()
-        watching = watcher(
-            source, told, options={"explicit": (NAMED,)}, test=lambda address, routed: tests.append((address, routed))
-        )
-        await watching.start()
-        assert {NAMED: AddressState.UNBINDABLE} == told.states
-        source.covered = {NAMED}
-        source.tell_route()
-        await told.until(lambda: preferred(NAMED) == told.states)
-        assert ([(NAMED, True)], True) == (tests, watching.is_routed(NAMED))
-        source.covered = set()
-        source.tell_route()
-        await told.until(lambda: {NAMED: AddressState.UNBINDABLE} == told.states)
-        assert not watching.is_routed(NAMED)
-        await watching.stop()
+        async with watched(
+            source, options={"explicit": (NAMED,)}, test=lambda address, routed: tests.append((address, routed))
+        ) as (watching, told):
+            assert {NAMED: AddressState.UNBINDABLE} == told.states
+            source.covered = {NAMED}
+            source.tell_route()
+            await told.until(lambda: preferred(NAMED) == told.states)
+            assert ([(NAMED, True)], True) == (tests, watching.is_routed(NAMED))
+            source.covered = set()
+            source.tell_route()
+            await told.until(lambda: {NAMED: AddressState.UNBINDABLE} == told.states)
+            assert not watching.is_routed(NAMED)
 
     run(scenario())
 
 
 def test_a_route_that_went_without_an_event_is_missed_by_the_periodic_list() -> None:
     async def scenario() -> None:
-        told = Told()
         source = ListedSource()
         source.covered = {NAMED}
-        watching = watcher(source, told, options={"explicit": (NAMED,)}, resync_seconds=0.1)
-        await watching.start()
-        assert preferred(NAMED) == told.states
-        source.covered = set()
-        await told.until(lambda: {NAMED: AddressState.UNBINDABLE} == told.states)
-        await watching.stop()
+        async with watched(source, options={"explicit": (NAMED,)}, resync_seconds=0.1) as (_, told):
+            assert preferred(NAMED) == told.states
+            source.covered = set()
+            await told.until(lambda: {NAMED: AddressState.UNBINDABLE} == told.states)
 
     run(scenario())
 
 
 def test_no_route_is_asked_for_before_a_list_was_whole() -> None:
     async def scenario() -> None:
-        told = Told()
         source = InterruptedSource(NAMED)
         source.covered = {NAMED}
-        watching = watcher(source, told, options={"explicit": (NAMED,)})
-        await watching.start()
-        await told.until(lambda: preferred(NAMED) == told.states)
-        assert [[]] == source.asked
-        assert not watching.is_routed(NAMED)
-        await watching.stop()
+        async with watched(source, options={"explicit": (NAMED,)}) as (watching, told):
+            await told.until(lambda: preferred(NAMED) == told.states)
+            assert [[]] == source.asked
+            assert not watching.is_routed(NAMED)
 
     run(scenario())
 
@@ -90,19 +73,16 @@ class SourceThatDoesNotSay(ListedSource):
 
 def test_a_question_that_fails_takes_nobody_away(caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> None:
-        told = Told()
         source = SourceThatDoesNotSay()
         source.covered = {NAMED}
-        watching = watcher(source, told, options={"explicit": (NAMED,)})
-        await watching.start()
-        source.failing, source.covered = True, set()
-        source.tell_route()
-        await wait_for_record(caplog, "local routes could not be asked for: no memory")
-        assert preferred(NAMED) == told.states
-        source.failing = False
-        source.wake()
-        await told.until(lambda: {NAMED: AddressState.UNBINDABLE} == told.states)
-        assert 2 == len(told.calls)
-        await watching.stop()
+        async with watched(source, options={"explicit": (NAMED,)}) as (_, told):
+            source.failing, source.covered = True, set()
+            source.tell_route()
+            await wait_for_record(caplog, "local routes could not be asked for: no memory")
+            assert preferred(NAMED) == told.states
+            source.failing = False
+            source.wake()
+            await told.until(lambda: {NAMED: AddressState.UNBINDABLE} == told.states)
+            assert 2 == len(told.calls)
 
     run(scenario())
