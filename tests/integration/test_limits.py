@@ -133,6 +133,7 @@ def test_256_executions_run_at_once_at_an_agent_by_default(cluster: Cluster, tar
     finally:
         for caller in callers:
             caller.close()
+    cluster.processes[0].expect("agent agent-01 gone: the link was closed")
     cluster.processes[1].expect("the coordinator refused this agent")
     assert 204 == client.call("DELETE", "/api/agents/agent-01").status
     cluster.processes[1].kill()  # it would wait for what hangs
