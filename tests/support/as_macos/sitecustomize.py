@@ -171,6 +171,8 @@ for each, fake in fakes.items():
     setattr(select, each, fake)
 fcntl.ioctl = ioctl
 os.fstat = fstat
+if hasattr(os, "process_cpu_count"):  # from Python 3.13 on; Linux's asks for the affinity
+    os.process_cpu_count = os.cpu_count
 ctypes.CDLL = Library
 importlib.reload(selectors)
 sys.platform = "darwin"
