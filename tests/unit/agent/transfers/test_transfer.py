@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pycurl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from dispatcher.agent.transfers import transfer as module
 from dispatcher.agent.transfers.hop import first_hop
-from dispatcher.agent.transfers.transfer import REDIRECT_BODY_BYTES, Transfer, same_address
+from dispatcher.agent.transfers.transfer import GATHERED_BYTES, REDIRECT_BODY_BYTES, Transfer, same_address
 from tests.support.executing import execution
 
 GO, STOP = pycurl.PREREQFUNC_OK, pycurl.PREREQFUNC_ABORT
@@ -25,6 +29,26 @@ def test_a_body_is_kept_up_to_its_limit_and_counted_beyond() -> None:
     assert not transfer.cut
     assert 0 == transfer.write(b"fgh")
     assert (b"abcde", 8, True) == (transfer.body, transfer.size, transfer.cut)
+
+
+@given(st.lists(st.binary(min_size=1, max_size=9)), st.integers(0, 60), st.booleans())
+def test_a_body_is_the_same_however_it_comes_and_is_gathered(pieces: list[bytes], limit: int, follow: bool) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(module, "GATHERED_BYTES", 8)
+        transfer = make(max_body_bytes=limit, follow_redirects=follow)
+        transfer.header_lines += [b"HTTP/1.1 200 OK\r\n", b"\r\n"]
+        taken = list(itertools.takewhile(lambda piece: transfer.write(piece) is None, pieces))
+        assert b"".join(pieces)[:limit] == transfer.body
+        assert (len(taken) < len(pieces)) == transfer.cut == (len(b"".join(pieces)) > limit)
+
+
+def test_a_large_body_is_not_put_together_again_at_its_end() -> None:
+    transfer = make(max_body_bytes=4 * GATHERED_BYTES)
+    for number in range(4 * 16):
+        assert transfer.write(bytes([number]) * (GATHERED_BYTES // 16)) is None
+    assert len(transfer._pieces) <= 16
+    assert transfer.body is transfer.body
+    assert b"".join(bytes([number]) * (GATHERED_BYTES // 16) for number in range(64)) == transfer.body
 
 
 def test_the_body_of_a_followed_redirect_is_read_up_to_a_bound_and_not_kept() -> None:
