@@ -6,6 +6,7 @@ import functools
 import ipaddress
 from typing import TYPE_CHECKING
 
+from dispatcher.agent.answer import Answer, timings
 from dispatcher.agent.targets.target import ExecutionError
 from dispatcher.agent.transfers import curl_errors
 from dispatcher.agent.transfers.response import MalformedResponseError, UnfinishedResponseError, parse_response
@@ -54,20 +55,19 @@ def response_of(transfer: Transfer, ending: Ending) -> Response:
     return response
 
 
-def completed(run: Run, response: Response, transfer: Transfer, ending: Ending) -> Result:
+def completed(run: Run, response: Response, transfer: Transfer, ending: Ending) -> Answer:
     """Make the result of an answer."""
-    return Result(  # by place, which is quicker by a third than by name
+    source = run.source
+    return Answer(
         run.execute.id,
-        response.status,
-        response.reason,
-        response.http_version,
+        response,
         _canonical(transfer.remote_ip),
-        run.source if ending.local_ip == run.source else _canonical(ending.local_ip),
-        response.headers,
+        source if ending.local_ip == source else _canonical(ending.local_ip),
+        transfer.body,
         transfer.size,
         transfer.cut,
-        timings(run.phases, run.elapsed(transfer.ended)),
-        body=transfer.body,
+        run.phases,
+        run.elapsed(transfer.ended),
     )
 
 
@@ -80,21 +80,6 @@ def failed(execute: Execute, failure: Failure, phases: Sequence[int], total: int
         error_detail=failure.detail[:MAX_DETAIL_CHARS],
         error_party=failure.attributed_to,
     )
-
-
-def timings(phases: Sequence[int], total: int) -> dict[str, float]:
-    """Return milliseconds by the names of `PHASES`, from microseconds of each but the last, and of the last."""
-    queued, dns, connect, tls, send, wait, receive = phases
-    return {
-        "queued": queued / 1000,
-        "dns": dns / 1000,
-        "connect": connect / 1000,
-        "tls": tls / 1000,
-        "send": send / 1000,
-        "wait": wait / 1000,
-        "receive": receive / 1000,
-        "total": total / 1000,
-    }
 
 
 @functools.lru_cache(maxsize=4096)

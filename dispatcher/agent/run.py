@@ -155,7 +155,7 @@ class Run:
             if following is not None:
                 self._follow(following, transfer.ended)
                 return
-            result = results.completed(self, response, transfer, ending)
+            result: Result = results.completed(self, response, transfer, ending)
         except Exception as error:  # noqa: BLE001 - as in `start`
             result = self._failed(error)
         self._end(result)

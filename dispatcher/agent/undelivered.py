@@ -24,7 +24,6 @@ class Undelivered:
         """Start with none."""
         self._max_bytes = max_bytes
         self._results: dict[str, Result] = {}
-        self._sizes: dict[str, int] = {}  # beside them: a pair would be one object more for the garbage collector
         self._bytes = 0
 
     def __iter__(self) -> Iterator[Result]:
@@ -38,11 +37,11 @@ class Undelivered:
 
     def add(self, result: Result) -> int:
         """Keep a result; return how many had to go for it, itself included where it is too large."""
-        if result.id in self._results:
-            self.discard((result.id,))
-        self._results[result.id] = result
-        self._sizes[result.id] = size = _size(result)
-        self._bytes += size
+        identifier, results = result.id, self._results
+        if identifier in results:
+            self.discard((identifier,))
+        results[identifier] = result
+        self._bytes += _size(result)
         gone = 0
         while self._bytes > self._max_bytes:
             self.discard((next(iter(self._results)),))
@@ -52,20 +51,17 @@ class Undelivered:
     def discard(self, ids: Iterable[str]) -> None:
         """Let go of what the coordinator has, or does not want."""
         for identifier in ids:
-            if self._results.pop(identifier, None) is not None:
-                self._bytes -= self._sizes.pop(identifier)
+            result = self._results.pop(identifier, None)
+            if result is not None:
+                self._bytes -= _size(result)
 
     def clear(self) -> int:
         """Let go of all; return how many there were."""
         count = len(self._results)
         self._results.clear()
-        self._sizes.clear()
         self._bytes = 0
         return count
 
 
 def _size(result: Result) -> int:
-    size = OVERHEAD_BYTES + len(result.body)
-    for name, value in result.headers:  # a generator would cost twice as much, for each result
-        size += len(name) + len(value)
-    return size
+    return OVERHEAD_BYTES + len(result.body) + result.header_chars

@@ -5,7 +5,6 @@ Body chunks and their acknowledgements stay in here: whoever uses a channel sees
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from io import BytesIO
 
@@ -64,7 +63,7 @@ class Assembler:
         if not arrived.tell():
             return message
         arrived.write(message.body)
-        return dataclasses.replace(message, body=arrived.getvalue())  # type: ignore[type-var]  # every message is a dataclass
+        return message.with_body(arrived.getvalue())
 
     def forget(self, identifier: str) -> bool:
         """Drop what has come of this message; True where it was said to be invalid before."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dispatcher.wire import fields, limits, structs
 from dispatcher.wire.fields import WireError
+from dispatcher.wire.native import encode as native_encode
 from dispatcher.wire.structs import LENGTH_BYTES
 
 if TYPE_CHECKING:
@@ -36,7 +37,17 @@ class Invalid:
 
 def message_json(message: Message) -> bytes:
     """Write one message as it stands in a frame, without its body."""
-    return structs.write(message) or write_any(message)
+    return message.as_json() or structs.write(message) or write_any(message)
+
+
+def value_json(value: Any) -> bytes:
+    """Write a member of a message: a text, a number, or lists of such."""
+    if native_encode is not None:
+        try:  # not `contextlib.suppress`, which costs more than the writing
+            return native_encode(value)
+        except UnicodeEncodeError:
+            pass
+    return _ENCODER.encode(value).encode("utf-8", "surrogatepass")
 
 
 def write_any(message: Message) -> bytes:

@@ -6,6 +6,7 @@ A message may have a `body` of bytes: it never becomes JSON, and a large one tra
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
@@ -51,11 +52,24 @@ class RefusalCode(StrEnum):
     PROTOCOL = "protocol"
 
 
+def count_header_chars(lines: tuple[tuple[str, str], ...]) -> int:
+    """Return how many characters names and values have."""
+    return sum([len(name) + len(value) for name, value in lines])
+
+
 class Message:
     """A thing said over the link; `tag` names it there."""
 
     __slots__ = ()
     tag: ClassVar[str]
+
+    def as_json(self) -> bytes | None:
+        """Write it as it stands in a frame, without its body; None where it knows no quicker way than the codec's."""
+        return None
+
+    def with_body(self, body: bytes) -> Message:
+        """Return the same with another body."""
+        return dataclasses.replace(self, body=body)  # type: ignore[type-var]  # every message is a dataclass
 
 
 # Agent to coordinator
@@ -126,6 +140,11 @@ class Result(Message):
     error_detail: str = text(4096, default="")
     error_party: Party | None = optional(choice(Party))
     body: bytes = b""
+
+    @property
+    def header_chars(self) -> int:
+        """How many characters its headers have."""
+        return count_header_chars(self.headers)
 
     @property
     def failure(self) -> Failure | None:

@@ -7,7 +7,6 @@ acknowledged: so an execution beside a 50 MB response waits for one chunk, not f
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections import OrderedDict
 
@@ -33,7 +32,7 @@ class _Large:
         start, self.sent = self.sent, min(self.sent + limits.CHUNK_BYTES, len(self.body))
         piece = bytes(self.body[start : self.sent])
         if self.is_done:
-            return dataclasses.replace(self.message, body=piece)  # type: ignore[type-var]  # see codec
+            return self.message.with_body(piece)
         return BodyChunk(id=self.identifier, body=piece)
 
     @property
@@ -41,20 +40,23 @@ class _Large:
         return self.sent == len(self.body)
 
 
+_Key = str | tuple[str | None, int]
+
+
 class Outbox:
     """The messages that wait on one link. `next_frame` decides what goes; sending it is the caller's business.
 
-    Messages are kept by number, in order, so that taking one back is one step: when an agent stops reading, all that
-    waits for it is taken back in the same turn of the loop.
+    Messages are kept by id, in order, so that taking one back is one step: when an agent stops reading, all that waits
+    for it is taken back in the same turn of the loop. One that has no id, or the id of another that waits, has a number
+    beside it.
     """
 
     def __init__(self) -> None:
         """Start with nothing to send and the whole window open."""
         self._next_number = itertools.count()
-        self._small: dict[int, Message] = {}
-        self._large: OrderedDict[int, _Large] = OrderedDict()
-        self._numbers: dict[str, int] = {}
-        self._behind: list[tuple[Message, list[int]]] = []
+        self._small: dict[_Key, Message] = {}
+        self._large: OrderedDict[_Key, _Large] = OrderedDict()
+        self._behind: list[tuple[Message, list[_Key]]] = []
         self._window = limits.BULK_WINDOW_BYTES
         self._queued_bytes = 0
 
@@ -76,14 +78,16 @@ class Outbox:
             self._queue(message, size)
 
     def _queue(self, message: Message, size: int) -> None:
-        number = next(self._next_number)
-        identifier = getattr(message, "id", None)
-        if identifier is not None:
-            self._numbers[identifier] = number
-        if size > limits.CHUNK_BYTES:
-            self._large[number] = _Large(message, message.id)  # type: ignore[attr-defined]  # a body has an id with it
+        identifier: str | None = getattr(message, "id", None)
+        key: _Key
+        if identifier is None or identifier in self._small or identifier in self._large:
+            key = (identifier, next(self._next_number))
         else:
-            self._small[number] = message
+            key = identifier
+        if size > limits.CHUNK_BYTES:
+            self._large[key] = _Large(message, message.id)  # type: ignore[attr-defined]  # a body has an id with it
+        else:
+            self._small[key] = message
 
     def taken(self, size: int) -> None:
         """The peer has taken in `size` bytes of body chunks."""
@@ -96,17 +100,21 @@ class Outbox:
 
     def unsent(self) -> frozenset[str]:
         """Return the ids of the messages that have not left as a whole."""
-        return frozenset(self._numbers)
+        names = (key if isinstance(key, str) else key[0] for key in (*self._small, *self._large))
+        return frozenset(name for name in names if name is not None)
 
     def discard(self, identifier: str) -> bool:
-        """Take back what has not left of the message with this id; False where some or all of it has left."""
-        number = self._numbers.pop(identifier, None)
-        if number is None:
-            return False
-        if number in self._small:
-            self._queued_bytes -= len(codec.body_of(self._small.pop(number)))
+        """Take back what has not left of the message with this id; False where some or all of it has left.
+
+        Of several with this id it is the first that waits.
+        """
+        small = self._small.pop(identifier, None)
+        if small is not None:
+            self._queued_bytes -= len(codec.body_of(small))
             return True
-        large = self._large.pop(number)
+        large = self._large.pop(identifier, None)
+        if large is None:
+            return False
         self._let_follow()
         self._queued_bytes -= len(large.body) - large.sent
         return large.sent == 0
@@ -128,47 +136,41 @@ class Outbox:
         """Take the small messages that go next: how they are written, and their bodies."""
         encoded: list[bytes] = []
         bodies: list[bytes] = []
-        taken: list[tuple[int, Message]] = []
         size = 0
-        for entry in self._small.items():
-            written, body = codec.message_json(entry[1]), codec.body_of(entry[1])
+        for message in self._small.values():
+            written, body = codec.message_json(message), codec.body_of(message)
             size += len(written) + len(body)
-            if taken and size > limits.SHARED_FRAME_BYTES:
+            if encoded and size > limits.SHARED_FRAME_BYTES:
                 break
             encoded.append(written)
             bodies.append(body)
-            taken.append(entry)
-            if len(taken) == limits.MAX_MESSAGES - 1:  # one place is for a chunk
+            if len(encoded) == limits.MAX_MESSAGES - 1:  # one place is for a chunk
                 break
-        for number, message in taken:
-            del self._small[number]
-            self._forget(getattr(message, "id", None), number)
+        if len(encoded) == len(self._small):
+            self._small.clear()
+        for key in list(itertools.islice(self._small, len(encoded))):
+            del self._small[key]
         return encoded, bodies
-
-    def _forget(self, identifier: str | None, number: int) -> None:
-        if identifier is not None and self._numbers.get(identifier) == number:
-            del self._numbers[identifier]
 
     def _next_chunk(self) -> Message | None:
         if not self._large or self._window < limits.CHUNK_BYTES:
             return None
-        number, large = next(iter(self._large.items()))
+        key, large = next(iter(self._large.items()))
         chunk = large.next_chunk()
         if large.is_done:
-            del self._large[number]
-            self._forget(large.identifier, number)
+            del self._large[key]
             self._let_follow()
         else:
             self._window -= limits.CHUNK_BYTES
-            self._large.move_to_end(number)
+            self._large.move_to_end(key)
         return chunk
 
-    def _large_executions(self) -> list[int]:
-        return [number for number, large in self._large.items() if isinstance(large.message, Execute)]
+    def _large_executions(self) -> list[_Key]:
+        return [key for key, large in self._large.items() if isinstance(large.message, Execute)]
 
     def _let_follow(self) -> None:
         """Queue what waits for large messages that have left by now."""
-        freed = [entry for entry in self._behind if not any(number in self._large for number in entry[1])]
+        freed = [entry for entry in self._behind if not any(key in self._large for key in entry[1])]
         self._behind = [entry for entry in self._behind if entry not in freed]
         for message, _ in freed:
             self._queue(message, 0)

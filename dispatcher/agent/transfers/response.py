@@ -9,11 +9,12 @@ from __future__ import annotations
 import functools
 import re
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from dispatcher.wire import limits
+from dispatcher.wire import codec, fields, limits
+from dispatcher.wire.messages import Result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,10 +50,26 @@ class Response:
     reason: str
     headers: tuple[tuple[str, str], ...]
     http_version: str = "1.1"
+    header_chars: int = field(init=False, compare=False)
+    written: bytes = field(init=False, compare=False)
+    """Its members as they stand in a `Result` of the wire: once for all answers with this head."""
+
+    def __post_init__(self) -> None:
+        """Work out what answers need of it again and again."""
+        result = Result("", self.status, self.reason, self.http_version, headers=self.headers)
+        object.__setattr__(self, "header_chars", result.header_chars)
+        object.__setattr__(self, "written", _members(result))
 
     def header(self, name: str) -> str | None:
         """The first header of this name, given in lower case."""
         return next((value for known, value in self.headers if known.lower() == name), None)
+
+
+def _members(result: Result) -> bytes:
+    """Write status, reason, version and headers as an object's members, without its brackets."""
+    said = fields.as_json(result)
+    names = ("status", "reason", "http_version", "headers")
+    return b",".join(b'"%b":%b' % (name.encode(), codec.value_json(said[name])) for name in names)
 
 
 def parse_response(lines: list[bytes]) -> Response:

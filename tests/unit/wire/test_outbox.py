@@ -267,3 +267,12 @@ def test_no_frame_has_more_messages_than_the_peer_takes() -> None:
         sizes.append(len(codec.decode(frame, wire.FROM_COORDINATOR)))
     assert limits.MAX_MESSAGES == max(sizes)
     assert 2 * limits.MAX_MESSAGES < sum(sizes)
+
+
+def test_of_two_messages_of_one_id_the_first_is_taken_back_and_the_other_is_still_unsent() -> None:
+    outbox = filled(wire.Draining(), wire.Cancel("a"), wire.Cancel("a"), result("b", CHUNK + 1))
+    assert {"a", "b"} == outbox.unsent()
+    assert outbox.discard("a")
+    assert {"a", "b"} == outbox.unsent()
+    assert [wire.Draining(), wire.Cancel("a")] == next_messages(outbox)[:2]
+    assert {"b"} == outbox.unsent()
