@@ -30,6 +30,7 @@ UNNAMED_AT_MOST = 64
 """Agents without `--agent-id` that one state directory keeps apart; those past it keep nothing."""
 
 _KEY_BYTES = 32
+_NAMED_TOLD = 5
 
 
 @dataclass(slots=True)
@@ -46,11 +47,14 @@ class Identity:
         if agent_id == self.agent_id:
             return
         self.agent_id = agent_id
-        if self.path is not None:
-            try:
-                _write(self)
-            except OSError as error:
-                logger.warning("cannot keep this agent's id in %s: %s", self.path, error.strerror or error)
+        if self.path is None:
+            return
+        try:
+            _write(self)
+        except OSError as error:
+            logger.warning("cannot keep this agent's id in %s: %s", self.path, error.strerror or error)
+        else:
+            logger.info("agent id %s: made up by the coordinator and kept in %s", agent_id, self.path)
 
     def close(self) -> None:
         """Let another process be this agent."""
@@ -61,21 +65,25 @@ class Identity:
 def open_identity(state_dir: Path, coordinator_url: str, agent_id: str | None) -> Identity:
     """Return the identity that `state_dir` keeps for `agent_id` at this coordinator, made and kept if there is none.
 
-    Without an id it is the first that no running agent has; so an agent that is started again is who it was.
+    Without an id it is one that no running agent has, so that an agent that is started again is who it was: the first
+    that was made up here or, where none was, the one that was named here, unless there are several of those.
 
     Raises:
         RefusedError: an agent of this id runs on this machine already, from the same directory.
     """
-    names = [agent_id] if agent_id is not None else [f"_{number}" for number in range(1, UNNAMED_AT_MOST + 1)]
     folder = state_dir / FOLDER
+    ending = f"-{hashlib.sha256(coordinator_url.encode()).hexdigest()[:12]}.json"
     try:
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
-        for name in names:
-            path = folder / f"{name}-{hashlib.sha256(coordinator_url.encode()).hexdigest()[:12]}.json"
+        named = _named(folder, ending) if agent_id is None else []
+        for name in [agent_id] if agent_id is not None else _names(folder, ending, named):
+            path = folder / f"{name}{ending}"
             lock = _lock(path)
             if not isinstance(lock, str):
-                return _load(path, lock, agent_id)
+                found = _load(path, lock, agent_id)
+                _tell(found, agent_id, named)
+                return found
     except OSError as error:
         reason = error.strerror or str(error)
     else:
@@ -86,6 +94,32 @@ def open_identity(state_dir: Path, coordinator_url: str, agent_id: str | None) -
         "cannot keep this agent's id and key in %s: %s; its id is its own only while it is connected", folder, reason
     )
     return Identity(agent_id)
+
+
+def _named(folder: Path, ending: str) -> list[str]:
+    """Return the ids that agents were given by name, whose identities are kept here and can be read."""
+    kept = {path.name.removesuffix(ending): path for path in sorted(folder.glob(f"[!_]*{ending}"))}
+    return [name for name, path in kept.items() if _kept_id(path) == name]
+
+
+def _names(folder: Path, ending: str, named: list[str]) -> list[str]:
+    """Return what the identity of an agent without an id may be kept as, in the order in which they are tried."""
+    unnamed = [f"_{number}" for number in range(1, UNNAMED_AT_MOST + 1)]
+    has_unnamed = any(_kept_id(folder / f"{name}{ending}") for name in unnamed)
+    return unnamed if has_unnamed or len(named) != 1 else [*named, *unnamed]
+
+
+def _tell(identity: Identity, agent_id: str | None, named: list[str]) -> None:
+    """Log who this agent is, and why."""
+    if agent_id is not None:
+        logger.info("agent id %s: as its settings say; its key is kept in %s", agent_id, identity.path)
+    elif identity.agent_id is not None:
+        logger.info("agent id %s: the one that is kept in %s, since none was given", identity.agent_id, identity.path)
+    elif len(named) > 1:
+        several = ", ".join(named[:_NAMED_TOLD])
+        logger.warning("agent id: a new one, since none was given and several agents were named here: %s", several)
+    else:
+        logger.info("agent id: a new one, since none was given and none is kept for a stopped agent")
 
 
 def _lock(path: Path) -> IO[bytes] | str:
@@ -119,18 +153,35 @@ def _load(path: Path, lock: IO[bytes], agent_id: str | None) -> Identity:
     return kept
 
 
+def _kept_id(path: Path) -> str | None:
+    """Return the id that is kept at `path`; None where none is that could be used."""
+    try:
+        kept = _parsed(path.read_bytes())
+    except OSError:
+        return None
+    return None if kept is None else kept.agent_id
+
+
 def _read(path: Path, agent_id: str | None) -> Identity | None:
     """Return what is kept at `path`; None where nothing of use is."""
     try:
-        content = json.loads(path.read_bytes())
-        kept_id, key = content["agent_id"], content["key"]
-        if AGENT_KEY.fullmatch(key) and (kept_id is None or AGENT_ID.fullmatch(kept_id)):
-            return Identity(agent_id or kept_id, key)
+        kept = _parsed(path.read_bytes())
     except FileNotFoundError:
         return None
+    if kept is None:
+        logger.warning("%s cannot be read as an agent's identity; a new one takes its place", path)
+        return None
+    return Identity(agent_id or kept.agent_id, kept.key)
+
+
+def _parsed(written: bytes) -> Identity | None:
+    try:
+        content = json.loads(written)
+        kept_id, key = content["agent_id"], content["key"]
+        if AGENT_KEY.fullmatch(key) and (kept_id is None or AGENT_ID.fullmatch(kept_id)):
+            return Identity(kept_id, key)
     except (ValueError, KeyError, TypeError):
         pass
-    logger.warning("%s cannot be read as an agent's identity; a new one takes its place", path)
     return None
 
 

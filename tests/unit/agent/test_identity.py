@@ -57,6 +57,64 @@ def test_an_agent_without_an_id_keeps_the_one_that_it_was_given(tmp_path: Path, 
     assert ("agent-5f", first.key) == (second.agent_id, second.key)
 
 
+def test_an_agent_that_is_started_without_its_id_is_who_it_was(
+    tmp_path: Path, opened: ExitStack, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    first = be(opened, tmp_path)
+    first.close()
+    again = be(opened, tmp_path, None)
+    assert ("gateway-1", first.key) == (again.agent_id, again.key)
+    assert [
+        f"agent id gateway-1: as its settings say; its key is kept in {first.path}",
+        f"agent id gateway-1: the one that is kept in {first.path}, since none was given",
+    ] == caplog.messages
+
+
+def test_an_id_that_was_made_up_comes_before_one_that_was_given(tmp_path: Path, opened: ExitStack) -> None:
+    unnamed = be(opened, tmp_path, None)
+    unnamed.take("agent-5f")
+    for each in (unnamed, be(opened, tmp_path)):
+        each.close()
+    assert "agent-5f" == be(opened, tmp_path, None).agent_id
+    assert None is be(opened, tmp_path, None).agent_id  # nor does a second one get the other's name
+
+
+def test_the_id_of_an_agent_that_runs_is_nobody_elses(
+    tmp_path: Path, opened: ExitStack, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    running = be(opened, tmp_path)
+    other = be(opened, tmp_path, None)
+    assert (None, True) == (other.agent_id, other.key != running.key)
+    other.take("agent-5f")
+    assert [
+        "agent id: a new one, since none was given and none is kept for a stopped agent",
+        f"agent id agent-5f: made up by the coordinator and kept in {other.path}",
+    ] == caplog.messages[1:]
+
+
+def test_of_several_ids_that_were_given_none_is_taken_without_its_name(
+    tmp_path: Path, opened: ExitStack, caplog: pytest.LogCaptureFixture
+) -> None:
+    for agent_id in ("b", "a"):
+        be(opened, tmp_path, agent_id).close()
+    be(opened, tmp_path, "elsewhere", "http://other:8000").close()
+    assert None is be(opened, tmp_path, None).agent_id
+    assert ["agent id: a new one, since none was given and several agents were named here: a, b"] == caplog.messages
+
+
+def test_a_damaged_identity_of_a_named_agent_is_not_taken_without_its_name(
+    tmp_path: Path, opened: ExitStack, caplog: pytest.LogCaptureFixture
+) -> None:
+    named = be(opened, tmp_path)
+    named.close()
+    assert named.path is not None
+    named.path.write_text("{}")
+    assert None is be(opened, tmp_path, None).agent_id
+    assert ("{}", []) == (named.path.read_text(), caplog.messages)
+
+
 def test_agents_of_one_directory_are_different_agents(tmp_path: Path, opened: ExitStack) -> None:
     unnamed = [be(opened, tmp_path, None) for _ in range(3)]
     named = [be(opened, tmp_path, agent_id) for agent_id in ("a", "b")]
