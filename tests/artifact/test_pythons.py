@@ -44,6 +44,22 @@ def test_an_older_python_is_refused_in_one_line(gateway: Gateway, pyz: Path, ver
     )
 
 
+_AS_PYPY = """
+import platform, runpy, sys
+sys.implementation.name = "pypy"
+platform.python_implementation = lambda: "PyPy"
+runpy.run_path(sys.argv[1], run_name="__main__")
+"""
+
+
+def test_a_pypy_however_new_is_refused_in_one_line(gateway: Gateway, pyz: Path, tmp_path: Path) -> None:
+    as_pypy = tmp_path / "as_pypy.py"
+    as_pypy.write_text(_AS_PYPY)
+    done = gateway.run(as_pypy, str(pyz), "coordinator")
+    assert (2, "") == (done.returncode, done.stdout)
+    assert re.fullmatch(r"dispatcher\.pyz needs CPython 3\.11 or newer; this is PyPy 3\.\d+\.\d+ \(.*\)\n", done.stderr)
+
+
 @pytest.mark.parametrize("gateway", OTHERS, indirect=True)
 def test_a_python_it_has_no_packages_for_is_told_so(gateway: Gateway, tmp_path: Path) -> None:
     file = tmp_path / "dispatcher.pyz"
