@@ -242,7 +242,7 @@ class Link:
                 self._user.on_welcome(self)
             case messages.Refused():
                 raise LinkRefusedError(message)
-            case Invalid(tag="execute", id=str(identifier)):
+            case Invalid(tag="execute" | "again", id=str(identifier)):
                 self.send(_refuse(identifier, message.detail))
             case Invalid():
                 logger.warning("the coordinator sent a %s that is not valid: %s", message.tag, message.detail)

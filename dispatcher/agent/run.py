@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import operator
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from dispatcher.agent import results
 from dispatcher.agent.targets.resolver import why_no_ipv6
 from dispatcher.agent.targets.target import ExecutionError
 from dispatcher.agent.transfers import curl_errors
-from dispatcher.agent.transfers.hop import canonical_source, first_hop, next_hop
+from dispatcher.agent.transfers.hop import FirstHops, canonical_source, next_hop
 from dispatcher.errors import Failure, FailureKind, Party
 from dispatcher.slots import FullError, Slots
 from dispatcher.wire.messages import PHASES
@@ -59,6 +59,7 @@ class Means:
     client: SourceBoundClient
     ended: Callable[[Run, Result | None], None]
     """Told of each execution once, with its result or, where it was cancelled, None."""
+    first_hops: FirstHops = field(default_factory=FirstHops)
     secret_headers: frozenset[str] = frozenset()
     """Names in lower case that no redirect takes to another origin, beside those of `hop.py`."""
 
@@ -101,7 +102,7 @@ class Run:
         """Begin, or wait for a slot. What has failed by then is told in the next turn of the loop."""
         try:
             self.source = canonical_source(self.execute.source)
-            self.hop = first_hop(self.execute)
+            self.hop = self._means.first_hops.of(self.execute)
             self.slot = slot = self._means.slots.take()
             if slot.done():
                 self._ask(self.started)

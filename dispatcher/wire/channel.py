@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from io import BytesIO
 
-from dispatcher.wire import codec, limits
+from dispatcher.wire import codec, limits, version
 from dispatcher.wire.codec import Invalid
 from dispatcher.wire.fields import WireError
-from dispatcher.wire.messages import BodyChunk, BodyTaken, Message
+from dispatcher.wire.messages import BodyChunk, BodyTaken, Hello, Message
 from dispatcher.wire.outbox import Outbox
+from dispatcher.wire.sharing import Likewise, Reader
 
 Allowance = Callable[[str], "int | None"]
 """How many body bytes the message with this id may bring; None where no such message is expected."""
@@ -93,8 +94,9 @@ class Channel:
         taken = 0
         if isinstance(frame, str):
             raise WireError("a frame of text")
-        for message in codec.decode(frame, self._accepted):
-            match message:
+        read = Reader().take
+        for each in codec.decode(frame, self._accepted):
+            match message := read(each):
                 case BodyChunk():
                     taken += len(message.body)
                     problem = self._assembler.add(message)
@@ -104,6 +106,11 @@ class Channel:
                 case Invalid():
                     was_said = message.id is not None and self._assembler.forget(message.id)
                     found += [] if was_said else [message]
+                case Likewise():
+                    found.append(message)
+                case Hello():
+                    self.outbox.can_share = version.can_share(message.wire)
+                    found.append(message)
                 case _:
                     completed = self._assembler.complete(message)
                     found += [completed] if completed is not None else []

@@ -204,6 +204,22 @@ class Execute(Message):
     has_body: bool = flag(default=False)
     body: bytes = b""
 
+    @property
+    def like(self) -> Execute:
+        """Return the execution that says what this one asks for; executions that have the same ask for the same."""
+        return self
+
+
+@quickly_made
+@dataclass(frozen=True, slots=True)
+class Again(Message):
+    """Make the request of the `Execute` before it in its frame once more, which has no body. See `wire/sharing.py`."""
+
+    tag: ClassVar[str] = "again"
+    id: str = text(IDENTIFIER_CHARS, min_chars=1)
+    source: str = text(64, min_chars=2)
+    timeout: float = number(0.0, limits.MAX_TIMEOUT_SECONDS)
+
 
 @dataclass(frozen=True, slots=True)
 class Cancel(Message):
@@ -244,4 +260,13 @@ class BodyTaken(Message):
 
 
 FROM_AGENT: tuple[type[Message], ...] = (Hello, Holding, AddressesChanged, Result, Draining, BodyChunk, BodyTaken)
-FROM_COORDINATOR: tuple[type[Message], ...] = (Welcome, Refused, Execute, Cancel, Draining, BodyChunk, BodyTaken)
+FROM_COORDINATOR: tuple[type[Message], ...] = (
+    Welcome,
+    Refused,
+    Execute,
+    Again,
+    Cancel,
+    Draining,
+    BodyChunk,
+    BodyTaken,
+)

@@ -12,6 +12,7 @@ from collections import OrderedDict
 
 from dispatcher.wire import codec, limits
 from dispatcher.wire.messages import BodyChunk, Draining, Execute, Message
+from dispatcher.wire.sharing import Writer
 
 
 class OutboxFullError(Exception):
@@ -59,6 +60,8 @@ class Outbox:
         self._behind: list[tuple[Message, list[_Key]]] = []
         self._window = limits.BULK_WINDOW_BYTES
         self._queued_bytes = 0
+        self.can_share = False
+        """Whether the peer knows `Again`."""
 
     def put(self, message: Message) -> None:
         """Queue a message.
@@ -137,8 +140,9 @@ class Outbox:
         encoded: list[bytes] = []
         bodies: list[bytes] = []
         size = 0
+        write = Writer().write if self.can_share else codec.message_json
         for message in self._small.values():
-            written, body = codec.message_json(message), codec.body_of(message)
+            written, body = write(message), codec.body_of(message)
             size += len(written) + len(body)
             if encoded and size > limits.SHARED_FRAME_BYTES:
                 break

@@ -5,10 +5,12 @@ A revision adds fields or messages that an older peer may ignore; a version chan
 
 from __future__ import annotations
 
-WIRE = (1, 3)
-"""What this side speaks. Revision 1 added `Holding`, 2 `Hello.max_concurrency`, 3 `Welcome.secret_headers`."""
+WIRE = (1, 4)
+"""What this side speaks. Revision 1 added `Holding`, 2 `Hello.max_concurrency`, 3 `Welcome.secret_headers`, 4 `Again`
+(which is said only to who knows it, since it is not to be ignored)."""
 
 _RESUMING = (1, 1)
+_SHARING = (1, 4)
 
 ACCEPTED_VERSIONS = (1,)
 """The versions that this side takes from a peer."""
@@ -22,6 +24,11 @@ def is_compatible(peer: tuple[int, int]) -> bool:
 def can_resume(peer: tuple[int, int]) -> bool:
     """Say whether a peer goes on with its executions on the next link: it knows `Holding`."""
     return peer >= _RESUMING
+
+
+def can_share(peer: tuple[int, int]) -> bool:
+    """Say whether a peer knows `Again`."""
+    return peer >= _SHARING
 
 
 def describe(wire: tuple[int, int]) -> str:

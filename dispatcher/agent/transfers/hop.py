@@ -87,6 +87,24 @@ def first_hop(execute: Execute) -> Hop:
     )
 
 
+class FirstHops:
+    """The first hops of executions. Of those that say that they ask for the same, only the first is looked at."""
+
+    def __init__(self) -> None:
+        self._like: Execute | None = None
+        self._hop: Hop | None = None
+
+    def of(self, execute: Execute) -> Hop:
+        """Return its first hop; raises what `first_hop` does."""
+        like = execute.like
+        if like is self._like and self._hop is not None:
+            return self._hop
+        hop = first_hop(like)
+        if hop.is_shared:
+            self._like, self._hop = like, hop
+        return hop
+
+
 def _checked_hop(  # noqa: PLR0913, PLR0917 - all that a hop is made of, as a key that can be hashed
     method: str,
     url: str,

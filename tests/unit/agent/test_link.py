@@ -13,7 +13,7 @@ from dispatcher.agent import link as link_module
 from dispatcher.agent.link import Link, LinkLostError, LinkRefusedError
 from dispatcher.errors import FailureKind, Party
 from dispatcher.wire import limits
-from dispatcher.wire.messages import Cancel, Draining, Execute, Hello, RefusalCode, Refused, Result, Welcome
+from dispatcher.wire.messages import Again, Cancel, Draining, Execute, Hello, RefusalCode, Refused, Result, Welcome
 from dispatcher.wire.version import WIRE
 from tests.support.scripted_coordinator import (
     ScriptedCoordinator,
@@ -291,3 +291,19 @@ def test_a_coordinator_that_does_not_read_loses_the_link(
 
     on_loop(test)
     assert ["the coordinator does not read: 0 bytes wait to be sent"] == caplog.messages
+
+
+def test_an_execution_that_is_like_none_is_answered_as_one_that_cannot_be_read() -> None:
+    async def test() -> None:
+        async with scripted_coordinator() as coordinator:
+            user = Heard()
+            coordinator.on_hello = answers(WELCOME, Again("x1", "::1", 1.0))
+            running = asyncio.create_task(outcome(coordinator, user))
+            far = await coordinator.next_link()
+            result = await far.hear(Result)
+            assert ("x1", FailureKind.INTERNAL, Party.COORDINATOR) == (result.id, result.error_kind, result.error_party)
+            assert "no execution without a body is before it" in result.error_detail
+            far.hang_up()
+            await running
+
+    on_loop(test)

@@ -23,7 +23,7 @@ from tests.unit.wire.test_mutated_frames import mutated
 
 Found = list[Message | Invalid]
 
-QUICK = (wire.Result, wire.Execute, wire.Cancel, wire.Draining, wire.BodyChunk, wire.BodyTaken)
+QUICK = (wire.Result, wire.Execute, wire.Again, wire.Cancel, wire.Draining, wire.BodyChunk, wire.BodyTaken)
 """What is said again and again; a link says the others when it begins, or when addresses change."""
 
 QUICK_EXAMPLES = [each for each in EXAMPLES if isinstance(each, QUICK)]

@@ -22,5 +22,10 @@ def test_another_version_breaks(peer: tuple[int, int]) -> None:
 
 
 def test_a_mismatch_says_what_both_sides_speak() -> None:
-    expected = "the agent speaks wire version 2.7; this coordinator speaks 1.3 and accepts version 1"
+    expected = "the agent speaks wire version 2.7; this coordinator speaks 1.4 and accepts version 1"
     assert expected == version.mismatch((2, 7))
+
+
+@pytest.mark.parametrize(("peer", "shares"), [((1, 3), False), ((1, 4), True), ((1, 5), True)])
+def test_a_peer_knows_what_its_revision_has(peer: tuple[int, int], shares: bool) -> None:
+    assert shares == version.can_share(peer)

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from dispatcher.agent.targets.target import ExecutionError
-from dispatcher.agent.transfers.hop import MAX_SHARED_CHARS, canonical_source, first_hop, next_hop
+from dispatcher.agent.transfers.hop import MAX_SHARED_CHARS, FirstHops, canonical_source, first_hop, next_hop
 from dispatcher.agent.transfers.response import Response
 from dispatcher.errors import FailureKind
 from dispatcher.wire.messages import HttpVersion
+from dispatcher.wire.sharing import Likewise
 from tests.support.executing import execution
 
 URL = "http://a.test/start"
@@ -179,3 +180,29 @@ def test_a_location_in_utf_8_is_understood() -> None:
         following = next_hop(hop, Response(302, "", (("Location", text),)))
         assert following is not None
         assert "http://a.test/%C3%A9" == following.target.url
+
+
+def test_the_hop_of_executions_that_say_that_they_ask_for_the_same_is_the_same() -> None:
+    hops = FirstHops()
+    first, other = execution("http://a.test/1"), execution("http://a.test/2")
+    again = Likewise("x2", "::2", 1.0, first)
+    assert "http://a.test/1" == hops.of(first).target.url
+    assert hops.of(first) is hops.of(again)
+    assert "http://a.test/2" == hops.of(other).target.url
+    assert "http://a.test/1" == hops.of(again).target.url
+
+
+def test_a_hop_that_cannot_be_made_fails_each_time_and_leaves_the_others_theirs() -> None:
+    hops = FirstHops()
+    good, bad = execution("http://a.test/"), execution("ftp://a.test/")
+    hops.of(good)
+    for asked in (bad, Likewise("x2", "::2", 1.0, bad)):
+        with pytest.raises(ExecutionError, match="scheme"):
+            hops.of(asked)
+    assert "http://a.test/" == hops.of(good).target.url
+
+
+def test_a_large_hop_is_not_kept() -> None:
+    hops = FirstHops()
+    large = execution("http://a.test/", method="POST", body=b"x" * (MAX_SHARED_CHARS + 1))
+    assert hops.of(large) is not hops.of(large)
