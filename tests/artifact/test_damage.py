@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from dispatcher.bootstrap import target_tag
 from tests.artifact.conftest import OTHERS, THIS, every_python
 
 if TYPE_CHECKING:
@@ -79,17 +80,22 @@ def test_a_set_that_others_may_enter_is_made_anew(gateway: Gateway, probe: Path)
     assert 0o700 == folder.stat().st_mode & 0o777
 
 
-def largest(archive: zipfile.ZipFile, member: str) -> zipfile.ZipInfo:
-    """Find the largest that is named so: of native files that is a library which every Python needs."""
-    return max(
-        (info for info in archive.infolist() if info.filename.startswith(member)), key=lambda info: info.file_size
-    )
+def largest(archive: zipfile.ZipFile, member: str, gateway: Gateway) -> zipfile.ZipInfo:
+    """Find the largest that is named so: of the gateway's native files that is a library which every Python needs."""
+    named = (info for info in archive.infolist() if info.filename.startswith(member))
+    return max((info for info in named if is_of(gateway, archive.read(info))), key=lambda info: info.file_size)
 
 
-def flip_in(file: Path, member: str, target: Path) -> None:
+def is_of(gateway: Gateway, content: bytes) -> bool:
+    """Say whether a file may be the gateway's: in ELF the 19th byte names the processor, and 0xB7 is aarch64."""
+    other = gateway.python.endswith("aarch64")
+    return not content.startswith(b"\x7fELF") or other == (content[18] == 0xB7) or "aarch64" in target_tag()
+
+
+def flip_in(file: Path, member: str, target: Path, gateway: Gateway) -> None:
     """Copy `file` to `target` with one bit of that member changed."""
     with zipfile.ZipFile(file) as archive:
-        info = largest(archive, member)
+        info = largest(archive, member, gateway)
     data = bytearray(file.read_bytes())
     data[info.header_offset + 30 + len(info.filename) + info.compress_size // 2] ^= 0x01
     target.write_bytes(data)
@@ -99,7 +105,7 @@ def flip_in(file: Path, member: str, target: Path) -> None:
 @pytest.mark.parametrize("member", ["blobs/", "packages.zip", "dispatcher/errors.py", "docopt/__init__.py"])
 def test_a_damaged_file_is_refused_in_one_line(gateway: Gateway, probe: Path, tmp_path: Path, member: str) -> None:
     damaged = tmp_path / "damaged.pyz"
-    flip_in(probe, member, damaged)
+    flip_in(probe, member, damaged, gateway)
     done = gateway.run(damaged)
     assert 2 == done.returncode
     assert 1 == done.stderr.count("\n")
@@ -112,7 +118,7 @@ def test_damage_where_nothing_could_notice_it_later_is_noticed_first(
     gateway: Gateway, probe: Path, tmp_path: Path, member: str
 ) -> None:
     damaged = tmp_path / "damaged.pyz"
-    flip_in(probe, f"dispatcher/{member}.py", damaged)
+    flip_in(probe, f"dispatcher/{member}.py", damaged, gateway)
     done = gateway.run(damaged, "--version")
     assert (2, "") == (done.returncode, done.stdout)
     how = "copy it again and compare its SHA-256 with the published one"
@@ -123,7 +129,7 @@ def test_damage_where_nothing_could_notice_it_later_is_noticed_first(
 def test_a_file_with_exchanged_content_is_refused(gateway: Gateway, probe: Path, tmp_path: Path, member: str) -> None:
     exchanged = tmp_path / "exchanged.pyz"
     with zipfile.ZipFile(probe) as archive, zipfile.ZipFile(exchanged, "w") as copy:
-        victim = largest(archive, member).filename
+        victim = largest(archive, member, gateway).filename
         for name in archive.namelist():
             copy.writestr(name, b"# other content, in a correct zip\n" if name == victim else archive.read(name))
     done = gateway.run(exchanged)
@@ -137,5 +143,5 @@ def test_an_older_damage_does_not_stop_a_set_that_is_already_unpacked(
 ) -> None:
     whole = gateway.report(probe)
     damaged = tmp_path / "damaged.pyz"
-    flip_in(probe, "blobs/", damaged)
+    flip_in(probe, "blobs/", damaged, gateway)
     assert whole["modules"] == gateway.report(damaged)["modules"]
