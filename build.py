@@ -208,8 +208,8 @@ def _describe() -> None:
         ENVIRONMENT.have(BUILD_LOCK, DEV_LOCK)
         python = str(PYTHON)
     # The time of the sources and not of the build, so that the same sources give the same bill.
-    time = _output(["git", "show", "--no-patch", "--format=%cI", "HEAD"]) or "1980-01-01T00:00:00+00:00"
-    _run([python, "-m", "dispatcher.packaging.bill", str(PYZ), str(BILL), time])
+    time = _output(["git", "show", "--no-patch", "--format=%cI", "HEAD"]) if _has_commit() else ""
+    _run([python, "-m", "dispatcher.packaging.bill", str(PYZ), str(BILL), time or "1980-01-01T00:00:00+00:00"])
     lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in (PYZ, BILL)]
     SUMS.write_text("".join(lines), encoding="utf-8")
 
@@ -268,13 +268,18 @@ def locked_packages(target: targets.Target) -> Path:
 
 def _commit() -> str:
     """Return the commit of the sources, with `.dirty` where they differ from it; empty without git."""
-    if not (ROOT / ".git").exists() or shutil.which("git") is None:
+    if not _has_commit():
         return ""
     commit = _output(["git", "rev-parse", "--short=12", "HEAD"])
     changed = _output(
         ["git", "--no-optional-locks", "status", "--porcelain", "--", "dispatcher", LOCK.name, Path(__file__).name]
     )
     return f"{commit}.dirty" if changed else commit
+
+
+def _has_commit() -> bool:
+    """Say whether these sources have a commit of their own, and git is here to tell it."""
+    return (ROOT / ".git").exists() and shutil.which("git") is not None
 
 
 def _compile_command() -> list[str]:
