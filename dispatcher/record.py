@@ -139,11 +139,11 @@ class Record:
         response, failure = self.response, self.failure
         return RecordRow(  # by place, which is quicker than by name
             self.id,
-            self.outcome.value,
+            str(self.outcome),
             self.agent_id,
             self.source_ip,
             None if response is None else response.status,
-            None if failure is None else failure.kind.value,
+            None if failure is None else str(failure.kind),
             milliseconds(self.finished_at),
             None if response is None else response.timings.get("total"),
             self.to_json_bytes(max_body_bytes),
