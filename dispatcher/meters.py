@@ -91,8 +91,8 @@ class Meters:
         A phase that did not take place is not counted: of `connect` there are as many as connections were made.
         """
         failure = record.failure
-        self.executions[record.outcome.value, failure.kind.value if failure is not None else ""] += 1
+        self.executions[str(record.outcome), "" if failure is None else str(failure.kind)] += 1
         if failure is None and record.result is not None:
             for phase, milliseconds in record.result.timings.items():
-                if milliseconds > 0 and phase in self.phases:
-                    self.phases[phase].add(milliseconds / 1000)
+                if milliseconds > 0 and (histogram := self.phases.get(phase)) is not None:
+                    histogram.add(milliseconds / 1000)
