@@ -5,6 +5,7 @@ The terminal that programs see is `TERM` of tmux's own kind, whatever the one is
 
 from __future__ import annotations
 
+import itertools
 import os
 import shlex
 import shutil
@@ -18,13 +19,15 @@ BINARY = shutil.which("tmux")
 
 PROMPT = "ready>"
 _SECONDS = 20.0
+_numbers = itertools.count(1)
 
 
 class Tmux:
     """A window of so many columns and rows with a shell in it; `environment` is that of the shell."""
 
     def __init__(self, width: int = 80, height: int = 24, **environment: str) -> None:
-        self._socket = f"dispatcher-test-{os.getpid()}-{id(self)}"
+        # A name of its own: a server that was told to end is there for a while.
+        self._socket = f"dispatcher-test-{os.getpid()}-{next(_numbers)}"
         self._size = (str(width), str(height))
         unwanted = ("LC_", "LANG", "TMUX", "COLORTERM", "NO_COLOR", "COLUMNS", "LINES")
         plain = {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
