@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -165,16 +166,28 @@ def test_where_nothing_will_do_each_place_gets_a_line(gateway: Gateway, probe: P
     assert "DISPATCHER_CACHE" in advice
 
 
-WITHOUT_ZLIB = """
+WITHOUT = """
 import runpy, sys
-sys.modules["zlib"] = None  # as in a Python that was built without it
+sys.modules["%s"] = None  # as in a Python that was built without it
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
 def test_a_python_without_zlib_is_told_in_one_line(gateway: Gateway, probe: Path) -> None:
-    done = gateway.run(Path("-c"), WITHOUT_ZLIB, str(probe))
+    done = gateway.run(Path("-c"), WITHOUT % "zlib", str(probe))
     assert (2, "") == (done.returncode, done.stdout)
     assert 1 == done.stderr.count("\n")
     assert done.stderr.startswith(f"dispatcher.pyz cannot be unpacked by {gateway.python}: import of zlib halted")
+
+
+def test_a_python_without_ctypes_lacks_the_last_resort_alone(gateway: Gateway, probe: Path) -> None:
+    done = gateway.run(Path("-c"), WITHOUT % "ctypes", str(probe))
+    assert (0, "") == (done.returncode, done.stderr)
+    assert str(gateway.cache) in json.loads(done.stdout)["modules"]["pycurl"]
+    gateway.env |= {"TMPDIR": str(gateway.home), "DISPATCHER_CACHE": "/proc/nowhere"}
+    wrap = mounted(f"{gateway.home}:noexec", "/var/tmp:ro")
+    done = gateway.run(Path("-c"), WITHOUT % "ctypes", str(probe), wrap=wrap)
+    assert (2, "") == (done.returncode, done.stdout)
+    assert "  memory: import of ctypes halted" in done.stderr
+    assert "Traceback" not in done.stderr

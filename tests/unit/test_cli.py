@@ -260,3 +260,20 @@ def test_an_argument_that_is_not_utf_8_is_told_and_no_trace() -> None:
     done = subprocess.run([*map(os.fsencode, PROGRAM), b"\xff"], capture_output=True, check=False, timeout=60)
     assert 2 == done.returncode
     assert b"Traceback" not in done.stderr
+
+
+FOREIGN = {
+    "dispatcher.cli": {"apispec", "curtsies", "marshmallow", "msgspec", "pycurl", "pykka", "sqlite3", "ssl", "tornado"},
+    "dispatcher.agent.main": {"apispec", "curtsies", "prometheus_client", "pykka", "sqlite3"},
+    "dispatcher.coordinator": {"curtsies", "pycurl"},
+    "dispatcher.monitor.main": {"apispec", "prometheus_client", "pycurl", "pykka", "sqlite3"},
+    "dispatcher.execute.main": {"apispec", "curtsies", "prometheus_client", "pycurl", "pykka", "sqlite3"},
+}
+"""By what a command runs: packages that others need, which would cost its start and may be missing on its machine."""
+
+
+@pytest.mark.parametrize("module", FOREIGN)
+def test_a_command_imports_nothing_that_only_others_need(module: str) -> None:
+    loaded = f"import sys, {module}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+    assert set() == FOREIGN[module] & set(done.stdout.split())
