@@ -9,20 +9,25 @@ as well: a disk with room for a probe but not for a record would take executions
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pykka
 
 from dispatcher.actors.errors import StoreError
-from dispatcher.actors.loop_actor import TURN_SECONDS, ask
+from dispatcher.actors.loop_actor import ASK_TIMEOUT_SECONDS, LATE_SECONDS, TURN_SECONDS, ask, ask_then
 from dispatcher.actors.messages import AppendRecords, CheckStore
+from dispatcher.deadlines import Deadlines
 from dispatcher.meters import Commits
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from dispatcher.actors.messages import RecordRow
     from dispatcher.record import Record
 
@@ -47,7 +52,15 @@ class UnrecordedError(Exception):
 OnKept = Callable[[UnrecordedError | None], None]
 """Is told that a record is in the history (None), or that it is not."""
 
-_Group = list[tuple["Record", "RecordRow", OnKept]]
+
+@dataclass(eq=False, slots=True)
+class _Group:
+    """The records of one turn of the loop, and who is told of each. `is_told` once somebody is."""
+
+    records: list[tuple[Record, RecordRow, OnKept]] = field(default_factory=list)
+    begun: float = 0.0
+    is_overdue: bool = False
+    is_told: bool = False
 
 
 class Recorder:
@@ -64,7 +77,7 @@ class Recorder:
         self._body_bytes = body_bytes
         self._late: deque[RecordRow] = deque()
         self._gathering: _Group | None = None
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._overdue: Deadlines[_Group] = Deadlines(self._give_up)
         self._check: asyncio.Task[str | None] | None = None
         self._well_at = time.monotonic()
         self.problem: str | None = None
@@ -84,49 +97,57 @@ class Recorder:
         row = record.to_row(self._body_bytes)
         group = self._gathering
         if group is None:
-            group = self._gathering = self._begin_group()
-        group.append((record, row, on_kept))
+            group = self._gathering = _Group()
+            asyncio.get_running_loop().call_soon(self._commit, group)
+        group.records.append((record, row, on_kept))
         self.commits.waiting += 1
-        if len(group) == MOST_TOGETHER:
+        if len(group.records) == MOST_TOGETHER:
             self._gathering = None
 
-    def _begin_group(self) -> _Group:
-        group: _Group = []
-        task = asyncio.get_running_loop().create_task(self._commit(group))
-        self._under_way.add(task)
-        task.add_done_callback(self._under_way.discard)
-        return group
-
-    async def _commit(self, group: _Group) -> None:
+    def _commit(self, group: _Group) -> None:
         """Commit what is in `group` when the loop comes to this, which is in its next turn."""
         if self._gathering is group:
             self._gathering = None
-        begun = time.monotonic()
-        rows = tuple(row for _, row, _ in group)
-        try:
-            unkept, reason = await ask(self._history, AppendRecords(rows)), "its id is that of another record"
-        except Exception as error:  # noqa: BLE001  (whatever it is, no record is lost over it)
-            self._late.extend(rows)
-            unkept, reason = frozenset(row.id for row in rows), _reason(error)
-            self.problem = reason
+        group.begun = time.monotonic()
+        self._overdue.set(group, group.begun + ASK_TIMEOUT_SECONDS)
+        rows = tuple([row for _, row, _ in group.records])
+        ask_then(self._history, AppendRecords(rows), functools.partial(self._take_answer, group))
+
+    def _give_up(self, group: _Group) -> None:
+        if group.is_overdue:
+            self._take_answer(group, None, TimeoutError())
+        else:
+            group.is_overdue = True
+            self._overdue.set(group, time.monotonic() + LATE_SECONDS)
+
+    def _take_answer(self, group: _Group, unkept: frozenset[str] | None, error: Exception | None) -> None:
+        if group.is_told:
+            return  # the answer comes after all, to records that are late by now: they are known then
+        group.is_told = True
+        self._overdue.forget(group)
+        reason = "its id is that of another record"
+        if unkept is None:  # whatever it is, no record is lost over it
+            self._late.extend(row for _, row, _ in group.records)
+            unkept = frozenset(row.id for _, row, _ in group.records)
+            self.problem = reason = _reason(error)
         else:
             self._well_at = time.monotonic()
-            self.commits.seconds.add(self._well_at - begun, len(group))
-        self.commits.waiting -= len(group)
+            self.commits.seconds.add(self._well_at - group.begun, len(group.records))
+        self.commits.waiting -= len(group.records)
         self.commits.failed += len(unkept)
-        await self._tell(group, unkept, reason)
+        self._tell(iter(group.records), unkept, reason)
 
-    async def _tell(self, group: _Group, unkept: frozenset[str], reason: str) -> None:
+    def _tell(self, records: Iterator[tuple[Record, RecordRow, OnKept]], unkept: frozenset[str], reason: str) -> None:
         """Call what follows each record; where that takes long, the loop turns in between."""
         turn_ends = time.monotonic() + TURN_SECONDS
-        for record, _, on_kept in group:
+        for record, _, on_kept in records:
             try:
                 on_kept(UnrecordedError(record, reason) if record.id in unkept else None)
             except Exception:
                 logger.exception("what follows the commit of %s failed", record.id)
             if time.monotonic() > turn_ends:
-                await asyncio.sleep(0)
-                turn_ends = time.monotonic() + TURN_SECONDS
+                asyncio.get_running_loop().call_soon(self._tell, records, unkept, reason)
+                return
 
     async def check(self) -> str | None:
         """Try whether the store can be written, and remember the answer; all who ask at once share one try."""
@@ -165,7 +186,7 @@ class Recorder:
             logger.info("%d records that could not be kept before are in the history now", count)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception | None) -> str:
     if isinstance(error, StoreError):
         return str(error)
     return f"the history does not answer ({type(error).__name__})"

@@ -25,6 +25,8 @@ class Shelf:
     refused: set[str] = field(default_factory=set)
     ill: str | None = None
     loses_its_answer: bool = False
+    answers: asyncio.Future[frozenset[str]] | None = None
+    """What it answers with, whenever that is; None: at once."""
     checks: int = 0
     groups: list[int] = field(default_factory=list)
 
@@ -44,7 +46,7 @@ class Store(LoopActor):
             case AppendRecords():
                 return self._append([row.id for row in message.rows])
 
-    def _append(self, identifiers: list[str]) -> frozenset[str]:
+    def _append(self, identifiers: list[str]) -> Any:
         self._shelf.groups.append(len(identifiers))
         if not self._shelf.refused.isdisjoint(identifiers):
             raise StoreError("no room")
@@ -52,7 +54,7 @@ class Store(LoopActor):
         self._shelf.kept += [each for each in identifiers if each not in known]
         if self._shelf.loses_its_answer:
             raise TimeoutError
-        return known
+        return known if self._shelf.answers is None else self._shelf.answers
 
 
 class Recorded:
@@ -122,6 +124,42 @@ def test_a_record_whose_commit_could_not_be_told_is_there_once() -> None:
         recorded.shelf.loses_its_answer = False
         assert await recorded.recorder.check() is None
         assert ["a"] == recorded.shelf.kept
+
+    on_loop(test)
+
+
+def test_a_store_that_does_not_answer_in_time_is_not_waited_for_and_its_answer_tells_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(recorder, "ASK_TIMEOUT_SECONDS", 0.01)
+
+    async def test() -> None:
+        recorded = Recorded()
+        recorded.shelf.answers = asyncio.get_running_loop().create_future()
+        (told,) = await recorded.keep("a")
+        assert told is not None
+        assert told[1].endswith("the history does not answer (TimeoutError)")
+        assert (1, 0) == (recorded.recorder.commits.failed, recorded.recorder.commits.waiting)
+        recorded.shelf.answers.set_result(frozenset())
+        await turns()
+        assert (1, 0) == (recorded.recorder.commits.failed, recorded.recorder.commits.waiting)
+        recorded.shelf.answers = None
+        assert await recorded.recorder.check() is None
+        assert ["a"] == recorded.shelf.kept
+
+    on_loop(test)
+
+
+def test_an_answer_just_after_its_deadline_still_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder, "ASK_TIMEOUT_SECONDS", 0.0)
+    monkeypatch.setattr(recorder, "LATE_SECONDS", 1000.0)
+
+    async def test() -> None:
+        recorded = Recorded()
+        recorded.shelf.answers = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_later(0.05, recorded.shelf.answers.set_result, frozenset())
+        assert [None] == await recorded.keep("a")
+        assert (0, None) == (recorded.recorder.commits.failed, recorded.recorder.problem)
 
     on_loop(test)
 
