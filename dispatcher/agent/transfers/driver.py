@@ -67,6 +67,7 @@ class Driver:
         self._ready: collections.deque[tuple[int, _Watched, int]] = collections.deque()
         self._stopped: set[pycurl.Curl] = set()
         self._is_due = False
+        self._is_turning = False
         self._timer: asyncio.TimerHandle | None = None
         self._next_turn: asyncio.Handle | None = None
         multi.setopt(pycurl.M_TIMERFUNCTION, None)
@@ -83,11 +84,12 @@ class Driver:
         self._poller.close()
 
     def add(self, handle: pycurl.Curl) -> None:
-        """Begin a transfer; all that are begun in one turn of the loop are taken up together in the next."""
+        """Begin a transfer; all that are begun in one turn of the loop are taken up together after it."""
         self._multi.add_handle(handle)
         if not self._is_due:
             self._is_due = True
-            self._turn_soon()
+            if not self._is_turning:
+                self._turn_soon()
 
     def disregard(self, handle: pycurl.Curl) -> None:
         """Take note that a transfer is about to be stopped: if libcurl has ended it just now, `ended` is not told."""
@@ -176,19 +178,36 @@ class Driver:
         self._turn()
 
     def _turn(self) -> None:
-        """Tell libcurl what is due, for `SLICE_SECONDS` at most, and ask when it wants to be told again."""
+        """Tell libcurl what is due, for `SLICE_SECONDS` at most, and ask when it wants to be told again.
+
+        What begins because something has ended does so in the same turn, not in one of its own.
+        """
         if self._next_turn is not None:
             self._next_turn.cancel()
             self._next_turn = None
         until = time.monotonic() + SLICE_SECONDS
+        self._is_turning = True
+        try:
+            self._begin_due()
+            is_done = self._act(until)
+            if is_done and self._is_due:
+                self._begin_due()
+                is_done = self._take_ended(until)
+        finally:
+            self._is_turning = False
+            self._reused.clear()
+            if self._is_due:
+                self._turn_soon()
+        if not is_done:
+            self._turn_soon()
+        self._ask_for_time()
+
+    def _begin_due(self) -> None:
+        """Have libcurl begin what was added, and see to what its time has come for."""
         if self._is_due:
             self._is_due = False
             self._listen()  # before transfers begin on kept connections, see `is_quiet`
             self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
-        if not self._act(until):
-            self._turn_soon()
-        self._reused.clear()
-        self._ask_for_time()
 
     def _ask_for_time(self) -> None:
         milliseconds = self._multi.timeout()

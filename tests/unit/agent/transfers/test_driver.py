@@ -271,3 +271,51 @@ def test_one_that_is_closed_asks_for_nothing_more() -> None:
             assert made.ended.empty()
 
     run(test())
+
+
+def test_what_begins_because_something_has_ended_begins_in_the_same_turn() -> None:
+    async def test() -> None:
+        async with Echo() as target:
+            with fetching(target.url()) as made:
+                scheduled: list[object] = []
+
+                def go_on(handle: pycurl.Curl, number: int, _: str) -> None:
+                    made.multi.remove_handle(handle)
+                    if len(made.handles) < 5:
+                        made.start()
+                        scheduled.append(made.driver._next_turn)
+                    else:
+                        made.ended.put_nowait((handle, number))
+
+                made.driver._ended = go_on
+                made.start()
+                assert made.driver._next_turn is not None
+                assert 0 == (await asyncio.wait_for(made.ended.get(), 5))[1]
+                assert [None] * 4 == scheduled
+                assert 5 == len(target.requests)
+
+    run(test())
+
+
+def test_a_fault_of_those_who_are_told_keeps_nothing_from_beginning(caplog: pytest.LogCaptureFixture) -> None:
+    async def test() -> None:
+        async with Echo() as target:
+            with fetching(target.url()) as made:
+                told = made.driver._ended
+
+                def fail(handle: pycurl.Curl, number: int, said: str) -> None:
+                    made.driver._ended = told
+                    made.start()
+                    told(handle, number, said)
+                    raise ValueError("a fault")
+
+                made.driver._ended = fail
+                made.start()
+                assert 0 == (await made.end())[1]
+                assert 0 == (await made.end())[1]
+                made.start()
+                assert 0 == (await made.end())[1]
+
+    run(test())
+    assert ["ValueError"] == [record.exc_info[0].__name__ for record in caplog.records if record.exc_info]  # type: ignore[union-attr]  # it has one
+    caplog.clear()
