@@ -93,7 +93,7 @@ def test_a_name_that_does_not_resolve_is_the_resolvers_failure(name: str) -> Non
 
 def test_a_resolver_that_cannot_tell_says_nothing_of_the_target() -> None:
     """Though it tells of IPv4 addresses: whether there are others is not known."""
-    result = run(_ask("http://broken.test/"))
+    result = run(_ask("http://broken.test/", timeout=20))  # musl waits for another answer
     assert FailureKind.DNS == result.error_kind
     assert re.fullmatch(
         r"the resolver could not tell the addresses of broken\.test: .+ \(EAI_AGAIN\)", result.error_detail or ""
@@ -165,7 +165,7 @@ def test_asking_again_ends_at_the_deadline() -> None:
 def test_a_network_without_a_route_is_the_agents_failure() -> None:
     result = run(_ask("http://[2001:db8:dead::1]/"))
     assert FailureKind.CONNECT == result.error_kind
-    assert "Network is unreachable (ENETUNREACH)" in result.error_detail
+    assert "unreachable (ENETUNREACH)" in result.error_detail
     assert f"[2001:db8:dead::1]:80 from {SOURCE}" in result.error_detail
     assert Party.AGENT == result.error_party
 

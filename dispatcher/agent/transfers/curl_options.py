@@ -53,6 +53,19 @@ _ALWAYS: tuple[tuple[int, Any], ...] = (
     (pycurl.SSL_SESSIONID_CACHE, 0),  # or one source would resume, and so be linked to, another's session
     (pycurl.BUFFERSIZE, BUFFER_BYTES),
 )
+_QUICK_EXIT = 322  # pycurl has no name for it; from curl/curl.h
+
+
+def for_libcurl(libcurl: int) -> tuple[tuple[int, Any], ...]:
+    """Return what this libcurl (its version number) needs beside.
+
+    8.14 waits on the loop for the thread that resolves a name when a transfer ends before it, for as long as the
+    system's resolver takes; 8.23 lets it go by itself.
+    """
+    return ((_QUICK_EXIT, 1),) if libcurl < _FORCED_HOST_SINCE else ()
+
+
+_OF_THIS = for_libcurl(pycurl.version_info()[2])
 
 
 @functools.lru_cache(maxsize=4096)
@@ -64,7 +77,7 @@ def interface(source: str, libcurl: int | None = None) -> str:
 
 def configure(handle: Any, hop: Hop, *, ca_file: str | None, max_idle_seconds: int) -> None:
     """Set a fresh handle up for `hop`. Source, time and callbacks are the caller's."""
-    for option, value in _ALWAYS:
+    for option, value in (*_ALWAYS, *_OF_THIS):
         handle.setopt(option, value)
     handle.setopt(pycurl.URL, hop.target.url)
     handle.setopt(pycurl.HTTP_VERSION, _VERSIONS[hop.http_version])

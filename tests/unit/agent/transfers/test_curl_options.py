@@ -15,6 +15,12 @@ def test_an_older_libcurl_gets_the_bare_address_which_keeps_sources_apart() -> N
     assert "host!2001:db8::1" == curl_options.interface("2001:db8::1", 0x090000)
 
 
+def test_an_older_libcurl_does_not_wait_for_a_resolver_that_hangs() -> None:
+    (option,) = curl_options.for_libcurl(0x081600)
+    assert () == curl_options.for_libcurl(0x081700)
+    pycurl.Curl().setopt(*option)  # it knows what it is
+
+
 def test_an_empty_header_is_written_so_that_libcurl_sends_it() -> None:
     hop = first_hop(execution("http://a.test/", headers=(("A", ""), ("B", " \t"), ("C", "c"))))
     assert [b"A;", b"B;", b"C: c"] == curl_options.header_lines(hop)[:3]
