@@ -6,15 +6,12 @@ import fcntl
 import importlib.util
 import os
 import stat
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from dispatcher import bootstrap
 from dispatcher.packaging import unpack
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 FILES = {"package/__init__.py": b"name = 'package'\n", "package/data.txt": b"data\n", "broken.py": b"def\n"}
 NAME = "cpython-311-x86_64-linux-gnu-" + "0" * 32
@@ -27,6 +24,30 @@ def test_a_set_is_unpacked_private_and_whole(tmp_path: Path) -> None:
     assert FILES == {path: (folder / path).read_bytes() for path in FILES}
     assert bootstrap.take(str(folder))
     assert {NAME, "lock"} == {child.name for child in tmp_path.iterdir()}
+
+
+def test_all_of_a_set_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: set[int] = set()
+    unflushed: list[str] = []
+    fsync, rename = os.fsync, os.rename
+
+    def flush(file: int) -> None:
+        fsync(file)
+        flushed.add(os.fstat(file).st_ino)
+
+    def name(new: str, folder: str) -> None:
+        everything = [
+            entry for root, _, names in os.walk(new) for entry in (root, *(f"{root}/{each}" for each in names))
+        ]
+        unflushed.extend(entry for entry in everything if Path(entry).stat().st_ino not in flushed)
+        rename(new, folder)
+        flushed.clear()
+
+    monkeypatch.setattr(os, "fsync", flush)
+    monkeypatch.setattr(os, "rename", name)
+    unpack._unpack_below(str(tmp_path), NAME, FILES | {"deep/er/data.txt": b"data\n"})
+    assert [] == unflushed
+    assert {tmp_path.stat().st_ino} == flushed, "the name itself has to be there after a power cut too"
 
 
 def test_the_byte_code_is_what_python_looks_for(tmp_path: Path) -> None:
