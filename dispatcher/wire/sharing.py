@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dispatcher.wire import codec
 from dispatcher.wire.codec import Invalid
-from dispatcher.wire.messages import Again, Execute, HttpVersion, Message
+from dispatcher.wire.messages import Again, Execute, Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,42 +36,9 @@ class Likewise(Execute):
         self.timeout = timeout  # type: ignore[misc]  # as above
         self.like = like  # type: ignore[misc]  # as above
 
-    @property
-    def method(self) -> str:
-        """As `like` has it; so are the others."""
-        return self.like.method
-
-    @property
-    def url(self) -> str:
-        return self.like.url
-
-    @property
-    def headers(self) -> tuple[tuple[str, str], ...]:
-        return self.like.headers
-
-    @property
-    def follow_redirects(self) -> bool:
-        return self.like.follow_redirects
-
-    @property
-    def max_redirects(self) -> int:
-        return self.like.max_redirects
-
-    @property
-    def verify_tls(self) -> bool:
-        return self.like.verify_tls
-
-    @property
-    def http_version(self) -> HttpVersion:
-        return self.like.http_version
-
-    @property
-    def max_body_bytes(self) -> int:
-        return self.like.max_body_bytes
-
-    @property
-    def has_body(self) -> bool:
-        return self.like.has_body
+    def __getattr__(self, name: str) -> Any:
+        """Return a member that was not set here, which is all that executions share."""
+        return getattr(self.like, name)
 
 
 class Writer:
