@@ -13,7 +13,7 @@ def milliseconds(seconds: float) -> int:
 
 def rfc3339(seconds: float) -> str:
     """Write seconds since 1970 such as ``2026-01-01T00:00:00.000Z``."""
-    whole, fraction = divmod(int(seconds * 1000 + 0.5), 1000)
+    whole, fraction = divmod(milliseconds(seconds), 1000)
     return _second(whole) + _FRACTIONS[fraction]
 
 
