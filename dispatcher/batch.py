@@ -1,9 +1,10 @@
 """Many executions of one call: steps 2 to 9 of a request's way, so many at a time. Runs on the event loop.
 
-Driven by callbacks: an execution that ends begins the next. What has ended waits here for its reader, and nothing new
-begins while as much waits as may be in flight, so a reader that is slow slows the batch and memory stays flat. What
-would surprise: where no exit is left the batch pauses instead of failing execution after execution. When none came
-for as long as the waiting request's timeout, that one is recorded as `no_exit` and the batch stops.
+Driven by callbacks: an execution that is answered begins the next, so agents need not wait for the store. What has
+ended waits here for its reader. Of what has begun, twice as much as may be on its way is here at most, so a reader that
+is slow slows the batch and memory stays flat. What would surprise: where no exit is left the batch pauses instead of
+failing execution after execution. When none came for as long as the waiting request's timeout, that one is recorded as
+`no_exit` and the batch stops.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ BEGUN_A_TURN = 64
 """How many executions begin in one turn of the loop: about 5 ms."""
 
 WAITING_BYTES = 8 * 1024 * 1024
-"""Bytes of bodies that may wait for the reader before nothing new begins; one body may be over it by itself."""
+"""Bytes of bodies that may wait for store and reader before nothing new begins; one body may be over it by itself."""
 
 LOOK_SECONDS = 0.1
 """Between two looks whether an exit has come."""
@@ -91,7 +92,7 @@ class Tally:
 
 
 class Batch:
-    """Executes requests, at most `concurrency` at a time; None takes as many as the agents of the pool do.
+    """Executes requests, at most `concurrency` on their way at a time; None takes as many as the pool's agents do.
 
     `take` waits for what has ended; `delivered` says that the reader has it. `stopped` is why it ended early.
     """
@@ -116,11 +117,12 @@ class Batch:
         self._width = concurrency
         self._concurrency = concurrency or 1
         self._running = 0
+        self._away = 0
+        self._behind = 0
+        self._behind_bytes = 0
         self._place: asyncio.Future[None] | None = None
         self._is_due = False
         self._ended: list[Finished] = []
-        self._waiting = 0
-        self._waiting_bytes = 0
         self._changed = asyncio.Event()
         self._pause: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
@@ -151,8 +153,8 @@ class Batch:
 
     def delivered(self, taken: Sequence[Finished]) -> None:
         """The reader has taken these."""
-        self._waiting -= len(taken)
-        self._waiting_bytes -= sum(len(each.record.body) for each in taken)
+        self._behind -= len(taken)
+        self._behind_bytes -= sum(len(each.record.body) for each in taken)
         self._fill_soon()
 
     def stop(self, reason: str) -> None:
@@ -186,10 +188,11 @@ class Batch:
     @property
     def _room(self) -> int:
         """How many may begin now."""
-        if self._is_held or self._waiting_bytes >= WAITING_BYTES:
+        if self._is_held or self._behind_bytes >= WAITING_BYTES:
             return 0
         not_begun = self._not_begun + len(self._again)
-        return min(not_begun, self._concurrency - self._running, self._concurrency - self._waiting)
+        room = self._concurrency - self._away
+        return min(not_begun, room, room + self._concurrency - self._behind)
 
     def _fill_soon(self) -> None:
         """Begin what may be begun, once in this turn of the loop."""
@@ -236,13 +239,23 @@ class Batch:
             numbered = next(self._numbered)
             self._not_begun -= 1
         self._running += 1
-        return self._executions.make(numbered[1], place, self._end, numbered, needs_exit=needs_exit)
+        self._away += 1
+        return self._executions.make(
+            numbered[1], place, numbered, on_answer=self._hear_answer, on_end=self._end, needs_exit=needs_exit
+        )
 
     # What ends
+
+    def _hear_answer(self, record: Record) -> None:
+        self._away -= 1
+        self._behind += 1
+        self._behind_bytes += len(record.body)
+        self._fill_soon()
 
     def _end(self, execution: Execution) -> None:
         numbered: tuple[int, RequestSpec] = execution.caller
         self._running -= 1
+        self._away -= not execution.is_answered
         match execution.error:
             case None:
                 assert execution.record is not None
@@ -262,8 +275,6 @@ class Batch:
 
     def _keep(self, finished: Finished) -> None:
         self.tally.add(finished.record)
-        self._waiting += 1
-        self._waiting_bytes += len(finished.record.body)
         self._ended.append(finished)
 
     # Where no exit is left

@@ -80,6 +80,7 @@ class Execution:
     """One execution. At its one end `record` is there, or `error` says why none is.
 
     `caller` is whatever whoever began it wants to know it by, and `on_end` what to call then, once all is put in order.
+    `on_answer` is called before, when its record is made and on its way to the store: nothing more leaves for it.
     """
 
     __slots__ = (
@@ -103,6 +104,8 @@ class Execution:
         "_waited_ms",
         "caller",
         "error",
+        "is_answered",
+        "on_answer",
         "on_end",
         "place",
         "record",
@@ -116,6 +119,7 @@ class Execution:
         on_end: Callable[[Execution], None],
         caller: Any,
         *,
+        on_answer: Callable[[Record], None] | None = None,
         key: str | None = None,
         needs_exit: bool = False,
     ) -> None:
@@ -128,6 +132,8 @@ class Execution:
         self._request = request
         self.place = place
         self.on_end = on_end
+        self.on_answer = on_answer
+        self.is_answered = False
         self.caller = caller
         self._key = key
         self._needs_exit = needs_exit
@@ -314,6 +320,9 @@ class Execution:
             attempts=attempts if self._request.retries else (),
             idempotency_key=self._key if any(attempt.may_have_been_sent for attempt in attempts) else None,
         )
+        if self.on_answer is not None:
+            self.is_answered = True
+            self.on_answer(self.record)
         self._means.recorder.keep(self.record, self._kept)
 
     @_contained

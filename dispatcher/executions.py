@@ -146,15 +146,23 @@ class Executions:
         """Give back a place of `take_place` that was not used, whether it is there yet or not."""
         self._slots.give_back(place)
 
-    def make(
-        self, request: RequestSpec, place: asyncio.Future[None], on_end: OnEnd, caller: object, *, needs_exit: bool
+    def make(  # noqa: PLR0913 (what it is, and whom to tell)
+        self,
+        request: RequestSpec,
+        place: asyncio.Future[None],
+        caller: object,
+        *,
+        on_answer: Callable[[Record], None],
+        on_end: OnEnd,
+        needs_exit: bool,
     ) -> Execution:
         """Make an execution for a place that is there; `on_end` gets it once it has its record, or an error.
 
         The error may be any that the future of `start` may raise; where it `needs_exit` and none is there,
-        `NoExitError` instead of a record that says so. `caller` is the execution's then.
+        `NoExitError` instead of a record that says so. `caller` is the execution's then. `on_answer` gets the record
+        before it is committed.
         """
-        return Execution(self._means, request, place, on_end, caller, needs_exit=needs_exit)
+        return Execution(self._means, request, place, on_end, caller, on_answer=on_answer, needs_exit=needs_exit)
 
     def begin(self, executions: Sequence[Execution]) -> None:
         """Begin executions that were made just now, in this order."""

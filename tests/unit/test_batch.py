@@ -17,7 +17,7 @@ from dispatcher.not_accepted import DrainingError, NoExitError
 from dispatcher.request import RequestSpec
 from dispatcher.wire import messages as wire
 from tests.unit.loops import on_loop, turns
-from tests.unit.scripted import ADDRESSES, SPEC, Coordinator, FullDisk, ScriptedConnection, completed, kind_of
+from tests.unit.scripted import ADDRESSES, SPEC, Coordinator, FullDisk, ScriptedConnection, SlowDisk, completed, kind_of
 
 
 class Held:
@@ -80,7 +80,7 @@ def test_a_batch_takes_the_exits_in_turn_and_has_a_number_for_each_execution() -
     on_loop(test)
 
 
-def test_no_more_than_the_concurrency_are_in_flight() -> None:
+def test_no_more_than_the_concurrency_are_on_their_way() -> None:
     async def test() -> None:
         held = Held()
         coordinator = Coordinator(held)
@@ -124,18 +124,36 @@ def test_a_reader_that_is_slow_stops_what_would_begin() -> None:
         coordinator = Coordinator()
         batch = batch_of(coordinator, 1000, 4)
         await batch.start()
-        await until(lambda: len(coordinator.finished) >= 4)
+        await until(lambda: len(coordinator.finished) == 8)
         await turns(50)
-        # As many wait as may be in flight, and those that were in flight meanwhile.
-        begun = len(coordinator.sent)
-        assert 4 <= begun <= 8
+        # Twice as many as may be on their way: they have all ended.
+        assert 8 == len(coordinator.sent)
         taken = await batch.take()
         await turns(50)
-        assert begun == len(coordinator.sent)
+        assert (8, 8) == (len(taken), len(coordinator.sent))
         batch.delivered(taken[:1])
-        await until(lambda: len(coordinator.sent) > begun or len(taken) > 5)
+        await until(lambda: len(coordinator.finished) == 9)
+        await turns(50)
+        assert 9 == len(coordinator.sent)
         batch.delivered(taken[1:])
         assert 1000 == len(taken) + len(await read_all(batch))
+        batch.close()
+
+    on_loop(test)
+
+
+def test_what_is_answered_makes_room_before_it_is_committed() -> None:
+    async def test() -> None:
+        SlowDisk.committed = asyncio.get_running_loop().create_future()
+        coordinator = Coordinator(history=SlowDisk, max_in_flight=100)
+        batch = batch_of(coordinator, 100, 4)
+        await batch.start()
+        await until(lambda: len(coordinator.rows) == 8)
+        await turns(50)
+        # Four on their way at a time, and the store has as many again at most: nothing of it is told yet.
+        assert (8, []) == (len(coordinator.sent), coordinator.finished)
+        SlowDisk.committed.set_result(frozenset())
+        assert 100 == len(await read_all(batch))
         batch.close()
 
     on_loop(test)

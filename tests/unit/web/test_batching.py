@@ -20,7 +20,7 @@ from dispatcher.web.record_writer import PIECE_BYTES
 from dispatcher.wire.messages import Execute, Result
 from tests.support.api import LINES, Served, raw_request, served
 from tests.support.broken_store import REASON, unwritable_history
-from tests.support.scripted_agent import ScriptedAgent, answers, never_answers, ok
+from tests.support.scripted_agent import ScriptedAgent, answers, answers_ok, never_answers, ok
 from tests.unit.web.test_record_writer import Collector, record
 
 PATH = "/api/execute"
@@ -153,7 +153,8 @@ def test_a_record_that_could_not_be_kept_says_so_and_ends_the_batch(tmp_path: Pa
         agent = api.agent(answer=never_answers)
         reply = api.run(_unrecorded(api, agent, tmp_path))
         *records, last = reply.lines
-        assert 2 == len(records)
+        # Two were on their way, and for each of these one may have left before the store failed.
+        assert 2 <= len(records) <= 4
         assert all(REASON in record["unrecorded"] for record in records)
         assert REASON in last["summary"]["stopped"]
 
@@ -162,6 +163,7 @@ async def _unrecorded(api: Served, agent: ScriptedAgent, state_dir: Path) -> Any
     running = asyncio.create_task(api.call_async("POST", PATH, {"count": 50, "concurrency": 2}))
     executions = [await agent.hear(Execute) for _ in range(2)]
     with unwritable_history(state_dir):
+        agent._answer = answers_ok
         for execute in executions:
             agent.send(ok(execute))
         return await running
@@ -171,7 +173,7 @@ def test_a_reader_that_does_not_read_stops_the_leases_and_gets_all_of_it_in_the_
     count, body = 1000, b"x" * 20_000
     api.agent(*EXITS, answer=answers(body=body))
     begun, lines = api.run(_read_late(api, asked(count=count, concurrency=10)))
-    # What waits in the sockets' buffers and ten waiting records, of 20 MB in all.
+    # What waits in the sockets' buffers and twenty records behind it, of 20 MB in all.
     assert begun < count
     assert count + 1 == len(lines)
     assert count == lines[-1]["summary"]["completed"]
