@@ -255,7 +255,9 @@ class Batch:
     def _end(self, execution: Execution) -> None:
         numbered: tuple[int, RequestSpec] = execution.caller
         self._running -= 1
-        self._away -= not execution.is_answered
+        if not execution.is_answered:
+            self._away -= 1
+            self._fill_soon()
         match execution.error:
             case None:
                 assert execution.record is not None
@@ -271,7 +273,6 @@ class Batch:
             case _:
                 self.stop("the coordinator failed over an execution; its log says more")
         self._changed.set()
-        self._fill_soon()
 
     def _keep(self, finished: Finished) -> None:
         self.tally.add(finished.record)

@@ -84,7 +84,6 @@ class Execution:
     """
 
     __slots__ = (
-        "_attempt_at",
         "_attempt_began",
         "_began",
         "_deadline",
@@ -150,10 +149,9 @@ class Execution:
         self.record: Record | None = None
         self.error: Exception | None = None
 
-    def prepare(self) -> bool:
+    def prepare(self, *, store_is_in_doubt: bool) -> bool:
         """Get ready to depart; False where it has to wait first, and departs by itself then."""
-        is_ready = self.place.done() and not self._means.recorder.is_in_doubt
-        if is_ready and not self.place.cancelled():
+        if not store_is_in_doubt and self.place.done() and not self.place.cancelled():
             self._begin()
             return True
         self._preparing = asyncio.get_running_loop().create_task(self._wait())
@@ -201,8 +199,6 @@ class Execution:
 
     def _begin_attempt(self) -> None:
         self._attempt_began = time.monotonic()
-        # Not the clock again: it may have been set in between.
-        self._attempt_at = self._started_at + (self._attempt_began - self._began)
         self._leases = 0
 
     def _depart_again(self) -> None:
@@ -279,12 +275,13 @@ class Execution:
         if not result.timings:
             # No agent measured it: what is known is how long it was waited for.
             result = replace(result, timings={"total": (time.monotonic() - self._attempt_began) * 1000})
-        if not self._made:
+        if self._waited_ms and not self._made:
             result = with_wait(result, self._waited_ms)
         exit_used = None if lease is None else (lease.agent_id, lease.address)
         # Where no other exit is there, how the last attempt failed says more than that.
         if exit_used is not None or not self._made:
-            self._made.append(Attempt(exit_used, ended.outcome, result, self._attempt_at))
+            began_at = self._at(self._attempt_began)
+            self._made.append(Attempt(exit_used, ended.outcome, result, began_at))
             if self._may_try_again():
                 # An id of its own on the wire: a late answer to the last attempt must not be taken for one to this.
                 self._name = f"{self._id}.{len(self._made) + 1}"
@@ -314,16 +311,22 @@ class Execution:
             result=last.result,
             failure=failure,
             started_at=self._started_at,
-            # Not the clock again: it may have been set in between.
-            finished_at=self._started_at + (time.monotonic() - self._began),
+            finished_at=self._at(time.monotonic()),
             redactor=self._means.redactor,
             attempts=attempts if self._request.retries else (),
-            idempotency_key=self._key if any(attempt.may_have_been_sent for attempt in attempts) else None,
+            idempotency_key=self._key and self._key_to_tie(),
         )
         if self.on_answer is not None:
             self.is_answered = True
             self.on_answer(self.record)
         self._means.recorder.keep(self.record, self._kept)
+
+    def _key_to_tie(self) -> str | None:
+        return self._key if any(attempt.may_have_been_sent for attempt in self._made) else None
+
+    def _at(self, monotonic: float) -> float:
+        """Return a moment in seconds since 1970. Not by the clock: it may have been set since the beginning."""
+        return self._started_at + (monotonic - self._began)
 
     @_contained
     def _kept(self, error: UnrecordedError | None) -> None:

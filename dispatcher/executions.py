@@ -170,7 +170,8 @@ class Executions:
             return
         self._not_ended += len(executions)
         self._all_ended.clear()
-        ready = [execution for execution in executions if execution.prepare()]
+        is_in_doubt = self._recorder.is_in_doubt
+        ready = [execution for execution in executions if execution.prepare(store_is_in_doubt=is_in_doubt)]
         if ready:
             self._means.departures.begin(ready)
 
