@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pycurl
 import pytest
@@ -16,7 +16,7 @@ from tests.support.executing import run
 from tests.support.targets import Echo, Hanging
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 class Fetching:
@@ -258,6 +258,66 @@ def test_what_takes_long_leaves_the_loop_its_turns(monkeypatch: pytest.MonkeyPat
                     await made.end()
                     before.append(turns)
                 assert len(set(before)) > 1
+
+    run(test())
+
+
+class Lengthy:
+    """A `CurlMulti` each of whose calls takes up all that a turn may take, by a clock of its own."""
+
+    def __init__(self, multi: pycurl.CurlMulti, patched: pytest.MonkeyPatch) -> None:
+        self.calls: list[int] = []
+        self.multi = multi
+        patched.setattr(module.time, "monotonic", lambda: 2 * module.SLICE_SECONDS * len(self.calls))
+
+    def socket_action(self, fd: int, action: int) -> tuple[int, int]:
+        self.calls.append(fd)
+        return self.multi.socket_action(fd, action)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.multi, name)
+
+
+async def turns_of_the_loop(lengthy: Lengthy, until: Callable[[], bool]) -> list[list[int]]:
+    """Turn the loop until something is so, and return the calls of each turn that had some."""
+    turns: list[list[int]] = []
+    async with asyncio.timeout(5):
+        while not until():
+            before = len(lengthy.calls)
+            await asyncio.sleep(0)
+            turns.append(lengthy.calls[before:])
+    return [calls for calls in turns if calls]
+
+
+def test_a_turn_of_the_loop_has_no_second_slice_for_what_is_still_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        with fetching("http://[::1]/") as made, contextlib.ExitStack() as stack:
+            lengthy = Lengthy(made.multi, monkeypatch)
+            monkeypatch.setattr(made.driver, "_multi", lengthy)
+            for _ in range(4):
+                near, far = (stack.enter_context(each) for each in socket.socketpair())
+                far.send(b"x")  # which nobody takes, so it stays ready
+                made.driver._want_socket(pycurl.POLL_IN, near.fileno(), None, None)
+            turns = await turns_of_the_loop(lengthy, lambda: len(lengthy.calls) >= 20)
+            assert [1] * 20 == [len(calls) for calls in turns]
+
+    run(test())
+
+
+def test_a_time_limit_that_comes_has_no_second_slice_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        with fetching("http://[::1]/") as made, contextlib.ExitStack() as stack:
+            lengthy = Lengthy(made.multi, monkeypatch)
+            monkeypatch.setattr(made.driver, "_multi", lengthy)
+            for _ in range(2):
+                near, far = (stack.enter_context(each) for each in socket.socketpair())
+                far.send(b"x")
+                made.driver._want_socket(pycurl.POLL_IN, near.fileno(), None, None)
+            made.driver._look()
+            made.driver._timer_fired()
+            assert 1 == len(lengthy.calls)
+            await turns_of_the_loop(lengthy, lambda: len(lengthy.calls) >= 2)
+            assert pycurl.SOCKET_TIMEOUT == lengthy.calls[1]
 
     run(test())
 
