@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from dispatcher.agent.executor import Executor
 from dispatcher.agent.targets.guard import TargetGuard
 from dispatcher.wire.messages import Execute, Result
+from tests.support.stalls import collecting_only_what_is_new
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Iterator
@@ -97,11 +98,12 @@ async def watched_loop(every: float = 0.005) -> AsyncIterator[Stalls]:
         following = loop.time() + every
         timers[:] = [loop.call_at(following, tick, following, cpu)]
 
-    tick(loop.time(), time.thread_time())
-    try:
-        yield stalls
-    finally:
-        timers[0].cancel()
+    with collecting_only_what_is_new():
+        tick(loop.time(), time.thread_time())
+        try:
+            yield stalls
+        finally:
+            timers[0].cancel()
 
 
 def elapsed(since: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.stalls import RUNS
+from tests.support.stalls import RUNS, collecting_only_what_is_new
 
 ROOT = Path(__file__).parents[2]
 
@@ -53,3 +54,10 @@ def test_a_stall_fails_the_tests_if_it_is_there_in_every_run(
     assert "x" * runs == (tmp_path / "runs").read_text()
     if runs > 1:
         assert "test_it.py::test_a_loop: the event loop of the loop was held for 51 ms of work" in run.stdout
+
+
+def test_a_loop_of_pytests_own_process_is_not_held_by_a_look_at_all_that_pytest_has_loaded() -> None:
+    loaded = [object()]
+    with collecting_only_what_is_new():
+        assert not any(each is loaded for each in gc.get_objects())
+    assert any(each is loaded for each in gc.get_objects())

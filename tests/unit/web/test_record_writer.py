@@ -21,7 +21,7 @@ from dispatcher.wire.messages import Execute
 from tests.support.api import Served, raw_request
 from tests.support.records import answered
 from tests.support.scripted_agent import WAIT, ScriptedAgent, answers
-from tests.support.stalls import judge
+from tests.support.stalls import collecting_only_what_is_new, judge
 
 MIB = 1024 * 1024
 
@@ -166,11 +166,12 @@ async def _watched(work: asyncio.Future[bytes] | object) -> tuple[bytes, float]:
             await asyncio.sleep(0)
             worst = max(worst, time.thread_time() - begun)
 
-    watching = asyncio.create_task(watch())
-    try:
-        return await work, worst  # type: ignore[misc]  # a coroutine
-    finally:
-        watching.cancel()
+    with collecting_only_what_is_new():
+        watching = asyncio.create_task(watch())
+        try:
+            return await work, worst  # type: ignore[misc]  # a coroutine
+        finally:
+            watching.cancel()
 
 
 def test_a_caller_that_goes_away_in_the_middle_leaves_a_record_and_no_error(
