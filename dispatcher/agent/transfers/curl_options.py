@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from dispatcher.agent.transfers.hop import Hop
 
 USER_AGENT = f"http-dispatcher/{__version__}"
-BUFFER_BYTES = 64 * 1024
-"""Of one read. 16 KiB, libcurl's default, calls back four times as often for large bodies."""
 
 _FORCED_HOST_SINCE = 0x081700  # libcurl 8.23; before, `host!` reuses connections of other sources (CVE-2026-107929)
 _LENGTH_EXPECTED = frozenset({"POST", "PUT", "PATCH"})
@@ -51,7 +49,6 @@ _ALWAYS: tuple[tuple[int, Any], ...] = (
     (pycurl.PATH_AS_IS, 1),
     (pycurl.ACCEPT_ENCODING, ""),
     (pycurl.SSL_SESSIONID_CACHE, 0),  # or one source would resume, and so be linked to, another's session
-    (pycurl.BUFFERSIZE, BUFFER_BYTES),
 )
 _QUICK_EXIT = 322  # pycurl has no name for it; from curl/curl.h
 

@@ -2,7 +2,7 @@
 
 All sockets of libcurl are watched by one selector of ours, which is itself one descriptor to the event loop: a turn of
 the loop asks it once, tells libcurl all that is due, and takes out the transfers that have ended. A turn stops after
-`SLICE_SECONDS` and goes on in the next; one call of libcurl may be longer, which takes in 1 to 4 MB of a fast target.
+`SLICE_SECONDS` and goes on in the next; one call of libcurl may be longer, which takes in 1 MB of a fast target.
 
 What would surprise: a socket stays watched when libcurl no longer asks for it, since the next transfer of a kept
 connection asks again in no time. libcurl does not say when it closes such a socket, and its number may return as
