@@ -79,20 +79,35 @@ class Run:
     `phases` are microseconds of each of `PHASES` but the total.
     """
 
-    source = ""
+    __slots__ = (
+        "_hops",
+        "_is_over",
+        "_means",
+        "_transfer",
+        "_wait",
+        "execute",
+        "hop",
+        "on_result",
+        "phases",
+        "slot",
+        "source",
+        "started",
+    )
+
     hop: Hop
-    slot: asyncio.Future[None] | None = None
-    _transfer: Transfer | None = None
-    _wait: _Wait | None = None
-    phases: Sequence[int] = results.NO_PHASES
-    _hops = 0
-    _is_over = False
 
     def __init__(self, execute: Execute, on_result: OnResult, means: Means) -> None:
         self.execute = execute
         self.on_result = on_result
         self._means = means
         self.started = time.monotonic()  # the loop's clock
+        self.source = ""
+        self.slot: asyncio.Future[None] | None = None
+        self.phases: Sequence[int] = results.NO_PHASES
+        self._transfer: Transfer | None = None
+        self._wait: _Wait | None = None
+        self._hops = 0
+        self._is_over = False
 
     def elapsed(self, now: float) -> int:
         """Microseconds since it came."""

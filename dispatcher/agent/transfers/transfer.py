@@ -53,32 +53,56 @@ class Ending:
 class Transfer:
     """The callbacks of one hop and what they collect. `on_end` gets it and its `Ending`, unless it is stopped."""
 
-    # Where a transfer begins with the same in all of them it is the class's, which costs a transfer nothing.
-    lane: Lane | None = None
-    ended = 0.0
-    size = 0
-    cut = False
-    blocked: str | None = None
-    open_errno = 0
-    asked = ""
-    has_no_route = False
-    pace: tuple[float, int] | None = None
-    too_slow = False
-    resent = False
-    stale = False
-    seen_source: str | None = None
-    remote_ip = ""
-    _gathered: BytesIO | None = None
-    fds: tuple[int, ...] = ()
-    """The sockets that were opened for it; none where it left by a kept connection."""
+    __slots__ = (
+        "_gathered",
+        "_pieces",
+        "_room",
+        "asked",
+        "blocked",
+        "cut",
+        "ended",
+        "fds",
+        "has_no_route",
+        "header_lines",
+        "hop",
+        "lane",
+        "on_end",
+        "open_errno",
+        "pace",
+        "remote_ip",
+        "resent",
+        "seen_source",
+        "size",
+        "source",
+        "stale",
+        "started",
+        "too_slow",
+    )
 
     def __init__(self, hop: Hop, source: str, on_end: OnEnd, now: float) -> None:
         self.hop = hop
         self.source = source
         self.on_end = on_end
         self.started = now
+        self.ended = 0.0
+        self.lane: Lane | None = None
         self.header_lines: list[bytes] = []
+        self.size = 0
+        self.cut = False
+        self.blocked: str | None = None
+        self.open_errno = 0
+        self.asked = ""
+        self.has_no_route = False
+        self.pace: tuple[float, int] | None = None
+        self.too_slow = False
+        self.resent = False
+        self.stale = False
+        self.seen_source: str | None = None
+        self.remote_ip = ""
+        self.fds: tuple[int, ...] = ()
+        """The sockets that were opened for it; none where it left by a kept connection."""
         self._pieces: list[bytes] = []
+        self._gathered: BytesIO | None = None
         # How large the body may become without another look: where redirects are followed it has to be seen what it is,
         # and a large one is gathered.
         self._room = -1 if hop.follow_redirects else min(hop.max_body_bytes, GATHERED_BYTES)
