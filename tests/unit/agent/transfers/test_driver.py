@@ -322,6 +322,60 @@ def test_a_time_limit_that_comes_has_no_second_slice_either(monkeypatch: pytest.
     run(test())
 
 
+class Noting:
+    """A `CurlMulti` that notes which transfers it is given for each call."""
+
+    def __init__(self, multi: pycurl.CurlMulti) -> None:
+        self.multi = multi
+        self.begun: list[list[pycurl.Curl]] = [[]]
+
+    def add_handle(self, handle: pycurl.Curl) -> None:
+        self.begun[-1].append(handle)
+        self.multi.add_handle(handle)
+
+    def socket_action(self, fd: int, action: int) -> tuple[int, int]:
+        self.begun.append([])
+        return self.multi.socket_action(fd, action)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.multi, name)
+
+
+def test_of_many_transfers_few_begin_at_a_time_and_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_BEGUN", 4)
+
+    async def test() -> None:
+        async with Echo() as target:
+            with fetching(target.url()) as made:
+                noting = Noting(made.multi)
+                monkeypatch.setattr(made.driver, "_multi", noting)
+                handles = [made.start() for _ in range(10)]
+                await asyncio.sleep(0)
+                late = made.start()
+                assert {*handles, late} == {(await made.end())[0] for _ in range(11)}
+                begun = [each for each in noting.begun if each]
+                assert [4, 4, 3] == [len(each) for each in begun]
+                assert [*handles, late] == [handle for each in begun for handle in each]
+
+    run(test())
+
+
+def test_one_that_is_stopped_before_it_has_begun_never_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_BEGUN", 1)
+
+    async def test() -> None:
+        async with Echo() as target:
+            with fetching(target.url()) as made:
+                first, second, third = (made.start() for _ in range(3))
+                made.driver.disregard(second)
+                made.multi.remove_handle(second)
+                assert {first, third} == {(await made.end())[0] for _ in range(2)}
+                assert 2 == len(target.requests)
+                assert made.ended.empty()
+
+    run(test())
+
+
 def test_one_that_is_closed_asks_for_nothing_more() -> None:
     async def test() -> None:
         async with Hanging() as slow:
