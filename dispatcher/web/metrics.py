@@ -91,7 +91,7 @@ def _executions(services: Services) -> Iterator[Metric]:
         labels=("outcome", "error"),
     )
     for key in dict.fromkeys((*_SERIES, *services.meters.executions)):
-        ended.add_metric(key, services.meters.executions[key])
+        ended.add_metric(key, services.meters.executions.get(key, 0))
     yield ended
     phases = HistogramMetricFamily(
         "dispatcher_execution_phase_seconds", "Phases of the executions that were answered", labels=("phase",)

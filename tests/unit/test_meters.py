@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import operator
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,6 +29,27 @@ def test_a_histogram_counts_as_a_list_of_all_values_does(values: list[float], bo
     expected = [sum(value <= bound for value in values) for bound in sorted(bounds)]
     assert [*expected, len(values)] == histogram.cumulative
     assert functools.reduce(operator.add, values, 0.0) == histogram.sum  # from 3.12 on `sum` rounds once, at the end
+
+
+@given(st.lists(st.lists(st.floats(0, 100))), st.sets(st.floats(0.001, 100), min_size=1))
+def test_values_count_the_same_together_as_one_by_one(groups: list[list[float]], bounds: set[float]) -> None:
+    together, one_by_one = Histogram(sorted(bounds)), Histogram(sorted(bounds))
+    for group in groups:
+        together.add_all(group)
+        for value in group:
+            one_by_one.add(value)
+    assert one_by_one.cumulative == together.cumulative
+    assert one_by_one.sum == pytest.approx(together.sum)  # in another order, so rounded otherwise
+
+
+def test_each_of_many_executions_is_counted_once_whenever_somebody_looks() -> None:
+    meters = Meters()
+    for number in range(1, 1001):
+        meters.finished(ended(Outcome.COMPLETED, {"wait": float(number)}))
+        if number in (1, 255, 256, 257, 1000):
+            wait = meters.phases["wait"]
+            assert (number, {("completed", ""): number}) == (wait.cumulative[-1], meters.executions)
+            assert number * (number + 1) / 2000 == pytest.approx(wait.sum)
 
 
 def test_an_answered_execution_counts_with_the_phases_that_took_place() -> None:
