@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from dispatcher.actors.messages import Ended, Lease
     from dispatcher.departures import Departures
-    from dispatcher.ids import IdMaker
     from dispatcher.record import Record
     from dispatcher.recorder import Recorder, UnrecordedError
     from dispatcher.redaction import Redactor
@@ -55,7 +54,7 @@ class Means:
     departures: Departures
     recorder: Recorder
     redactor: Redactor
-    make_id: IdMaker
+    make_id: Callable[[], str]
     grace_seconds: float
     on_recorded: Callable[[Record], None]
     on_end: Callable[[Execution], None]

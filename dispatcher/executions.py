@@ -19,7 +19,7 @@ import pykka
 from dispatcher.deadlines import Deadlines
 from dispatcher.departures import Departures
 from dispatcher.execution import Execution, Means
-from dispatcher.ids import IdMaker
+from dispatcher.ids import make_ids
 from dispatcher.not_accepted import AbandonedError, DrainingError, NotAcceptedError, OverloadedError
 from dispatcher.record import Record
 from dispatcher.recorder import Recorder, UnrecordedError
@@ -74,7 +74,7 @@ class Executions:
             departures=Departures(pool),
             recorder=self._recorder,
             redactor=redactor,
-            make_id=IdMaker(),
+            make_id=make_ids().__next__,
             grace_seconds=limits.grace_seconds,
             on_recorded=on_finished,
             on_end=self._end,
