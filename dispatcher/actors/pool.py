@@ -37,7 +37,7 @@ from dispatcher.wire.messages import AddressState
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pykka import ActorRef
+    from dispatcher.wire.messages import AddressReport
 
 logger = logging.getLogger(__name__)
 
@@ -48,18 +48,19 @@ EXITS_A_TURN = 2000
 
 _TIERS = {ExitState.PREFERRED: Tier.FIRST, ExitState.DEPRECATED: Tier.RESERVE}
 
+_COMPLETED, _FAILED, _FAILS = Outcome.COMPLETED, Outcome.FAILED, Finding.FAILS
+"""What each end of a lease is compared with: Python 3.11 is slow to look up a member of an enum."""
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, eq=False)
 class _Exit:
-    """One exit and what it did since it came."""
+    """One exit and what it did since it came. `lease` is what everyone gets who leases it."""
 
-    connection: ActorRef[Any]
+    lease: Lease
     state: ExitState
-    reason: str | None
+    reason: str | None = None
     counted: ExitState | None = None
     """The state that this exit is counted under, if it is."""
-    stay: int = 0
-    in_flight: int = 0
     leased: int = 0
     last_used_at: float | None = None
     completed: int = 0
@@ -68,6 +69,11 @@ class _Exit:
     setbacks: Setbacks | None = None
     """What went wrong; None, as for nearly all of them, where nothing did since it came."""
     pause: asyncio.TimerHandle | None = None
+
+    @property
+    def in_flight(self) -> int:
+        """How many leases have not ended."""
+        return self.leased - self.completed - self.failed - self.unknown
 
     @property
     def is_aside(self) -> bool:
@@ -79,12 +85,27 @@ class _Exit:
         """The state as it is told: what is put aside could be bound as far as its agent knows."""
         return ExitState.ASIDE if self.is_aside and self.state in _TIERS else self.state
 
+    @property
+    def status(self) -> ExitStatus:
+        """The exit as it is described."""
+        return ExitStatus(
+            agent_id=self.lease.agent_id,
+            address=self.lease.address,
+            state=self.shown,
+            reason=self.setbacks.reason if self.setbacks and self.shown is ExitState.ASIDE else self.reason,
+            in_flight=self.in_flight,
+            leased=self.leased,
+            completed=self.completed,
+            failed=self.failed,
+            unknown=self.unknown,
+            last_used_at=self.last_used_at,
+        )
+
     def count_end(self, outcome: Outcome) -> None:
         """Count the end of a lease."""
-        self.in_flight -= 1
-        if outcome is Outcome.COMPLETED:
+        if outcome is _COMPLETED:
             self.completed += 1
-        elif outcome is Outcome.FAILED:
+        elif outcome is _FAILED:
             self.failed += 1
         else:
             self.unknown += 1
@@ -107,9 +128,9 @@ class IpPool(LoopActor):
         """Start empty; after so many failures in a row an exit is put aside for `pause` of them in seconds."""
         super().__init__()
         self._pause = pause
-        self._rotation: Rotation[Key] = Rotation()
-        self._exits: dict[Key, _Exit] = {}
-        self._of_agent: dict[str, set[str]] = {}
+        self._rotation: Rotation[_Exit] = Rotation()
+        self._exits: dict[int, _Exit] = {}  # by `Lease.stay`
+        self._of_agent: dict[str, dict[str, _Exit]] = {}  # by address
         self._places: dict[str, int] = {}
         self._stays = itertools.count(1)
         self._by_state: Counter[ExitState] = Counter()
@@ -120,10 +141,9 @@ class IpPool(LoopActor):
             case LeaseExits():
                 return self._lease(message.count, message.passing_over)
             case LeasesEnded():
-                for end in message.ends:
-                    self._end_lease(end)
+                self._end_leases(message.ends)
             case PauseOver():
-                self._end_pause(message)
+                self._end_pause(message.stay)
             case ExitsChanged():
                 self._change_exits(message)
             case AgentGone():
@@ -140,53 +160,54 @@ class IpPool(LoopActor):
 
     def _lease(self, count: int, passing_over: frozenset[Key]) -> tuple[Lease, ...]:
         leases: list[Lease] = []
+        tried = {known for key in passing_over if (known := self._find(*key)) is not None}
         now = time.time()
         for _ in range(count):
-            key = self._rotation.lease(passing_over)
-            if key is None:
+            leased = self._rotation.lease(tried)
+            if leased is None:
                 break
-            leased = self._exits[key]
             leased.leased += 1
-            leased.in_flight += 1
             leased.last_used_at = now
-            if leased.setbacks is not None and leased.setbacks.failures:
+            if leased.setbacks is not None:
                 leased.setbacks.leased()
-                self._place(key, leased)
-            leases.append(Lease(key[0], key[1], leased.connection, leased.stay))
+                self._place(leased)
+            leases.append(leased.lease)
         return tuple(leases)
 
-    def _end_lease(self, ended: LeaseEnd) -> None:
-        # An exit that went, or went and came back, has forgotten this lease.
-        used = self._exits.get((ended.agent_id, ended.address))
-        if used is not None and used.stay == ended.stay:
-            used.count_end(ended.outcome)
-            self._learn((ended.agent_id, ended.address), used, ended)
+    def _find(self, agent_id: str, address: str) -> _Exit | None:
+        return self._of_agent.get(agent_id, {}).get(address)
 
-    def _learn(self, key: Key, used: _Exit, ended: LeaseEnd) -> None:
-        setbacks = used.setbacks
-        if ended.finding is not Finding.FAILS and (setbacks is None or not setbacks.failures):
-            return  # it worked before, and nothing says that it does not now
-        if setbacks is None:
-            setbacks = used.setbacks = Setbacks()
+    def _end_leases(self, ends: tuple[LeaseEnd, ...]) -> None:
+        for end in ends:
+            used = self._exits.get(end.stay)
+            if used is None:
+                continue  # it went, and if it came back, then for another stay
+            used.count_end(end.outcome)
+            if end.finding is _FAILS or used.setbacks is not None:
+                self._learn(used, end)
+
+    def _learn(self, used: _Exit, end: LeaseEnd) -> None:
+        setbacks = used.setbacks = used.setbacks or Setbacks()
         failures = setbacks.failures
-        if setbacks.ended(ended.finding, ended.why):
-            seconds = self._pause(setbacks.failures)
-            over = PauseOver(*key, used.stay)
-            used.pause = asyncio.get_running_loop().call_later(seconds, tell_or_drop, self.actor_ref, over)
+        if setbacks.ended(end.finding, end.why):
+            over = PauseOver(end.stay)
+            loop = asyncio.get_running_loop()
+            used.pause = loop.call_later(self._pause(setbacks.failures), tell_or_drop, self.actor_ref, over)
         if news := setbacks.news(failures):
-            logger.info("exit %s of %s %s", key[1], key[0], news)
-        self._place(key, used)
+            logger.info("exit %s of %s %s", used.lease.address, used.lease.agent_id, news)
+        self._place(used)
+        if not setbacks.failures:
+            used.setbacks = None  # it works again
 
-    def _end_pause(self, over: PauseOver) -> None:
-        key = (over.agent_id, over.address)
-        paused = self._exits.get(key)
-        if paused is not None and paused.stay == over.stay and paused.setbacks is not None:
+    def _end_pause(self, stay: int) -> None:
+        paused = self._exits.get(stay)
+        if paused is not None and paused.setbacks is not None:
             paused.setbacks.pause_over()
-            self._place(key, paused)
+            self._place(paused)
 
-    def _place(self, key: Key, placed: _Exit) -> None:
+    def _place(self, placed: _Exit) -> None:
         tier = Tier.NEVER if placed.is_aside else _TIERS.get(placed.state, Tier.NEVER)
-        self._rotation.put(key, tier)
+        self._rotation.put(placed, tier)
         self._count(placed, placed.shown)
 
     def _count(self, counted: _Exit, state: ExitState | None) -> None:
@@ -208,51 +229,59 @@ class IpPool(LoopActor):
 
     def _change_exits(self, change: ExitsChanged) -> None:
         for address in change.gone:
-            self._remove((change.agent_id, address))
+            self._remove(change.agent_id, address)
         for report in change.changed:
-            key = (change.agent_id, report.address)
             if report.state is AddressState.EXCLUDED:
-                self._remove(key)
+                self._remove(change.agent_id, report.address)
             else:
-                self._put(key, _Exit(change.connection, ExitState(report.state), report.reason))
+                self._put(change, report)
         if change.agent_id in self._of_agent:
             self._places[change.agent_id] = change.max_concurrency
 
-    def _put(self, key: Key, reported: _Exit) -> None:
-        known = self._exits.get(key)
+    def _put(self, change: ExitsChanged, report: AddressReport) -> None:
+        state = ExitState(report.state)
+        known = self._find(change.agent_id, report.address)
         if known is None:
-            known = self._exits[key] = reported
-            known.stay = next(self._stays)
-        elif known.state not in _TIERS and reported.state in _TIERS:
+            known = self._add(Lease(change.agent_id, report.address, change.connection, next(self._stays)), state)
+        elif known.state not in _TIERS and state in _TIERS:
             known.forgive()  # the agent has tried the address itself
-        known.connection, known.state, known.reason = reported.connection, reported.state, reported.reason
-        self._of_agent.setdefault(key[0], set()).add(key[1])
-        self._place(key, known)
+        if known.lease.connection is not change.connection:
+            known.lease = replace(known.lease, connection=change.connection)
+        known.state, known.reason = state, report.reason
+        self._place(known)
 
-    def _remove(self, key: Key) -> None:
-        if key not in self._exits:
+    def _add(self, lease: Lease, state: ExitState) -> _Exit:
+        added = self._exits[lease.stay] = _Exit(lease, state)
+        self._of_agent.setdefault(lease.agent_id, {})[lease.address] = added
+        return added
+
+    def _remove(self, agent_id: str, address: str) -> None:
+        removed = self._find(agent_id, address)
+        if removed is None:
             return
-        self._forget(key)
-        addresses = self._of_agent[key[0]]
-        addresses.discard(key[1])
-        if not addresses:
-            del self._of_agent[key[0]]
-            self._places.pop(key[0], None)
+        self._forget(removed)
+        exits = self._of_agent[agent_id]
+        del exits[address]
+        if not exits:
+            del self._of_agent[agent_id]
+            self._places.pop(agent_id, None)
 
     def _remove_agent(self, agent_id: str) -> None:
         """Remove all exits of an agent in one turn: none of them may be leased any more. 16,384 take some 20 ms."""
-        for address in self._of_agent.pop(agent_id, ()):
-            self._forget((agent_id, address))
+        for removed in self._of_agent.pop(agent_id, {}).values():
+            self._forget(removed)
         self._places.pop(agent_id, None)
 
-    def _forget(self, key: Key) -> None:
-        removed = self._exits.pop(key)
+    def _forget(self, removed: _Exit) -> None:
+        del self._exits[removed.lease.stay]
         removed.wait_no_more()
         self._count(removed, None)
-        self._rotation.remove(key)
+        self._rotation.remove(removed)
 
     def _describe(self, *, with_exits: bool) -> PoolStatus | asyncio.Future[PoolStatus]:
-        pool = PoolStatus(len(self._rotation), self._rotation.available, self._rotation.next, ())
+        first = self._rotation.next
+        key = None if first is None else (first.lease.agent_id, first.lease.address)
+        pool = PoolStatus(len(self._rotation), self._rotation.available, key, ())
         if not with_exits:
             return pool
         described: asyncio.Future[PoolStatus] = asyncio.get_running_loop().create_future()
@@ -260,27 +289,12 @@ class IpPool(LoopActor):
         return described
 
     def _describe_exits(
-        self, keys: Iterator[Key], found: list[ExitStatus], pool: PoolStatus, described: asyncio.Future[PoolStatus]
+        self, exits: Iterator[_Exit], found: list[ExitStatus], pool: PoolStatus, described: asyncio.Future[PoolStatus]
     ) -> None:
         """Describe a slice a turn; an exit that goes between two of them is left out."""
-        slice_of_keys = tuple(itertools.islice(keys, EXITS_A_TURN))
-        found.extend(self._status(key) for key in slice_of_keys if key in self._exits)
-        if len(slice_of_keys) < EXITS_A_TURN:
+        slice_of_exits = tuple(itertools.islice(exits, EXITS_A_TURN))
+        found.extend(known.status for known in slice_of_exits if known.lease.stay in self._exits)
+        if len(slice_of_exits) < EXITS_A_TURN:
             described.set_result(replace(pool, exits=tuple(found)))
         else:
-            asyncio.get_running_loop().call_soon(self._describe_exits, keys, found, pool, described)
-
-    def _status(self, key: Key) -> ExitStatus:
-        known = self._exits[key]
-        return ExitStatus(
-            agent_id=key[0],
-            address=key[1],
-            state=known.shown,
-            reason=known.setbacks.reason if known.setbacks and known.shown is ExitState.ASIDE else known.reason,
-            in_flight=known.in_flight,
-            leased=known.leased,
-            completed=known.completed,
-            failed=known.failed,
-            unknown=known.unknown,
-            last_used_at=known.last_used_at,
-        )
+            asyncio.get_running_loop().call_soon(self._describe_exits, exits, found, pool, described)

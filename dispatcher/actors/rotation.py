@@ -27,7 +27,9 @@ class Rotation(Generic[K]):
 
     def __init__(self) -> None:
         """Start empty."""
-        self._tiers: tuple[OrderedDict[K, None], ...] = tuple(OrderedDict() for _ in Tier)  # by `Tier`
+        self._first: OrderedDict[K, None] = OrderedDict()
+        self._reserve: OrderedDict[K, None] = OrderedDict()
+        self._tiers: tuple[OrderedDict[K, None], ...] = (self._first, self._reserve, OrderedDict())  # by `Tier`
         self._tier_of: dict[K, Tier] = {}
 
     def put(self, key: K, tier: Tier) -> None:
@@ -45,21 +47,19 @@ class Rotation(Generic[K]):
 
     @property
     def _leasable(self) -> OrderedDict[K, None]:
-        return self._tiers[Tier.FIRST] or self._tiers[Tier.RESERVE]
+        return self._first or self._reserve
 
     def lease(self, passing_over: Collection[K] = ()) -> K | None:
         """Take the next key that is not in `passing_over` and put it at the back; None where there is none.
 
         What is passed over keeps its turn, and costs a step each.
         """
-        leasable = self._leasable
-        if passing_over:
-            key = next((key for key in leasable if key not in passing_over), None)
-        else:
-            key = next(iter(leasable), None)
-        if key is not None:
-            leasable.move_to_end(key)
-        return key
+        leasable = self._first or self._reserve
+        for key in leasable:
+            if key not in passing_over:
+                leasable.move_to_end(key)
+                return key
+        return None
 
     @property
     def next(self) -> K | None:

@@ -74,7 +74,7 @@ class Scene:
             "a": Answering.start(self.given["a"], first),
             "b": Answering.start(self.given["b"], None),
         }
-        self.leases = tuple(Lease(agent, f"::{n}", self.connections[agent], 1) for n, agent in enumerate(addresses))
+        self.leases = tuple(Lease(agent, f"::{n}", self.connections[agent], n) for n, agent in enumerate(addresses))
         self.pool = Answering.start(self.asked, pool or self._answer)
         self.departures = Departures(self.pool)
         self.executions = [Departing(name) for name in "xyz"]
@@ -86,8 +86,8 @@ class Scene:
         self.departures.begin(self.executions)
 
 
-def end(address: str) -> LeaseEnd:
-    return LeaseEnd("a", address, 1, Outcome.COMPLETED)
+def end(stay: int) -> LeaseEnd:
+    return LeaseEnd(stay, Outcome.COMPLETED)
 
 
 def test_executions_that_begin_together_are_one_question_to_the_pool_and_one_to_each_agent() -> None:
@@ -115,13 +115,13 @@ def test_where_there_are_fewer_exits_the_last_hear_that_there_is_none() -> None:
 def test_the_ends_of_leases_are_told_once_a_turn_and_in_order() -> None:
     async def test() -> None:
         scene = Scene()
-        for address in ("::1", "::2"):
-            scene.departures.lease_ended(end(address))
+        for stay in (1, 2):
+            scene.departures.lease_ended(end(stay))
         assert [] == scene.asked
         await turns()
-        scene.departures.lease_ended(end("::3"))
+        scene.departures.lease_ended(end(3))
         await turns()
-        assert [LeasesEnded((end("::1"), end("::2"))), LeasesEnded((end("::3"),))] == scene.asked
+        assert [LeasesEnded((end(1), end(2))), LeasesEnded((end(3),))] == scene.asked
 
     on_loop(test)
 
@@ -129,10 +129,10 @@ def test_the_ends_of_leases_are_told_once_a_turn_and_in_order() -> None:
 def test_the_pool_knows_how_leases_ended_before_it_gives_the_next() -> None:
     async def test() -> None:
         scene = Scene()
-        scene.departures.lease_ended(end("::1"))
+        scene.departures.lease_ended(end(1))
         scene.begin()
         await turns()
-        assert [LeasesEnded((end("::1"),)), LeaseExits(3)] == scene.asked
+        assert [LeasesEnded((end(1),)), LeaseExits(3)] == scene.asked
 
     on_loop(test)
 
@@ -194,7 +194,7 @@ def test_that_the_pool_does_not_take_an_end_is_logged_but_where_it_is_stopped(
         scene = Scene(pool=RuntimeError("a bug"))
         if is_stopped:
             await stop_actor(scene.pool)
-        scene.departures.lease_ended(end("::1"))
+        scene.departures.lease_ended(end(1))
         await turns()
         assert expected == [record.message for record in caplog.records if record.name == "dispatcher.departures"]
 

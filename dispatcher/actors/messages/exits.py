@@ -34,7 +34,7 @@ class ExitState(StrEnum):
 class Lease:
     """An exit handed to one execution, and the connection that reaches it.
 
-    `stay` tells one stay of an exit in the pool from the next: an exit that went and came back is counted anew.
+    `stay` is of one stay of one exit in the pool: an exit that went and came back has another, and is counted anew.
     """
 
     agent_id: str
@@ -78,8 +78,6 @@ class LeaseExits(Message[tuple[Lease, ...]]):
 class LeaseEnd:
     """The execution of a lease ended. `stay` is the lease's; `why` names what failed, where the finding is that."""
 
-    agent_id: str
-    address: str
     stay: int
     outcome: Outcome
     finding: Finding = Finding.NOTHING
@@ -95,10 +93,8 @@ class LeasesEnded(Message[None]):
 
 @dataclass(frozen=True, slots=True)
 class PauseOver(Message[None]):
-    """An exit was aside for as long as it had to be. `stay` tells whether it is still the same one."""
+    """The exit of this stay was aside for as long as it had to be."""
 
-    agent_id: str
-    address: str
     stay: int
 
 

@@ -53,17 +53,17 @@ class Pool:
         return [(await self.lease()).address for _ in range(count)]
 
     def end(self, lease: Lease, outcome: Outcome = Outcome.COMPLETED, finding: Finding = Finding.WORKS) -> None:
-        self._tell(LeaseEnd(lease.agent_id, lease.address, lease.stay, outcome, finding))
+        self._tell(LeaseEnd(lease.stay, outcome, finding))
 
     def fail(self, lease: Lease, why: str = "source_address in execution 1") -> None:
-        self._tell(LeaseEnd(lease.agent_id, lease.address, lease.stay, Outcome.FAILED, Finding.FAILS, why))
+        self._tell(LeaseEnd(lease.stay, Outcome.FAILED, Finding.FAILS, why))
 
     def _tell(self, end: LeaseEnd) -> None:
         self.ref.tell(LeasesEnded((end,)))
 
     def let_back(self, lease: Lease) -> None:
         """End a pause as its timer does."""
-        self.ref.tell(PauseOver(lease.agent_id, lease.address, lease.stay))
+        self.ref.tell(PauseOver(lease.stay))
 
     async def describe(self) -> PoolStatus:
         return await ask(self.ref, DescribePool())

@@ -76,6 +76,19 @@ def test_a_lease_names_the_exit_and_its_connection() -> None:
     on_loop(test)
 
 
+def test_a_lease_names_the_connection_that_told_of_the_exit_last() -> None:
+    async def test() -> None:
+        pool = Pool()
+        pool.change("one", report(A))
+        first, pool.connection = await pool.lease(), Connection.start()
+        pool.change("one", report(A))
+        second = await pool.lease()
+        assert (pool.connection, first.stay) == (second.connection, second.stay)
+        assert first.connection != second.connection
+
+    on_loop(test)
+
+
 def test_two_agents_may_have_the_same_address() -> None:
     async def test() -> None:
         pool = Pool()
