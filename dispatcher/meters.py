@@ -51,15 +51,15 @@ class Histogram:
         self._counts[bisect_left(self.bounds, value)] += times
         self.sum += value * times
 
-    def add_all(self, values: Iterable[float]) -> None:
-        """Count many values, each once."""
+    def add_all(self, values: Iterable[float], to_one: int = 1) -> None:
+        """Count many values, each once. `to_one` of them are 1: 1000 where they are milliseconds and bounds seconds."""
         ordered = sorted(values)
         before = 0
         for place, bound in enumerate((*self.bounds, math.inf)):
-            until = bisect_right(ordered, bound, before)
+            until = bisect_right(ordered, bound * to_one, before)
             self._counts[place] += until - before
             before = until
-        self.sum += sum(ordered)
+        self.sum += sum(ordered) / to_one
 
     @property
     def cumulative(self) -> list[int]:
@@ -122,4 +122,4 @@ class Meters:
     def _count_phases(self) -> None:
         timings, self._timings = self._timings, []
         for phase, histogram in self._phases.items():
-            histogram.add_all([took / 1000 for each in timings if (took := each.get(phase))])
+            histogram.add_all([took for each in timings if (took := each.get(phase))], 1000)

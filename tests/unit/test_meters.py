@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import weakref
 
 import pytest
 from hypothesis import given
@@ -42,6 +43,13 @@ def test_values_count_the_same_together_as_one_by_one(groups: list[list[float]],
     assert one_by_one.sum == pytest.approx(together.sum)  # in another order, so rounded otherwise
 
 
+def test_a_phase_as_long_as_a_bound_is_within_it() -> None:
+    meters = Meters()
+    for bound in PHASE_BOUNDS:
+        meters.finished(ended(Outcome.COMPLETED, {"wait": bound * 1000}))
+    assert [*range(1, len(PHASE_BOUNDS) + 1), len(PHASE_BOUNDS)] == meters.phases["wait"].cumulative
+
+
 def test_each_of_many_executions_is_counted_once_whenever_somebody_looks() -> None:
     meters = Meters()
     for number in range(1, 1001):
@@ -50,6 +58,18 @@ def test_each_of_many_executions_is_counted_once_whenever_somebody_looks() -> No
             wait = meters.phases["wait"]
             assert (number, {("completed", ""): number}) == (wait.cumulative[-1], meters.executions)
             assert number * (number + 1) / 2000 == pytest.approx(wait.sum)
+
+
+def test_the_timings_of_few_executions_are_kept() -> None:
+    class Timings(dict[str, float]):
+        """What weak references may be made to."""
+
+    meters, seen = Meters(), []
+    for _ in range(1000):
+        timings = Timings(wait=1.0)
+        seen.append(weakref.ref(timings))
+        meters.finished(ended(Outcome.COMPLETED, timings))
+    assert 256 >= sum(each() is not None for each in seen)
 
 
 def test_an_answered_execution_counts_with_the_phases_that_took_place() -> None:
