@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from dispatcher.actors.messages import Ended, Outcome
-from dispatcher.deadlines import Deadlines
+from dispatcher.deadlines import Alarm, sort_out
 from dispatcher.errors import FailureKind
 from dispatcher.wire import messages as wire
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from dispatcher.wire.codec import Invalid
 
 logger = logging.getLogger(__name__)
+
+_COMPLETED, _FAILED = Outcome.COMPLETED, Outcome.FAILED
+"""What each result is one of: Python 3.11 is slow to look up a member of an enum."""
 
 
 class InFlight:
@@ -36,10 +39,10 @@ class InFlight:
         """
         self._agent_id = agent_id
         self._grace_seconds = grace_seconds
-        self._running: dict[str, tuple[Run, Link]] = {}
+        self._running: dict[str, tuple[Run, Link, float]] = {}
         self._on_late = on_late
         self._on_empty = on_empty
-        self._deadlines: Deadlines[str] = Deadlines(self._hear_late)
+        self._alarm = Alarm(self._tell_late)
         self.counts = dict.fromkeys(Outcome, 0)
 
     def __len__(self) -> int:
@@ -48,18 +51,20 @@ class InFlight:
 
     def give(self, runs: Sequence[Run], link: Link) -> None:
         """Send executions over `link`; what finds no room there ends at once."""
-        late_at = time.monotonic() + self._grace_seconds
+        bound = time.monotonic() + self._grace_seconds
         for run in runs:
             execute = run.execute
-            self._running[execute.id] = run, link
-            self._deadlines.set(execute.id, late_at + execute.timeout)
+            late_at = bound + execute.timeout
+            self._running[execute.id] = run, link, late_at
+            if late_at < self._alarm.rings_at:
+                self._alarm.set(late_at)
             if not link.send(execute):
                 detail = f"too much waits to be sent to agent {self._agent_id}"
                 self._fail(execute.id, Outcome.FAILED, FailureKind.OVERLOADED, detail)
 
     def expect_all(self, link: Link) -> None:
         """Let `link` take the results of what was given before it."""
-        for run, _ in self._running.values():
+        for run, _, _ in self._running.values():
             link.expect(run.execute)
 
     def withdraw_all(self, link: Link) -> frozenset[str]:
@@ -75,7 +80,7 @@ class InFlight:
             said = "agent %s answered execution %s, which has ended before: it was told again, or came too late"
             logger.info(said, self._agent_id, result.id)
         else:
-            self._end(result.id, *judge(running[0].execute, result))
+            self._end(result.id, judge(running[0].execute, result))
 
     def end_invalid(self, invalid: Invalid) -> None:
         """End the execution whose result could not be read, if that says which it is."""
@@ -97,7 +102,7 @@ class InFlight:
 
     def compare(self, link: Link, held: Collection[str]) -> None:
         """The agent came back on `link` with these: what else it was given before is not known to it any more."""
-        lost = [each for each, (_, given_on) in self._running.items() if given_on is not link and each not in held]
+        lost = [each for each, (_, given_on, _) in self._running.items() if given_on is not link and each not in held]
         detail = f"agent {self._agent_id} came back after its link was lost, and without this execution"
         self._fail_all(lost, Outcome.UNKNOWN, detail)
         for execution_id in held:
@@ -115,10 +120,13 @@ class InFlight:
         outcome = Outcome.FAILED if never_left else Outcome.UNKNOWN
         self._fail(execution_id, outcome, FailureKind.AGENT_TIMEOUT, detail)
 
-    def _hear_late(self, execution_id: str) -> None:
-        running = self._running.get(execution_id)
-        if running is not None:  # else one that was late too has ended it
-            self._on_late(running[0])
+    def _tell_late(self, now: float) -> None:
+        late, then = sort_out(((each, late_at) for each, (_, _, late_at) in self._running.items()), now)
+        self._alarm.set(then)
+        for execution_id in late:
+            running = self._running.get(execution_id)
+            if running is not None:  # else one that was late too has ended it
+                self._on_late(running[0])
 
     def _fail_all(self, execution_ids: list[str], outcome: Outcome, detail: str) -> None:
         for execution_id in execution_ids:
@@ -126,25 +134,26 @@ class InFlight:
                 self._fail(execution_id, outcome, FailureKind.AGENT_LOST, detail)
 
     def _fail(self, execution_id: str, outcome: Outcome, kind: FailureKind, detail: str) -> None:
-        self._end(execution_id, outcome, failed(execution_id, kind, detail))
+        self._end(execution_id, Ended(outcome, failed(execution_id, kind, detail)))
 
-    def _end(self, execution_id: str, outcome: Outcome, result: wire.Result) -> None:
-        run, _ = self._running.pop(execution_id)
-        self._deadlines.forget(execution_id)
-        self.counts[outcome] += 1
-        run.on_ended(run, Ended(outcome, result))
+    def _end(self, execution_id: str, ended: Ended) -> None:
+        run, _, _ = self._running.pop(execution_id)
+        self.counts[ended.outcome] += 1
+        run.on_ended(run, ended)
         if not self._running:
             self._on_empty()
 
 
-def judge(execute: wire.Execute, result: wire.Result) -> tuple[Outcome, wire.Result]:
+def judge(execute: wire.Execute, result: wire.Result) -> Ended:
     """Return how a result of valid fields ends its execution: as it says, or as a failure where it cannot be so."""
     if (detail := _contradiction(execute, result)) is not None:
-        return Outcome.FAILED, failed(execute.id, FailureKind.INVALID_RESULT, detail)
-    if result.error_kind is None and result.source_ip != execute.source:
+        return Ended(_FAILED, failed(execute.id, FailureKind.INVALID_RESULT, detail))
+    if result.error_kind is not None:
+        return Ended(_FAILED, result)
+    if result.source_ip != execute.source:
         detail = f"the request left from {result.source_ip}, not from {execute.source}"
-        return Outcome.FAILED, failed(execute.id, FailureKind.SOURCE_MISMATCH, detail)
-    return (Outcome.COMPLETED if result.error_kind is None else Outcome.FAILED), result
+        return Ended(_FAILED, failed(execute.id, FailureKind.SOURCE_MISMATCH, detail))
+    return Ended(_COMPLETED, result)
 
 
 def failed(execution_id: str, kind: FailureKind, detail: str) -> wire.Result:
@@ -156,10 +165,11 @@ def _contradiction(execute: wire.Execute, result: wire.Result) -> str | None:
     """Say what makes a result of valid fields impossible, or None."""
     if (result.status is None) == (result.error_kind is None):
         return "the result has neither a status nor an error, or both"
-    if len(result.body) > execute.max_body_bytes:
-        return f"the result has a body of {len(result.body)} bytes, more than the {execute.max_body_bytes} asked for"
-    if result.body_size < len(result.body):
+    size = len(result.body)
+    if size > execute.max_body_bytes:
+        return f"the result has a body of {size} bytes, more than the {execute.max_body_bytes} asked for"
+    if result.body_size < size:
         return "the result says that fewer bytes were received than it has"
-    if result.body_size > len(result.body) and not result.truncated:
+    if result.body_size > size and not result.truncated:
         return "the result has fewer bytes than were received, and does not say so"
     return None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from typing import Any
 
-from dispatcher.deadlines import LATE_A_TURN, Deadlines
-from tests.unit.loops import on_loop
+from dispatcher.deadlines import LATE_A_TURN, Alarm, Deadlines, sort_out
+from tests.unit.loops import on_loop, turns
 
 NEVER = 1000.0
 
@@ -83,3 +84,42 @@ def test_one_may_be_set_by_another_that_is_late() -> None:
         assert [1, 2, 3] == [await told.get() for _ in range(3)]
 
     on_loop(test)
+
+
+def test_an_alarm_rings_once_at_the_earliest_moment_it_was_set_to() -> None:
+    async def test() -> None:
+        rung: asyncio.Queue[float] = asyncio.Queue()
+        past: asyncio.Queue[float] = asyncio.Queue()
+        alarm, later = Alarm(rung.put_nowait), Alarm(past.put_nowait)
+        assert math.inf == alarm.rings_at
+        soon = time.monotonic() + 0.02
+        for when in (soon + 0.001, soon, soon + 0.002):
+            alarm.set(when)
+        later.set(soon + 0.01)
+        assert soon == alarm.rings_at
+        assert soon <= await rung.get()
+        assert math.inf == alarm.rings_at
+        await past.get()
+        assert rung.empty()
+        alarm.set(soon)
+        await rung.get()
+
+    on_loop(test)
+
+
+def test_an_alarm_set_to_never_does_not_ring() -> None:
+    async def test() -> None:
+        rung: asyncio.Queue[float] = asyncio.Queue()
+        alarm = Alarm(rung.put_nowait)
+        alarm.set(math.inf)
+        await turns()
+        assert (math.inf, 0) == (alarm.rings_at, rung.qsize())
+
+    on_loop(test)
+
+
+def test_what_is_late_comes_in_order_with_the_moment_of_the_next() -> None:
+    assert (["a", "c"], 4.0) == sort_out([("a", 3.0), ("b", 5.0), ("c", 1.0), ("d", 4.0)], 3.0)
+    assert ([], math.inf) == sort_out([], 3.0)
+    many = [(number, 1.0) for number in range(LATE_A_TURN + 1)]
+    assert ([*range(LATE_A_TURN)], 1.0) == sort_out(many, 3.0)

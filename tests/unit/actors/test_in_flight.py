@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
 
 from dispatcher.actors.in_flight import InFlight, judge
 from dispatcher.actors.messages import Ended, Outcome, Run
+from dispatcher.deadlines import LATE_A_TURN
 from dispatcher.errors import FailureKind
 from dispatcher.wire import messages as wire
 from dispatcher.wire.codec import Invalid
@@ -75,6 +77,39 @@ def test_what_is_late_is_told_once_and_what_ended_is_never_late() -> None:
         agent.in_flight.end(answer("ended"))
         assert "late" == (await asyncio.wait_for(agent.late.get(), 10)).execute.id
         assert (1, 0) == (len(agent.in_flight), agent.late.qsize())
+
+    on_loop(test)
+
+
+def test_each_is_late_in_its_own_time_however_they_were_given() -> None:
+    async def test() -> None:
+        late: asyncio.Queue[str] = asyncio.Queue()
+
+        def end(run: Run) -> None:
+            late.put_nowait(run.execute.id)
+            in_flight.time_out(run, None)
+
+        in_flight = InFlight("agent-01", SOON, end, lambda: None)
+        began = time.monotonic()
+        seconds = {"d": 4 * SOON, "a": SOON, "c": 3 * SOON, "b": 2 * SOON, "never": NEVER}
+        for names in ("da", "cb", ["never"]):
+            in_flight.give([Run(execute(name, seconds[name]), lambda *_: None) for name in names], Link())
+        for name in "abcd":
+            assert name == await asyncio.wait_for(late.get(), 10)
+            assert time.monotonic() >= began + seconds[name] + SOON - 0.001
+        assert 1 == len(in_flight)
+
+    on_loop(test)
+
+
+def test_all_of_many_that_are_late_at_once_end() -> None:
+    async def test() -> None:
+        many = 2 * LATE_A_TURN + 1
+        emptied = asyncio.Event()
+        in_flight = InFlight("agent-01", 0.0, lambda run: in_flight.time_out(run, None), emptied.set)
+        in_flight.give([Run(execute(str(number), SOON), lambda *_: None) for number in range(many)], Link())
+        await asyncio.wait_for(emptied.wait(), 10)
+        assert many == in_flight.counts[Outcome.UNKNOWN]
 
     on_loop(test)
 
@@ -186,6 +221,5 @@ def test_a_result_that_cannot_be_read_ends_the_one_that_it_names() -> None:
 def test_a_result_ends_its_execution_as_it_says_unless_it_cannot_be_so(
     said: dict[str, Any], outcome: Outcome, kind: FailureKind | None
 ) -> None:
-    judged, result = judge(execute("x"), answer("x", **said))
-    assert (outcome, kind, "x") == (judged, result.error_kind, result.id)
-    assert isinstance(result, wire.Result)
+    ended = judge(execute("x"), answer("x", **said))
+    assert (outcome, kind, "x") == (ended.outcome, ended.result.error_kind, ended.result.id)
