@@ -75,7 +75,6 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         self._is_routed = is_routed
         self._loop = asyncio.get_running_loop()
         self._active: dict[pycurl.Curl, Lane] = {}
-        self._lanes = Lanes()
         self._sockets = SourceSockets()
         self._speed = SpeedWatch(min_speed, min_speed_seconds, self._transfers, self._end_slow)
         self._idle_timer: asyncio.TimerHandle | None = None
@@ -83,6 +82,7 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         if self._timeout is not None:
             self.io_loop.remove_timeout(self._timeout)
         self._driver = Driver(self._multi, self._ended)
+        self._lanes = Lanes(self._driver.pauses)
         self._multi.setopt(pycurl.M_MAXCONNECTS, max_connections)
         # One transfer a connection, HTTP/2 and 3 too: what shares a connection fails with it, and a target that ends
         # one with requests under way (nginx does after its keepalive_requests) would need them to be sent again.

@@ -13,8 +13,12 @@ from typing import TYPE_CHECKING
 import pycurl
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dispatcher.agent.transfers.hop import Hop
     from dispatcher.agent.transfers.transfer import Transfer
+
+    Pauses = Callable[[pycurl.Curl], bool]
 
 
 class Lane:
@@ -24,9 +28,10 @@ class Lane:
     handing on what comes: `header_lines` are those of the transfer under way.
     """
 
-    __slots__ = ("handle", "header_lines", "hop", "is_spoiled", "milliseconds", "transfer")
+    __slots__ = ("_pauses", "handle", "header_lines", "hop", "is_spoiled", "milliseconds", "transfer")
 
-    def __init__(self) -> None:
+    def __init__(self, pauses: Pauses) -> None:
+        self._pauses = pauses
         self.handle = pycurl.Curl()
         self.header_lines: list[bytes] = []
         self.hop: Hop | None = None
@@ -40,6 +45,10 @@ class Lane:
         """WRITEFUNCTION: a decoded piece of the body."""
         assert self.transfer is not None, "libcurl calls for lanes in use only"
         return self.transfer.write(chunk)
+
+    def pauses(self) -> bool:
+        """Say whether the rest of the body has to wait; libcurl is then to be told so, see `Driver.pauses`."""
+        return self._pauses(self.handle)
 
     def use(self, transfer: Transfer) -> None:
         """Have what comes belong to `transfer`."""
@@ -64,7 +73,9 @@ class Lane:
 class Lanes:
     """The lanes that are not in use, by hop. There are as many in all as were ever in use at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, pauses: Pauses) -> None:
+        """Make none yet; `pauses` says whether what comes for a handle has to wait."""
+        self._pauses = pauses
         self._idle: dict[Hop | None, list[Lane]] = {}
         self._all: list[Lane] = []
 
@@ -103,7 +114,7 @@ class Lanes:
         # Hops without a lane go here, and not in `take`: the next execution most likely asks for the same.
         self._idle = {hop: lanes for hop, lanes in self._idle.items() if lanes}
         if not self._idle:
-            lane = Lane()
+            lane = Lane(self._pauses)
             self._all.append(lane)
             return lane
         lane = self._idle[None if None in self._idle else next(iter(self._idle))].pop()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trustme
 
+from dispatcher.agent.transfers import driver
 from dispatcher.agent.transfers.transfer import REDIRECT_BODY_BYTES
 from dispatcher.errors import FailureKind, Party
 from dispatcher.wire.messages import HttpVersion
@@ -178,6 +179,14 @@ def test_a_compression_bomb_costs_bounded_memory_and_is_a_cut_body() -> None:
     assert (200, True, bytes(1_000_000)) == (result.status, result.truncated, result.body)
     assert 1_000_000 < result.body_size < 1_200_000
     assert grown_kib < 20 * 1024
+
+
+def test_a_compression_bomb_that_has_to_wait_for_many_turns_of_the_loop_is_cut_in_the_same_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(driver, "SLICE_SECONDS", 0.0003)
+    result = ask(CompressionBomb(), max_body_bytes=20_000_000)
+    assert (200, True, bytes(20_000_000)) == (result.status, result.truncated, result.body)
 
 
 def test_redirects_are_bounded() -> None:

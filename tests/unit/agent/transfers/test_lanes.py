@@ -28,7 +28,7 @@ def used(lanes: Lanes, wanted: Hop) -> Lane:
 
 
 def test_a_lane_is_kept_for_its_hop() -> None:
-    lanes = Lanes()
+    lanes = Lanes(lambda _: False)
     one, other = used(lanes, hop("one")), used(lanes, hop("other"))
     lanes.give(other)
     lanes.give(one)
@@ -39,7 +39,7 @@ def test_a_lane_is_kept_for_its_hop() -> None:
 
 
 def test_a_lane_of_another_hop_comes_without_anything_set() -> None:
-    lanes = Lanes()
+    lanes = Lanes(lambda _: False)
     one = used(lanes, hop("one"))
     lanes.give(one)
     assert one is lanes.take(hop("other"))
@@ -48,7 +48,7 @@ def test_a_lane_of_another_hop_comes_without_anything_set() -> None:
 
 
 def test_a_lane_that_is_set_up_for_nothing_goes_first_and_a_new_one_last() -> None:
-    lanes = Lanes()
+    lanes = Lanes(lambda _: False)
     one, two = used(lanes, hop("one")), used(lanes, hop("two", body=b"x" * 20_000))
     lanes.give(one)
     lanes.give(two)
@@ -59,7 +59,7 @@ def test_a_lane_that_is_set_up_for_nothing_goes_first_and_a_new_one_last() -> No
 
 
 def test_a_spoiled_lane_is_not_kept_as_it_is() -> None:
-    lanes = Lanes()
+    lanes = Lanes(lambda _: False)
     one = used(lanes, hop("one"))
     one.is_spoiled = True
     lanes.give(one)
@@ -69,7 +69,7 @@ def test_a_spoiled_lane_is_not_kept_as_it_is() -> None:
 
 
 def test_lanes_at_rest_keep_nothing_of_what_was_asked() -> None:
-    lanes = Lanes()
+    lanes = Lanes(lambda _: False)
     made = [used(lanes, hop(str(number))) for number in range(3)]
     for lane in made:
         lanes.give(lane)
@@ -80,7 +80,7 @@ def test_lanes_at_rest_keep_nothing_of_what_was_asked() -> None:
 
 
 def test_what_came_for_one_transfer_stays_with_it_and_is_not_the_next_ones() -> None:
-    lanes = Lanes()
+    lanes = Lanes(lambda _: False)
     wanted = hop("one")
     lane = used(lanes, wanted)
     first, second = (Transfer(wanted, "::1", lambda *_: None, 0.0) for _ in range(2))

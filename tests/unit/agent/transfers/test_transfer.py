@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pycurl
 import pytest
@@ -14,6 +14,9 @@ from dispatcher.agent.transfers import transfer as module
 from dispatcher.agent.transfers.hop import first_hop
 from dispatcher.agent.transfers.transfer import GATHERED_BYTES, REDIRECT_BODY_BYTES, Transfer, same_address
 from tests.support.executing import execution
+
+if TYPE_CHECKING:
+    from dispatcher.agent.transfers.lanes import Lane
 
 GO, STOP = pycurl.PREREQFUNC_OK, pycurl.PREREQFUNC_ABORT
 
@@ -49,6 +52,54 @@ def test_a_large_body_is_not_put_together_again_at_its_end() -> None:
     assert len(transfer._pieces) <= 16
     assert transfer.body is transfer.body
     assert b"".join(bytes([number]) * (GATHERED_BYTES // 16) for number in range(64)) == transfer.body
+
+
+class Full:
+    """A lane whose turn has no time left."""
+
+    def pauses(self) -> bool:
+        return True
+
+
+GZIP, BROTLI = b"Content-Encoding: GZip\r\n", b"content-encoding: br\r\n"
+CHUNKED, PACKED = b"Transfer-Encoding: chunked\r\n", b"Transfer-Encoding: gzip\r\n"
+
+
+@pytest.mark.parametrize(
+    ("headers", "waits"),
+    [
+        ([], True),
+        ([GZIP], True),
+        ([GZIP, CHUNKED], True),
+        ([CHUNKED], True),
+        ([BROTLI], False),
+        ([GZIP, GZIP], False),
+        ([GZIP, PACKED], False),
+        ([b"Content-Encoding: gzip, gzip\r\n"], False),
+    ],
+)
+def test_a_large_body_waits_for_the_next_turn_unless_libcurl_would_keep_much_of_it(
+    headers: list[bytes], waits: bool
+) -> None:
+    transfer = make(max_body_bytes=4 * GATHERED_BYTES)
+    transfer.lane = cast("Lane", Full())
+    transfer.header_lines += [b"HTTP/1.1 200 OK\r\n", *headers, b"\r\n"]
+    assert transfer.write(bytes(GATHERED_BYTES)) is None
+    for _ in range(3):
+        assert (pycurl.WRITEFUNC_PAUSE if waits else None) == transfer.write(b"x")
+    transfer.lane = None
+    assert transfer.write(b"y") is None
+    assert (b"" if waits else b"xxx") + b"y" == transfer.body[GATHERED_BYTES:]
+    assert len(transfer.body) == transfer.size
+
+
+def test_a_body_that_is_cut_does_not_wait_for_that() -> None:
+    transfer = make(max_body_bytes=GATHERED_BYTES)
+    transfer.lane = cast("Lane", Full())
+    transfer.header_lines += [b"HTTP/1.1 200 OK\r\n", b"\r\n"]
+    assert transfer.write(bytes(GATHERED_BYTES)) is None
+    assert 0 == transfer.write(b"x")
+    assert transfer.cut
 
 
 def test_the_body_of_a_followed_redirect_is_read_up_to_a_bound_and_not_kept() -> None:
