@@ -76,8 +76,8 @@ class Tally:
         self.outcomes[record.outcome] += 1
         if record.failure is not None:
             self.by_error[record.failure.kind] += 1
-        elif record.result is not None and record.result.status is not None:
-            self.by_status[record.result.status] += 1
+        elif record.response is not None and record.response.status is not None:
+            self.by_status[record.response.status] += 1
 
     def as_json(self, count: int, stopped: str | None) -> dict[str, Any]:
         """Return the summary of a batch of `count`, which ended early where `stopped` says why."""

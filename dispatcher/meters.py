@@ -108,8 +108,8 @@ class Meters:
         """
         failure = record.failure
         self.executions[record.outcome, "" if failure is None else failure.kind] += 1
-        if failure is None and record.result is not None:
-            self._timings.append(record.result.timings)
+        if record.response is not None:
+            self._timings.append(record.timings)
             if len(self._timings) == _AT_ONCE:
                 self._count_phases()
 

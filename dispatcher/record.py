@@ -1,7 +1,8 @@
 """The execution record: what a caller, history and the monitors are told of one execution. Made at step 8.
 
 A record is redacted when it is made, so nothing behind it ever holds a secret. Its JSON is built here by hand and not
-by a schema, because every execution pays for it; a test holds it to `web/schemas.py`.
+by a schema, because every execution pays for it; a test holds it to `web/schemas.py`. What would surprise: it is built
+in two ways, as objects that C writes (`record_structs.py`) for each execution, and as a dict for whoever wants one.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from dispatcher.actors.messages import Outcome, RecordRow
 from dispatcher.errors import FailureKind
-from dispatcher.timestamps import milliseconds, rfc3339
+from dispatcher.record_structs import BODY, RECORD, RESPONSE
+from dispatcher.timestamps import milliseconds, rfc3339, rfc3339_of
 from dispatcher.wire import native
 from dispatcher.wire.messages import PHASES
 from dispatcher.wire.quick import quickly_made
@@ -32,6 +34,11 @@ JsonObject = dict[str, Any]
 
 _MOST_REMEMBERED = 64 * 1024
 """Bytes of a body up to which a record's JSON is written once for its caller and its history."""
+
+_PHASES = len(PHASES)
+
+_OUTCOMES = {outcome: str(outcome) for outcome in Outcome}
+"""An outcome as plain text, which a statement takes as it is; asking the enum for it takes three times as long."""
 
 
 @quickly_made
@@ -53,9 +60,10 @@ class Attempt:
 @quickly_made
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One finished execution. Times are seconds since 1970; `result` is None where no agent was reached.
+    """One finished execution. Points in time are milliseconds since 1970.
 
-    `result` has no secrets in its headers, and not its reason, which is in `failure`.
+    `response` is what the target answered, without secrets in its headers; None where there is a failure. `timings` are
+    the milliseconds of every phase, not to be changed. `body` is the response's as far as it was kept, decoded.
     `idempotency_key` is the caller's, where something may have been sent under it; it is not told.
     `attempts` is what JSON holds of them, all of them where retries were asked for, the last one included.
     """
@@ -65,37 +73,29 @@ class Record:
     agent_id: str | None
     source_ip: str | None
     request: JsonObject
-    result: Result | None
+    response: Result | None
     failure: Failure | None
-    started_at: float
-    finished_at: float
+    timings: JsonObject
+    started_at_ms: int
+    finished_at_ms: int
+    body: bytes
     attempts: tuple[JsonObject, ...] = ()
     idempotency_key: str | None = None
     _written: list[bytes] = field(default_factory=list, init=False, compare=False, repr=False)
-
-    @property
-    def response(self) -> Result | None:
-        """What the target answered; None where there is a failure."""
-        return self.result if self.failure is None else None
-
-    @property
-    def body(self) -> bytes:
-        """The response's body as far as it was kept, decoded."""
-        return self.result.body if self.failure is None and self.result is not None else b""
 
     def as_json(self, body: JsonObject | None) -> JsonObject:
         """Return the record as JSON holds it, with `body` for the response's body."""
         content = {
             "id": self.id,
-            "outcome": str(self.outcome),
+            "outcome": _OUTCOMES[self.outcome],
             "agent_id": self.agent_id,
             "source_ip": self.source_ip,
             "request": self.request,
             "response": self._response(body),
-            "timings": _timings(self.result),
-            "error": _failure_json(self.failure),
-            "started_at": rfc3339(self.started_at),
-            "finished_at": rfc3339(self.finished_at),
+            "timings": self.timings,
+            "error": None if self.failure is None else _failure_json(self.failure),
+            "started_at": rfc3339_of(self.started_at_ms),
+            "finished_at": rfc3339_of(self.finished_at_ms),
         }
         return content | {"attempts": list(self.attempts)} if self.attempts else content
 
@@ -124,7 +124,29 @@ class Record:
         return self._written[0]
 
     def _write(self, max_body_bytes: int) -> bytes:
-        return dump(self.with_body(max_body_bytes))
+        if native.encode is not None:
+            try:
+                return native.encode(self._as_struct(max_body_bytes))
+            except (UnicodeEncodeError, TypeError):
+                pass  # as in `dump`
+        return dump_everywhere_alike(self.with_body(max_body_bytes))
+
+    def _as_struct(self, max_body_bytes: int) -> Any:
+        """Return what `with_body` does, as C writes it quickest."""
+        response, failure = self.response, self.failure
+        return RECORD(
+            self.id,
+            _OUTCOMES[self.outcome],
+            self.agent_id,
+            self.source_ip,
+            self.request,
+            None if response is None else _response_struct(response, max_body_bytes),
+            self.timings,
+            None if failure is None else _failure_json(failure),
+            rfc3339_of(self.started_at_ms),
+            rfc3339_of(self.finished_at_ms),
+            self.attempts,
+        )
 
     def with_body(self, max_body_bytes: int) -> JsonObject:
         """Return the record as JSON holds it, with at most `max_body_bytes` of its body."""
@@ -139,13 +161,13 @@ class Record:
         response, failure = self.response, self.failure
         return RecordRow(  # by place, which is quicker than by name
             self.id,
-            str(self.outcome),
+            _OUTCOMES[self.outcome],
             self.agent_id,
             self.source_ip,
             None if response is None else response.status,
             None if failure is None else str(failure.kind),
-            milliseconds(self.finished_at),
-            None if response is None else response.timings.get("total"),
+            self.finished_at_ms,
+            None if response is None else self.timings["total"],
             self.to_json_bytes(max_body_bytes),
             self.idempotency_key,
         )
@@ -165,11 +187,18 @@ def make_record(  # noqa: PLR0913 (a record has that many parts, and this is whe
     attempts: Sequence[Attempt] = (),
     idempotency_key: str | None = None,
 ) -> Record:
-    """Make the record of one execution, without its secrets. `exit_used` is (agent id, source address)."""
-    if result is not None:
-        result = _shown(result, redactor)
+    """Make the record of one execution, without its secrets. `exit_used` is (agent id, source address).
+
+    Times are seconds since 1970.
+    """
+    response, body = None, b""
     if failure is not None:
         failure = redactor.failure(failure, request.url, request.headers)
+    elif result is not None:
+        headers = redactor.headers(result.headers)
+        is_plain = headers is result.headers and not result.error_detail
+        response = result if is_plain else dataclasses.replace(result, headers=headers, error_detail="")
+        body = result.body
     agent_id, source_ip = exit_used or (None, None)
     return Record(  # by place, as above
         identifier,
@@ -177,20 +206,15 @@ def make_record(  # noqa: PLR0913 (a record has that many parts, and this is whe
         agent_id,
         source_ip,
         redactor.request(request),
-        result,
+        response,
         failure,
-        started_at,
-        finished_at,
+        _timings(result),
+        milliseconds(started_at),
+        milliseconds(finished_at),
+        body,
         tuple([_attempt_json(attempt, request, redactor) for attempt in attempts]) if attempts else (),
         idempotency_key,
     )
-
-
-def _shown(result: Result, redactor: Redactor) -> Result:
-    headers = redactor.headers(result.headers)
-    if headers is result.headers and not result.error_detail:
-        return result
-    return dataclasses.replace(result, headers=headers, error_detail="")
 
 
 def _attempt_json(attempt: Attempt, request: RequestSpec, redactor: Redactor) -> JsonObject:
@@ -201,7 +225,7 @@ def _attempt_json(attempt: Attempt, request: RequestSpec, redactor: Redactor) ->
         "source_ip": source_ip,
         "outcome": str(attempt.outcome),
         "timings": _timings(attempt.result),
-        "error": _failure_json(failure and redactor.failure(failure, request.url, request.headers)),
+        "error": _failure_json(redactor.failure(failure, request.url, request.headers)) if failure else None,
         "started_at": rfc3339(attempt.started_at),
     }
 
@@ -209,15 +233,27 @@ def _attempt_json(attempt: Attempt, request: RequestSpec, redactor: Redactor) ->
 def _timings(result: Result | None) -> JsonObject:
     """Return the milliseconds of every phase; what did not take place is 0. Not to be changed: it may be a result's."""
     measured = result.timings if result is not None else {}
-    if len(measured) == len(PHASES):
+    if len(measured) == _PHASES:
         return measured  # all that an agent says is phases, and it says them to the microsecond
     return {phase: round(measured.get(phase, 0.0), 3) for phase in PHASES}
 
 
-def _failure_json(failure: Failure | None) -> JsonObject | None:
-    if failure is None:
-        return None
+def _failure_json(failure: Failure) -> JsonObject:
     return {"kind": str(failure.kind), "detail": failure.detail, "attributed_to": str(failure.attributed_to)}
+
+
+def _response_struct(response: Result, max_body_bytes: int) -> Any:
+    body = response.body
+    is_cut = response.truncated or len(body) > max_body_bytes
+    encoding, data = _body_text(body[:max_body_bytes], is_cut)
+    return RESPONSE(
+        response.status,
+        response.reason,
+        response.http_version,
+        response.remote_ip,
+        response.headers,
+        BODY(encoding, data, response.body_size, is_cut),
+    )
 
 
 def body_json(body: bytes, *, size: int, is_cut: bool) -> JsonObject:
@@ -225,11 +261,16 @@ def body_json(body: bytes, *, size: int, is_cut: bool) -> JsonObject:
 
     A text that was cut loses the character that the cut went through, so that it stays text.
     """
-    try:
-        encoding, data = "utf-8", _decoded_up_to_the_cut(body) if is_cut else body.decode()
-    except UnicodeDecodeError:
-        encoding, data = "base64", base64.b64encode(body).decode("ascii")
+    encoding, data = _body_text(body, is_cut)
     return {"encoding": encoding, "data": data, "size": size, "truncated": is_cut}
+
+
+def _body_text(body: bytes, is_cut: bool, /) -> tuple[str, str]:
+    """Return how a body is shown, and as what."""
+    try:
+        return "utf-8", _decoded_up_to_the_cut(body) if is_cut else body.decode()
+    except UnicodeDecodeError:
+        return "base64", base64.b64encode(body).decode("ascii")
 
 
 def _decoded_up_to_the_cut(body: bytes) -> str:

@@ -47,6 +47,7 @@ class Redactor:
         self._secret = frozenset((*SECRET_HEADERS, *(_key(name) for name in more_headers)))
         self._last: tuple[RequestSpec, dict[str, Any]] | None = None
         self._plain: set[str] = set()
+        self._last_plain: Pairs = ()
 
     def request(self, request: RequestSpec) -> dict[str, Any]:
         """Return what a record shows of its request: method, URL and headers. Not to be changed.
@@ -66,9 +67,13 @@ class Redactor:
     def headers(self, pairs: Pairs) -> Pairs:
         """Return the same header lines without secret values.
 
-        Nearly all answers have the names of others, none of which is of a secret or a URL: those are remembered.
+        Nearly all answers have the names of others, none of which is of a secret or a URL: those are remembered, and
+        the last lines that had no others, which is all that those of one target have in a second.
         """
+        if pairs == self._last_plain:
+            return pairs
         if self._plain.issuperset([name for name, _ in pairs]):
+            self._last_plain = pairs
             return pairs
         self._remember(pairs)
         return tuple((name, self._value(_key(name), value)) for name, value in pairs)

@@ -8,13 +8,19 @@ from datetime import UTC, datetime
 
 def milliseconds(seconds: float) -> int:
     """Return seconds since 1970 in the milliseconds that `rfc3339` writes."""
-    return int(seconds * 1000 + 0.5)  # as `round` does it, in half the time
+    return int(seconds * 1000.0 + 0.5)  # as `round` does it, in half the time
 
 
 def rfc3339(seconds: float) -> str:
     """Write seconds since 1970 such as ``2026-01-01T00:00:00.000Z``."""
-    whole, fraction = divmod(milliseconds(seconds), 1000)
-    return _second(whole) + _FRACTIONS[fraction]
+    return rfc3339_of(milliseconds(seconds))
+
+
+@functools.lru_cache(maxsize=64)
+def rfc3339_of(milliseconds: int) -> str:
+    """Write milliseconds since 1970 as `rfc3339` does; under load, ten executions begin or end in the same one."""
+    whole = milliseconds // 1000
+    return _second(whole) + _FRACTIONS[milliseconds - whole * 1000]  # not `divmod`, which takes twice as long
 
 
 _FRACTIONS = tuple(f".{milliseconds:03d}Z" for milliseconds in range(1000))

@@ -29,8 +29,8 @@ Json = dict[str, Any]
 def record_summary(record: Record) -> Json:
     """Return a record without its body and with bounded headers."""
     body = None
-    if record.result is not None and record.failure is None:
-        size = record.result.body_size
+    if record.response is not None:
+        size = record.response.body_size
         body = {"encoding": "utf-8", "data": "", "size": size, "truncated": size > 0}
     return _bounded(record.as_json(body))
 

@@ -43,7 +43,7 @@ async def write(handler: Sink, record: Record, *, first_members: bytes = b"") ->
     body: JsonObject = {
         "encoding": "utf-8" if is_text else "base64",
         "data": place,
-        "size": record.result.body_size if record.result is not None else 0,
+        "size": record.response.body_size if record.response is not None else 0,
         "truncated": _is_truncated(record),
     }
     head, tail = dump(record.as_json(body)).split(place.encode(), 1)
@@ -70,7 +70,7 @@ def in_problem(record: Record) -> JsonObject:
 
 
 def _is_truncated(record: Record) -> bool:
-    return record.result is not None and record.result.truncated
+    return record.response is not None and record.response.truncated
 
 
 def _slices(body: bytes) -> Iterator[memoryview]:

@@ -1,6 +1,6 @@
 """msgspec where it can be loaded, and None where it cannot: the one place that asks. Beside every way, imported first.
 
-It writes and reads JSON by C, for the link (`wire/structs.py`) and for records (`record.py`), and each of them does the
+It writes and reads JSON by C, for the link (`wire/structs.py`) and for records (`record_structs.py`), and each does the
 same without it, slower: there are machines that it has no wheel for. No other module imports it.
 """
 

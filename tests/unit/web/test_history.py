@@ -115,10 +115,10 @@ FILTERS: dict[str, tuple[str, Callable[[Record], bool]]] = {
     "agent_id": ("agent-1", lambda one: one.agent_id == "agent-1"),
     "source_ip": ("[2001:DB8:0::2]", lambda one: one.source_ip == "2001:db8::2"),
     "outcome": ("unknown", lambda one: one.outcome == "unknown"),
-    "status": ("200", lambda one: one.failure is None and one.result is not None and one.result.status == 200),
+    "status": ("200", lambda one: one.response is not None and one.response.status == 200),
     "error": ("timeout", lambda one: one.failure is not None and one.failure.kind == "timeout"),
-    "since": ("2026-01-01T00:00:10Z", lambda one: one.finished_at >= T0 + 10),
-    "until": ("2026-01-01T01:00:20+01:00", lambda one: one.finished_at < T0 + 20),
+    "since": ("2026-01-01T00:00:10Z", lambda one: one.finished_at_ms >= (T0 + 10) * 1000),
+    "until": ("2026-01-01T01:00:20+01:00", lambda one: one.finished_at_ms < (T0 + 20) * 1000),
 }
 COMBINATIONS = [names for count in range(len(FILTERS) + 1) for names in itertools.combinations(FILTERS, count)]
 
