@@ -72,7 +72,7 @@ def digest_of(request: RequestSpec) -> bytes:
     said: dict[str, Any] = {}
     for field in dataclasses.fields(RequestSpec):
         value = getattr(request, field.name)
-        if value != field.default:
+        if field.init and value != field.default:
             # A body by its own digest: making one text of 16 MiB would hold up the event loop from any thread.
             said[field.name] = hashlib.sha256(value).hexdigest() if isinstance(value, bytes) else value
     return hashlib.sha256(dump_everywhere_alike(said)).digest()

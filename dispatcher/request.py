@@ -6,9 +6,10 @@ Plain data, checked by `web/schemas.py` before it gets here.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dispatcher.wire.messages import Execute, HttpVersion
+from dispatcher.wire.sharing import Likewise
 
 DEFAULT_TIMEOUT_SECONDS = 30.0
 DEFAULT_MAX_REDIRECTS = 5
@@ -41,6 +42,12 @@ class RequestSpec:
     http_version: HttpVersion = HttpVersion.AUTO
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
     retries: int = 0
+    _asked: Execute = field(init=False, repr=False, compare=False)
+    """What executions of it share."""
+
+    def __post_init__(self) -> None:
+        """Make what executions share, once for all of them."""
+        object.__setattr__(self, "_asked", self._execute("", "", 0.0))
 
     @property
     def is_idempotent(self) -> bool:
@@ -49,6 +56,11 @@ class RequestSpec:
 
     def to_execute(self, identifier: str, source: str, timeout: float) -> Execute:
         """Make the message that has an agent send this from `source` within `timeout` seconds."""
+        if self.body:
+            return self._execute(identifier, source, timeout)
+        return Likewise(identifier, source, timeout, self._asked)
+
+    def _execute(self, identifier: str, source: str, timeout: float) -> Execute:
         return Execute(  # by place, which is quicker by half than by name
             identifier,
             source,

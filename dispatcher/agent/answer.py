@@ -8,16 +8,16 @@ members and of writing those, and what is kept until the coordinator has it is a
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING
 
 from dispatcher.wire import codec
-from dispatcher.wire.messages import PHASES, Result
+from dispatcher.wire.messages import PHASES, Result, timings_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dispatcher.agent.transfers.response import Response
+    from dispatcher.wire.messages import Message
 
 # Microseconds as JSON's milliseconds: 1234e-3 is read as the same number as 1.234.
 _TIMINGS = ",".join(f'"{phase}":%de-3' for phase in PHASES)
@@ -26,28 +26,14 @@ _FORM = (
     f'"timings":{{{_TIMINGS}}},"b":%d}}'
 ).encode()
 
-_quoted = functools.lru_cache(maxsize=4096)(codec.value_json)
-
-
-def timings(phases: Sequence[int], total: int) -> dict[str, float]:
-    """Return milliseconds by the names of `PHASES`, from microseconds of each but the last, and of the last."""
-    queued, dns, connect, tls, send, wait, receive = phases
-    return {
-        "queued": queued / 1000,
-        "dns": dns / 1000,
-        "connect": connect / 1000,
-        "tls": tls / 1000,
-        "send": send / 1000,
-        "wait": wait / 1000,
-        "receive": receive / 1000,
-        "total": total / 1000,
-    }
+_ALIKE = b'{"t":"alike","id":%b,"source_ip":%b,"body_size":%d,"microseconds":%b,%b"b":%d}'
+"""What is said of an answer with the head of another."""
 
 
 class Answer(Result):
     """A result with a response. `phases` are microseconds of each of `PHASES` but the last, which is `total`."""
 
-    __slots__ = ("_phases", "_response", "_total")
+    __slots__ = ("_phases", "_total", "response")
 
     error_kind = None
     error_detail = ""
@@ -72,47 +58,63 @@ class Answer(Result):
         self.body = body  # type: ignore[misc]  # as above
         self.body_size = body_size  # type: ignore[misc]  # as above
         self.truncated = truncated  # type: ignore[misc]  # as above
-        self._response = response
+        self.response = response
         self._phases = phases
         self._total = total
 
     @property
     def status(self) -> int:
         """As `Result` has it; so are the others."""
-        return self._response.status
+        return self.response.status
 
     @property
     def reason(self) -> str:
-        return self._response.reason
+        return self.response.reason
 
     @property
     def http_version(self) -> str:
-        return self._response.http_version
+        return self.response.http_version
 
     @property
     def headers(self) -> tuple[tuple[str, str], ...]:
-        return self._response.headers
+        return self.response.headers
 
     @property
     def timings(self) -> dict[str, float]:
-        return timings(self._phases, self._total)
+        return timings_of((*self._phases, self._total))
 
     @property
     def header_chars(self) -> int:
         """How many characters its headers have."""
-        return self._response.header_chars
+        return self.response.header_chars
 
     def as_json(self) -> bytes:
         """Write it as it stands in a frame, without its body."""
         return _FORM % (
             codec.value_json(self.id),
-            self._response.written,
-            _quoted(self.remote_ip),
-            _quoted(self.source_ip),
+            self.response.written,
+            codec.text_json(self.remote_ip),
+            codec.text_json(self.source_ip),
             self.body_size,
             b"true" if self.truncated else b"false",
             *self._phases,
             self._total,
+            len(self.body),
+        )
+
+    def json_after(self, before: Message) -> bytes | None:
+        """Write it as an `Alike` of an answer with the same head."""
+        if type(before) is not Answer or before.response is not self.response:
+            return None
+        more = b'"truncated":true,' if self.truncated else b""
+        if self.remote_ip != before.remote_ip:
+            more += b'"remote_ip":%b,' % codec.text_json(self.remote_ip)
+        return _ALIKE % (
+            codec.value_json(self.id),
+            codec.text_json(self.source_ip),
+            self.body_size,
+            codec.value_json((*self._phases, self._total)),
+            more,
             len(self.body),
         )
 

@@ -6,13 +6,13 @@ import functools
 import ipaddress
 from typing import TYPE_CHECKING
 
-from dispatcher.agent.answer import Answer, timings
+from dispatcher.agent.answer import Answer
 from dispatcher.agent.targets.target import ExecutionError
 from dispatcher.agent.transfers import curl_errors
 from dispatcher.agent.transfers.response import MalformedResponseError, UnfinishedResponseError, parse_response
 from dispatcher.agent.transfers.transfer import same_address
 from dispatcher.errors import FailureKind
-from dispatcher.wire.messages import PHASES, Result
+from dispatcher.wire.messages import PHASES, Result, timings_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,10 +72,10 @@ def completed(run: Run, response: Response, transfer: Transfer, ending: Ending) 
 
 
 def failed(execute: Execute, failure: Failure, phases: Sequence[int], total: int) -> Result:
-    """Make the result of an execution without an answer; `phases` and `total` as in `timings`."""
+    """Make the result of an execution without an answer; `phases` and `total` as in `Answer`."""
     return Result(
         id=execute.id,
-        timings=timings(phases, total),
+        timings=timings_of((*phases, total)),
         error_kind=failure.kind,
         error_detail=failure.detail[:MAX_DETAIL_CHARS],
         error_party=failure.attributed_to,

@@ -11,7 +11,7 @@ from io import BytesIO
 from dispatcher.wire import codec, limits, version
 from dispatcher.wire.codec import Invalid
 from dispatcher.wire.fields import WireError
-from dispatcher.wire.messages import BodyChunk, BodyTaken, Hello, Message
+from dispatcher.wire.messages import BodyChunk, BodyTaken, Execute, Hello, Message, Result, Welcome
 from dispatcher.wire.outbox import Outbox
 from dispatcher.wire.sharing import Likewise, Reader
 
@@ -48,20 +48,19 @@ class Assembler:
         arrived.write(chunk.body)
         return None
 
-    def complete(self, message: Message) -> Message | Invalid | None:
+    def complete(self, message: Execute | Result) -> Message | Invalid | None:
         """Put the chunks that went ahead of `message` before its own piece; None where they made it invalid before."""
-        identifier = getattr(message, "id", None)
-        if not hasattr(message, "body") or not isinstance(identifier, str):
-            return message
+        identifier = message.id
         allowed = self._allowance(identifier)
-        arrived = self._arrived.pop(identifier, _NOTHING)
+        arrived = self._arrived.pop(identifier, _NOTHING) if self._arrived else _NOTHING
         if allowed is None:
             return message
         if arrived is None:
             return None
-        if arrived.tell() + len(message.body) > allowed:
+        so_far = arrived.tell()
+        if so_far + len(message.body) > allowed:
             return _too_long(message, allowed)
-        if not arrived.tell():
+        if not so_far:
             return message
         arrived.write(message.body)
         return message.with_body(arrived.getvalue())
@@ -72,7 +71,7 @@ class Assembler:
 
 
 def _too_long(message: Message, allowed: int) -> Invalid:
-    return Invalid(message.tag, message.id, f"its body has more than the {allowed} bytes allowed")  # type: ignore[attr-defined]  # a body has an id with it
+    return Invalid(message.tag, message.id, f"its body has more than the {allowed} bytes allowed")
 
 
 class Channel:
@@ -97,6 +96,11 @@ class Channel:
         read = Reader().take
         for each in codec.decode(frame, self._accepted):
             match message := read(each):
+                case Result() | Execute():
+                    # What is like another has no body.
+                    completed = message if type(message) is Likewise else self._assembler.complete(message)
+                    if completed is not None:
+                        found.append(completed)
                 case BodyChunk():
                     taken += len(message.body)
                     problem = self._assembler.add(message)
@@ -106,17 +110,19 @@ class Channel:
                 case Invalid():
                     was_said = message.id is not None and self._assembler.forget(message.id)
                     found += [] if was_said else [message]
-                case Likewise():
-                    found.append(message)
-                case Hello():
-                    self.outbox.can_share = version.can_share(message.wire)
-                    found.append(message)
                 case _:
-                    completed = self._assembler.complete(message)
-                    found += [completed] if completed is not None else []
+                    self._note(message)
+                    found.append(message)
         if taken:
             self.outbox.put(BodyTaken(size=min(taken, limits.BULK_WINDOW_BYTES)))
         return found
+
+    def _note(self, message: Message) -> None:
+        """Remember what the peer says of itself."""
+        if isinstance(message, Hello):
+            self.outbox.can_share = version.can_share_requests(message.wire)
+        elif isinstance(message, Welcome):
+            self.outbox.can_share = version.can_share_answers(message.wire)
 
     def forget(self, identifier: str) -> None:
         """Nobody waits for the message with this id any more."""

@@ -9,6 +9,7 @@ so many messages share a frame and no body is ever escaped. What is here is the 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -50,19 +51,16 @@ def value_json(value: Any) -> bytes:
     return _ENCODER.encode(value).encode("utf-8", "surrogatepass")
 
 
+text_json = functools.lru_cache(maxsize=4096)(value_json)
+"""The same for a text that comes again and again, such as an address."""
+
+
 def write_any(message: Message) -> bytes:
     """Write a message, one that `structs` leaves too."""
     content = {"t": message.tag, **fields.as_json(message)}
-    size = len(body_of(message))
-    if size:
-        content["b"] = size
+    if message.body:
+        content["b"] = len(message.body)
     return _ENCODER.encode(content).encode("utf-8", "surrogatepass")
-
-
-def body_of(message: Message) -> bytes:
-    """Return the body of a message; most have none."""
-    body: bytes = getattr(message, "body", b"")
-    return body
 
 
 def join(encoded: Iterable[bytes], bodies: Iterable[bytes]) -> bytes:
@@ -74,7 +72,7 @@ def join(encoded: Iterable[bytes], bodies: Iterable[bytes]) -> bytes:
 def encode(messages: Iterable[Message]) -> bytes:
     """Make one frame of `messages`."""
     listed = list(messages)
-    return join(map(message_json, listed), map(body_of, listed))
+    return join(map(message_json, listed), [message.body for message in listed])
 
 
 def decode(frame: bytes, accepted: Iterable[type[Message]]) -> list[Message | Invalid]:
@@ -127,7 +125,7 @@ def _body_size(item: dict[str, Any], left: int) -> int:
 
 
 def _message(cls: type[Message], item: dict[str, Any], body: bytes) -> Message | Invalid:
-    more = {"body": body} if body and hasattr(cls, "body") else None
+    more = {"body": body} if body and structs.has_body(cls) else None
     try:
         message: Message = fields.parse(cls, item, more)
     except WireError as error:

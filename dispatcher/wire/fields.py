@@ -156,6 +156,9 @@ def _list(value: Any, max_items: int) -> list[Any]:
 
 Pairs = tuple[tuple[str, str], ...]
 
+_LONGEST_MS = limits.MAX_TIMEOUT_SECONDS * 1000 * 10
+"""What a phase of an execution may be said to have taken."""
+
 
 def headers(*, default: Any = _ABSENT) -> Any:
     """Header lines as (name, value) pairs, bounded in number and in all."""
@@ -182,7 +185,7 @@ def headers(*, default: Any = _ABSENT) -> Any:
 def phases(names: Iterable[str]) -> Any:
     """A number of milliseconds for each of `names`; a missing one is 0."""
     known = tuple(names)
-    longest = limits.MAX_TIMEOUT_SECONDS * 1000 * 10
+    longest = _LONGEST_MS
 
     def check(value: Any) -> dict[str, float]:
         if not isinstance(value, dict):
@@ -193,6 +196,21 @@ def phases(names: Iterable[str]) -> Any:
         return Annotated[dict[Literal[known], _typed_number(0.0, longest)(meta)], meta(min_length=len(known))]  # type: ignore[misc, valid-type]  # types, though made here
 
     return dataclasses.field(default_factory=dict, metadata={"check": check, "typed": typed})
+
+
+def microseconds(count: int) -> Any:
+    """So many whole numbers of microseconds."""
+    longest = int(_LONGEST_MS) * 1000
+
+    def check(value: Any) -> tuple[int, ...]:
+        items = _list(value, count)
+        if len(items) != count:
+            raise WireError(f"has {len(items)} items, not {count}")
+        if any(type(item) is not int or not 0 <= item <= longest for item in items):
+            raise WireError(f"has an item that is not a whole number from 0 to {longest}")
+        return tuple(items)
+
+    return _field(check, typed=lambda meta: tuple[(Annotated[int, meta(ge=0, le=longest)],) * count])  # type: ignore[misc]  # a type, though made here
 
 
 def strings(max_items: int, max_chars: int, *, default: Any = _ABSENT) -> Any:

@@ -31,6 +31,9 @@ MAX_HEADERS = 1024
 MAX_HEADER_BYTES = 300 * 1024
 """All headers of one request or response together: what libcurl takes of a response (CURL_MAX_HTTP_HEADER x 3)."""
 
+MAX_SHARED_HEADER_CHARS = 4096
+"""Headers of an answer that others of its frame may share: all of a frame would then say `MAX_FRAME_BYTES` in full."""
+
 MAX_SECRET_HEADERS = 256
 MAX_SECRET_HEADER_CHARS = 256
 """Names of `--redact-header`, which an agent is told when it is welcomed."""

@@ -9,12 +9,15 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from dispatcher.errors import Failure, FailureKind, Party
 from dispatcher.wire import fields, limits
 from dispatcher.wire.fields import choice, flag, headers, identifiers, integer, number, optional, strings, text
 from dispatcher.wire.quick import quickly_made
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 PHASES = ("queued", "dns", "connect", "tls", "send", "wait", "receive", "total")
 """Members of a record's `timings`, in the order of time; milliseconds."""
@@ -58,13 +61,21 @@ def count_header_chars(lines: tuple[tuple[str, str], ...]) -> int:
 
 
 class Message:
-    """A thing said over the link; `tag` names it there."""
+    """A thing said over the link; `tag` names it there. Most have neither an id nor a body."""
 
     __slots__ = ()
     tag: ClassVar[str]
+    refers: ClassVar[bool] = False
+    """Whether it says something of another message, and is never seen outside of `wire/sharing.py`."""
+    id: str | None = None
+    body: bytes = b""
 
     def as_json(self) -> bytes | None:
         """Write it as it stands in a frame, without its body; None where it knows no quicker way than the codec's."""
+        return None
+
+    def json_after(self, before: Message) -> bytes | None:
+        """Write it as one that shares what `before` says, which is in its frame already; None where it does not."""
         return None
 
     def with_body(self, body: bytes) -> Message:
@@ -154,6 +165,40 @@ class Result(Message):
         return Failure.of(self.error_kind, self.error_detail, self.error_party)
 
 
+@quickly_made
+@dataclass(frozen=True, slots=True)
+class Alike(Message):
+    """A `Result` with the head of the one before it in its frame. See `wire/sharing.py`.
+
+    `microseconds` are of each of `PHASES`; without a `remote_ip` it has that one's too.
+    """
+
+    tag: ClassVar[str] = "alike"
+    refers: ClassVar[bool] = True
+    id: str = text(IDENTIFIER_CHARS, min_chars=1)
+    source_ip: str = text(64)
+    body_size: int = integer(0, 2**63 - 1)
+    microseconds: tuple[int, ...] = fields.microseconds(len(PHASES))
+    truncated: bool = flag(default=False)
+    remote_ip: str | None = optional(text(64))
+    body: bytes = b""
+
+
+def timings_of(microseconds: Sequence[int]) -> dict[str, float]:
+    """Return milliseconds by the names of `PHASES`, from microseconds of each."""
+    queued, dns, connect, tls, send, wait, receive, total = microseconds
+    return {
+        "queued": queued / 1000,
+        "dns": dns / 1000,
+        "connect": connect / 1000,
+        "tls": tls / 1000,
+        "send": send / 1000,
+        "wait": wait / 1000,
+        "receive": receive / 1000,
+        "total": total / 1000,
+    }
+
+
 # Coordinator to agent
 
 
@@ -216,6 +261,7 @@ class Again(Message):
     """Make the request of the `Execute` before it in its frame once more, which has no body. See `wire/sharing.py`."""
 
     tag: ClassVar[str] = "again"
+    refers: ClassVar[bool] = True
     id: str = text(IDENTIFIER_CHARS, min_chars=1)
     source: str = text(64, min_chars=2)
     timeout: float = number(0.0, limits.MAX_TIMEOUT_SECONDS)
@@ -259,7 +305,16 @@ class BodyTaken(Message):
     size: int = integer(1, limits.BULK_WINDOW_BYTES)
 
 
-FROM_AGENT: tuple[type[Message], ...] = (Hello, Holding, AddressesChanged, Result, Draining, BodyChunk, BodyTaken)
+FROM_AGENT: tuple[type[Message], ...] = (
+    Hello,
+    Holding,
+    AddressesChanged,
+    Result,
+    Alike,
+    Draining,
+    BodyChunk,
+    BodyTaken,
+)
 FROM_COORDINATOR: tuple[type[Message], ...] = (
     Welcome,
     Refused,

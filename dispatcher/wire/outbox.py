@@ -25,7 +25,7 @@ class _Large:
     def __init__(self, message: Message, identifier: str) -> None:
         self.identifier = identifier
         self.message = message
-        self.body = memoryview(codec.body_of(message))
+        self.body = memoryview(message.body)
         self.sent = 0
 
     def next_chunk(self) -> Message:
@@ -61,7 +61,7 @@ class Outbox:
         self._window = limits.BULK_WINDOW_BYTES
         self._queued_bytes = 0
         self.can_share = False
-        """Whether the peer knows `Again`."""
+        """Whether the peer knows what `Writer` may write of this side's messages."""
 
     def put(self, message: Message) -> None:
         """Queue a message.
@@ -69,10 +69,11 @@ class Outbox:
         Raises:
             OutboxFullError: `limits.MAX_QUEUED_BYTES` of bodies wait already.
         """
-        size = len(codec.body_of(message))
-        if self._queued_bytes + size > limits.MAX_QUEUED_BYTES:
-            raise OutboxFullError(f"{self._queued_bytes} bytes wait to be sent")
-        self._queued_bytes += size
+        size = len(message.body)
+        if size:
+            if self._queued_bytes + size > limits.MAX_QUEUED_BYTES:
+                raise OutboxFullError(f"{self._queued_bytes} bytes wait to be sent")
+            self._queued_bytes += size
         executions = self._large_executions() if isinstance(message, Draining) else []
         if executions:
             # It says that nothing more is given, so it must not overtake what was given before it.
@@ -81,14 +82,14 @@ class Outbox:
             self._queue(message, size)
 
     def _queue(self, message: Message, size: int) -> None:
-        identifier: str | None = getattr(message, "id", None)
+        identifier = message.id
         key: _Key
         if identifier is None or identifier in self._small or identifier in self._large:
             key = (identifier, next(self._next_number))
         else:
             key = identifier
         if size > limits.CHUNK_BYTES:
-            self._large[key] = _Large(message, message.id)  # type: ignore[attr-defined]  # a body has an id with it
+            self._large[key] = _Large(message, identifier)  # type: ignore[arg-type]  # a body has an id with it
         else:
             self._small[key] = message
 
@@ -113,7 +114,7 @@ class Outbox:
         """
         small = self._small.pop(identifier, None)
         if small is not None:
-            self._queued_bytes -= len(codec.body_of(small))
+            self._queued_bytes -= len(small.body)
             return True
         large = self._large.pop(identifier, None)
         if large is None:
@@ -129,7 +130,7 @@ class Outbox:
         chunk = self._next_chunk() if sum(map(len, encoded)) <= limits.SHARED_FRAME_BYTES else None
         if chunk is not None:
             encoded.append(codec.message_json(chunk))
-            bodies.append(codec.body_of(chunk))
+            bodies.append(chunk.body)
         if not encoded:
             return None
         self._queued_bytes -= sum(map(len, bodies))
@@ -142,7 +143,7 @@ class Outbox:
         size = 0
         write = Writer().write if self.can_share else codec.message_json
         for message in self._small.values():
-            written, body = write(message), codec.body_of(message)
+            written, body = write(message), message.body
             size += len(written) + len(body)
             if encoded and size > limits.SHARED_FRAME_BYTES:
                 break

@@ -1,29 +1,25 @@
-"""Executions of one frame that ask for the same say it once: between steps 4 and 5 of a request's way. Sans-I/O.
+"""What messages of one frame have in common is said once: between steps 4 and 5 of a request's way, and back. Sans-I/O.
 
-In a batch nearly all do. An `Execute` that asks for what the one before it in its frame asked for is written as an
-`Again`, a third as long, and read as a `Likewise`, which costs the agent a third as much and says that it is the same.
-Frames stand by themselves: nothing is remembered from one to the next. An execution with a body is always said in full.
+In a batch nearly all have. An execution of the request of the one before it in its frame is written as an `Again`, a
+third as long, and read as a `Likewise`, which costs the agent a third as much and says that it is the same. A result
+with the head of the one before it is written as an `Alike`, a quarter as long, and read as a result that has not an
+equal head but that very one. Frames stand by themselves: nothing is remembered from one to the next.
 """
 
 from __future__ import annotations
 
 import operator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from dispatcher.wire import codec
+from dispatcher.wire import codec, limits
 from dispatcher.wire.codec import Invalid
-from dispatcher.wire.messages import Again, Execute, Message
+from dispatcher.wire.messages import Again, Alike, Execute, Message, Result, timings_of
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-_OWN = ("id", "source", "timeout")
-_SHARED = tuple(name for name in Execute.__match_args__ if name not in _OWN)
-_asked: Callable[[Execute], tuple[Any, ...]] = operator.attrgetter(*_SHARED)
+_AGAIN = b'{"t":"again","id":%b,"source":%b,"timeout":%b}'
 
 
 class Likewise(Execute):
-    """An execution that asks for what `like` does, another of its frame; so all that do are known by that object."""
+    """An execution that asks for what `like` does, which has no body; so all that do are known by that object."""
 
     __slots__ = ("like",)
 
@@ -34,11 +30,30 @@ class Likewise(Execute):
         self.id = identifier  # type: ignore[misc]  # being made
         self.source = source  # type: ignore[misc]  # as above
         self.timeout = timeout  # type: ignore[misc]  # as above
+        self.max_body_bytes = like.max_body_bytes  # type: ignore[misc]  # as above; looked at for each of them
         self.like = like  # type: ignore[misc]  # as above
 
-    def __getattr__(self, name: str) -> Any:
-        """Return a member that was not set here, which is all that executions share."""
-        return getattr(self.like, name)
+    def json_after(self, before: Message) -> bytes | None:
+        """Write it as an `Again` of an execution that asks for the same."""
+        if not isinstance(before, Execute) or not (before.like is self.like or before.like == self.like):
+            return None
+        return _AGAIN % (codec.value_json(self.id), codec.text_json(self.source), codec.value_json(self.timeout))
+
+
+# All else is what they share. As `__getattr__` it would make each look at any member slower.
+for _name in Execute.__match_args__:
+    if _name not in {"id", "source", "timeout", "max_body_bytes", "body"}:
+        setattr(Likewise, _name, property(operator.attrgetter(f"like.{_name}")))
+
+
+def _may_share(message: Execute | Result) -> bool:
+    """Say whether others of its frame may say that they are like this one, which is said in full."""
+    if isinstance(message, Execute):
+        return not message.body
+    return message.status is not None and message.header_chars <= limits.MAX_SHARED_HEADER_CHARS
+
+
+_IN_FULL = frozenset((Execute.tag, Result.tag))
 
 
 class Writer:
@@ -46,33 +61,65 @@ class Writer:
 
     def __init__(self) -> None:
         """Begin a frame."""
-        self._asked: tuple[Any, ...] | None = None
+        self._before: Message | None = None
 
     def write(self, message: Message) -> bytes:
         """Write the next one."""
-        if type(message) is Execute:
-            asked = _asked(message)
-            if asked == self._asked:
-                return codec.message_json(Again(message.id, message.source, message.timeout))
-            self._asked = None if message.body else asked
+        if self._before is not None and (written := message.json_after(self._before)) is not None:
+            return written
+        if isinstance(message, Execute | Result):
+            self._before = message if _may_share(message) else None
         return codec.message_json(message)
 
 
 class Reader:
-    """Takes the messages of one frame, in their order, and makes an `Execute` of each `Again`."""
+    """Takes the messages of one frame, in their order, and makes executions and results of what is like another."""
 
     def __init__(self) -> None:
         """Begin a frame."""
-        self._like: Execute | None = None
+        self._before: Execute | Result | None = None
+        self._is_known_to_share = False
 
     def take(self, message: Message | Invalid) -> Message | Invalid:
         """Return what the next one means."""
-        if type(message) is Again:
-            if self._like is None:
-                return Invalid(Again.tag, message.id, "no execution without a body is before it in its frame")
-            return Likewise(message.id, message.source, message.timeout, self._like)
-        if type(message) is Execute:
-            self._like = None if message.body else message
-        elif type(message) is Invalid and message.tag == Execute.tag:
-            self._like = None
+        kind = type(message)
+        if kind is Execute or kind is Result:
+            self._before, self._is_known_to_share = message, False  # type: ignore[assignment]  # just asked
+        elif kind is Invalid:
+            self._before = None if message.tag in _IN_FULL else self._before
+        elif message.refers:  # type: ignore[union-attr]  # as above
+            return self._like_before(message)
         return message
+
+    def _like_before(self, said: Any) -> Message | Invalid:
+        """Make a message of an `Again` or an `Alike`, or of what was read as such."""
+        before = self._before
+        # Asked only now, because most frames have many like the first or none.
+        if before is not None and not self._is_known_to_share:
+            self._before = before = before if _may_share(before) else None
+            self._is_known_to_share = True
+        if isinstance(before, Result) and said.tag == Alike.tag:
+            return _answer(said, before)
+        if isinstance(before, Execute) and said.tag == Again.tag:
+            return Likewise(said.id, said.source, said.timeout, before)
+        needed = "execution without a body" if said.tag == Again.tag else "answer with short headers"
+        return Invalid(said.tag, said.id, f"no {needed} is before it in its frame")
+
+
+def _answer(said: Alike, like: Result) -> Result:
+    return Result(  # by place, which is quicker than by name
+        said.id,
+        like.status,
+        like.reason,
+        like.http_version,
+        like.remote_ip if said.remote_ip is None else said.remote_ip,
+        said.source_ip,
+        like.headers,
+        said.body_size,
+        said.truncated,
+        timings_of(said.microseconds),
+        None,
+        "",
+        None,
+        said.body,
+    )

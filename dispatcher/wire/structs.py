@@ -14,13 +14,13 @@ import operator
 from typing import TYPE_CHECKING, Annotated, Any
 
 from dispatcher.wire import limits
+from dispatcher.wire.messages import Message
 from dispatcher.wire.native import encode, msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from dispatcher.wire.codec import Invalid
-    from dispatcher.wire.messages import Message
 
 LENGTH_BYTES = 4
 """What the length of a frame's JSON is written in."""
@@ -30,7 +30,8 @@ LENGTH_BYTES = 4
 class Layout:
     """A class of messages: its Struct, what takes the declared members out of a message, and whether it has a body.
 
-    The Struct has the same members in the same order, and last in `b` the size of the body.
+    The Struct has the same members in the same order, and last the body: as JSON its size, in `b`. What is read of a
+    class that `refers` stays one, which saves making a message that lives as long as it takes to make another of it.
     """
 
     cls: type[Message]
@@ -53,10 +54,24 @@ def _laid_out(cls: type[Any]) -> Layout | None:
     declared = [field for field in dataclasses.fields(cls) if "check" in field.metadata]
     if msgspec is None or any(field.metadata["typed"] is None for field in declared):
         return None
-    has_body = hasattr(cls, "body")
-    members = [_member(field) for field in declared] + ([_size()] if has_body else [])
-    struct = msgspec.defstruct(cls.__name__, members, tag_field="t", tag=cls.tag, forbid_unknown_fields=True, gc=False)
-    return Layout(cls, struct, _getter([field.name for field in declared]), has_body)
+    members = [_member(field) for field in declared] + ([_size()] if has_body(cls) else [])
+    struct = msgspec.defstruct(
+        cls.__name__,
+        members,
+        bases=(Message, msgspec.Struct),
+        namespace={"tag": cls.tag, "refers": cls.refers},
+        tag_field="t",
+        tag=cls.tag,
+        rename={"body": "b"},
+        forbid_unknown_fields=True,
+        gc=False,
+    )
+    return Layout(cls, struct, _getter([field.name for field in declared]), has_body(cls))
+
+
+def has_body(cls: type[Message]) -> bool:
+    """Say whether messages of a class may have a body."""
+    return any(field.name == "body" for field in dataclasses.fields(cls))  # type: ignore[arg-type]  # a dataclass
 
 
 def _member(field: dataclasses.Field[Any]) -> tuple[str, Any, Any]:
@@ -69,7 +84,7 @@ def _member(field: dataclasses.Field[Any]) -> tuple[str, Any, Any]:
 
 def _size() -> tuple[str, Any, Any]:
     size = Annotated[int, msgspec.Meta(ge=0, le=limits.MAX_FRAME_BYTES)]
-    return "b", size | msgspec.UnsetType, msgspec.UNSET
+    return "body", size | msgspec.UnsetType, msgspec.UNSET
 
 
 def _getter(names: list[str]) -> Callable[[Message], tuple[Any, ...]]:
@@ -95,7 +110,7 @@ def write(message: Message) -> bytes | None:
         return None
     members = found.members(message)
     if found.has_body:
-        members += (len(message.body) or msgspec.UNSET,)  # type: ignore[attr-defined]  # it has one
+        members += (len(message.body) or msgspec.UNSET,)
     try:
         return encode(found.struct(*members))
     except UnicodeEncodeError:
@@ -109,6 +124,7 @@ def read(frame: bytes, start: int, accepted: tuple[type[Message], ...]) -> list[
     if reader is None:
         return None
     decode, layouts = reader
+    astuple = msgspec.structs.astuple
     try:
         items = decode(memoryview(frame)[LENGTH_BYTES:start])
     except (ValueError, RecursionError):
@@ -116,10 +132,9 @@ def read(frame: bytes, start: int, accepted: tuple[type[Message], ...]) -> list[
     found: list[Message | Invalid] = []
     for item in items:
         how = layouts[type(item)]
-        values = msgspec.structs.astuple(item)
         if how.has_body:
-            body_at, size = start, values[-1]
+            body_at, size = start, item.body
             start += 0 if size is msgspec.UNSET else size
-            values = (*values[:-1], frame[body_at:start])
-        found.append(how.cls(*values))
+            item.body = frame[body_at:start]
+        found.append(item if how.cls.refers else how.cls(*astuple(item)))
     return found if start == len(frame) else None

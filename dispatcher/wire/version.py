@@ -5,12 +5,13 @@ A revision adds fields or messages that an older peer may ignore; a version chan
 
 from __future__ import annotations
 
-WIRE = (1, 4)
+WIRE = (1, 5)
 """What this side speaks. Revision 1 added `Holding`, 2 `Hello.max_concurrency`, 3 `Welcome.secret_headers`, 4 `Again`
-(which is said only to who knows it, since it is not to be ignored)."""
+and 5 `Alike` (which are said only to who knows them, since they are not to be ignored)."""
 
 _RESUMING = (1, 1)
-_SHARING = (1, 4)
+_SHARING_REQUESTS = (1, 4)
+_SHARING_ANSWERS = (1, 5)
 
 ACCEPTED_VERSIONS = (1,)
 """The versions that this side takes from a peer."""
@@ -26,9 +27,14 @@ def can_resume(peer: tuple[int, int]) -> bool:
     return peer >= _RESUMING
 
 
-def can_share(peer: tuple[int, int]) -> bool:
-    """Say whether a peer knows `Again`."""
-    return peer >= _SHARING
+def can_share_requests(agent: tuple[int, int]) -> bool:
+    """Say whether an agent knows `Again`."""
+    return agent >= _SHARING_REQUESTS
+
+
+def can_share_answers(coordinator: tuple[int, int]) -> bool:
+    """Say whether a coordinator knows `Alike`."""
+    return coordinator >= _SHARING_ANSWERS
 
 
 def describe(wire: tuple[int, int]) -> str:

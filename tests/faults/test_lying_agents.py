@@ -101,6 +101,19 @@ def reports_too_many_addresses(agent: ScriptedAgent, _: Execute) -> None:
         agent.report(*addresses, state=AddressState.TENTATIVE)
 
 
+def is_like(*before: Any) -> Answer:
+    """Answer with what is like the last of these."""
+
+    def answer(agent: ScriptedAgent, execute: Execute) -> None:
+        own = {"id": execute.id, "source_ip": execute.source, "body_size": 0, "microseconds": [0] * 8}
+        agent.send_raw(in_a_frame(*before, {"t": "alike", **own}))
+
+    return answer
+
+
+LONG_HEAD = {"t": "result", "id": "x", "status": 200, "headers": [["n", "v" * limits.MAX_SHARED_HEADER_CHARS]]}
+
+
 def sends_half_a_message(agent: ScriptedAgent, execute: Execute) -> None:
     whole = in_a_frame({"t": "result", "id": execute.id, "status": 200})
     agent.send_raw(whole[:-5])
@@ -121,6 +134,10 @@ LIES: dict[str, tuple[Answer, tuple[int, str, str | None]]] = {
     "a body past its bound": (answers_with_too_much, INVALID),
     "a body past its bound in pieces": (sends_pieces_of_a_body_without_end, INVALID),
     "a status that is none": (answers_with_wrong_field, INVALID),
+    "what nothing said before": (is_like(), INVALID),
+    "what a failure said before": (is_like({"t": "result", "id": "x", "error_kind": "dns"}), INVALID),
+    "more headers than a frame can hold": (is_like(LONG_HEAD), INVALID),
+    "what it said of another": (is_like({"t": "result", "id": "nobody", "status": 200}), RIGHT),
     "nothing at all": (never_answers, SILENT),
     "garbage": (answers_with_garbage, LOST),
     "half a message": (sends_half_a_message, LOST),

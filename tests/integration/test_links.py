@@ -236,7 +236,7 @@ def test_an_agent_of_another_wire_version_ends_with_4_and_both_versions_are_name
     newer = Process("agent-07", [sys.executable, "-c", _NEWER_AGENT, *arguments])
     said = newer.wait_for_line("wire version")
     assert 4 == newer.wait(AT_ONCE)
-    assert "the agent speaks wire version 7.3; this coordinator speaks 1.4 and accepts version 1" in said
+    assert "the agent speaks wire version 7.3; this coordinator speaks 1.5 and accepts version 1" in said
     assert 0 == cluster.client.available()
 
 

@@ -88,7 +88,7 @@ CHANGES: dict[str, Any] = {
 
 
 def test_requests_that_differ_in_anything_have_different_digests() -> None:
-    assert {field.name for field in dataclasses.fields(RequestSpec)} == set(CHANGES)
+    assert {field.name for field in dataclasses.fields(RequestSpec) if field.init} == set(CHANGES)
     digests = {digest_of(dataclasses.replace(BASE, **{name: value})) for name, value in CHANGES.items()}
     assert len(CHANGES) + 1 == len(digests | {digest_of(BASE)})
     assert digest_of(BASE) == digest_of(RequestSpec("http://x/"))

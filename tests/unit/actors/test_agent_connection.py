@@ -158,7 +158,7 @@ def test_links_that_come_and_go_are_logged_by_agent(caplog: pytest.LogCaptureFix
 
     caplog.set_level(logging.INFO)
     on_agent(test)
-    differs = "; it runs '1.2.3' (wire 1.0), this coordinator '9' (wire 1.4)"
+    differs = "; it runs '1.2.3' (wire 1.0), this coordinator '9' (wire 1.5)"
     assert [f"agent agent-01 connected{differs}", "agent agent-01 gone: it broke"] == logged(caplog)
 
 

@@ -9,10 +9,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dispatcher.agent.answer import Answer, timings
+from dispatcher.agent.answer import Answer
 from dispatcher.agent.transfers.response import Response
-from dispatcher.wire import codec, limits, native, structs
-from dispatcher.wire.messages import FROM_AGENT, PHASES, Result
+from dispatcher.errors import FailureKind
+from dispatcher.wire import codec, limits, native, structs, version
+from dispatcher.wire.channel import Channel
+from dispatcher.wire.codec import Invalid
+from dispatcher.wire.messages import FROM_AGENT, FROM_COORDINATOR, Message, Result, Welcome, timings_of
 from dispatcher.wire.outbox import Outbox
 from tests.unit.wire.said import identifiers, texts
 
@@ -46,12 +49,6 @@ def ordinary(answer: Answer) -> Result:
     return Result(**{field.name: getattr(answer, field.name) for field in dataclasses.fields(Result)})
 
 
-def test_timings_are_milliseconds_of_every_phase_in_order() -> None:
-    found = timings((0, 1, 20, 300, 4_000, 50_000, 600_000), 654_321)
-    assert PHASES == tuple(found)
-    assert [0.0, 0.001, 0.02, 0.3, 4.0, 50.0, 600.0, 654.321] == list(found.values())
-
-
 def test_an_answer_is_a_result() -> None:
     result = ordinary(PLAIN)
     assert ("x1", 200, "OK", "1.1", HEAD.headers) == (
@@ -68,7 +65,7 @@ def test_an_answer_is_a_result() -> None:
         result.body_size,
         result.truncated,
     )
-    assert timings((0, 1, 20, 300, 4_000, 50_000, 7), 54_328) == result.timings
+    assert timings_of((0, 1, 20, 300, 4_000, 50_000, 7, 54_328)) == result.timings
     assert (None, "", None) == (result.error_kind, result.error_detail, result.error_party)
     assert PLAIN.failure is None
     assert (4, result.header_chars) == (PLAIN.header_chars, PLAIN.header_chars)
@@ -107,3 +104,83 @@ def test_a_large_body_goes_ahead_of_it_in_pieces() -> None:
         frames += codec.decode(frame, FROM_AGENT)
     assert [limits.CHUNK_BYTES, limits.CHUNK_BYTES, 1] == [len(each.body) for each in frames]  # type: ignore[union-attr]  # none is invalid
     assert dataclasses.replace(ordinary(large), body=bytes(1)) == frames[-1]
+
+
+def told(*answers: Result, coordinator: tuple[int, int] = version.WIRE) -> list[bytes]:
+    """Return the frames of an agent that was welcomed by a coordinator that speaks `coordinator`."""
+    channel = Channel(FROM_COORDINATOR, lambda _: 0)
+    channel.receive(codec.encode([Welcome(coordinator, "agent-01")]))
+    for answer in answers:
+        channel.outbox.put(answer)
+    frames = []
+    while (frame := channel.outbox.next_frame()) is not None:
+        frames.append(frame)
+        channel.outbox.taken(limits.CHUNK_BYTES)
+    return frames
+
+
+def heard(frames: list[bytes]) -> list[Message | Invalid]:
+    """Return what a coordinator makes of them."""
+    coordinator = Channel(FROM_AGENT, lambda _: limits.MAX_BODY_BYTES)
+    return [each for frame in frames for each in coordinator.receive(frame)]
+
+
+def one_of(head: Response, number: int, remote_ip: str = "::f", body: bytes = b"") -> Answer:
+    return Answer(f"x{number}", head, remote_ip, f"::{number:x}", body, len(body), False, (number,) * 7, 7 * number)
+
+
+def test_answers_of_a_frame_with_the_same_head_say_it_once() -> None:
+    answers = [one_of(HEAD, number, body=bytes(number)) for number in range(9)]
+    (frame,) = told(*answers)
+    assert 1 == frame.count(b'"headers"')
+    found = heard([frame])
+    assert list(map(ordinary, answers)) == found
+    assert {id(found[0].headers)} == {id(each.headers) for each in found}  # type: ignore[union-attr]  # none is invalid
+
+
+@given(
+    st.lists(heads, min_size=1, max_size=3),
+    st.lists(st.fixed_dictionaries(members | {"response": st.integers(0, 2)}), max_size=9),
+    st.sampled_from([(1, 4), version.WIRE]),
+)
+def test_whatever_answers_share_all_is_heard_as_it_was_said(
+    kinds: list[Response], said: list[dict[str, Any]], coordinator: tuple[int, int]
+) -> None:
+    answers = [Answer(**(each | {"response": kinds[each["response"] % len(kinds)]})) for each in said]
+    frames = told(*answers, coordinator=coordinator)
+    assert list(map(ordinary, answers)) == heard(frames)
+    assert (1, 5) <= coordinator or b'"alike"' not in b"".join(frames)
+
+
+def test_an_answer_from_another_address_says_so() -> None:
+    answers = [one_of(HEAD, number, remote_ip) for number, remote_ip in enumerate(("::e", "::f", "::e", "::f"))]
+    (frame,) = told(*answers)
+    assert 1 == frame.count(b'"headers"')
+    assert list(map(ordinary, answers)) == heard([frame])
+
+
+def test_what_follows_a_failure_is_said_in_full() -> None:
+    failure = Result("x9", timings=timings_of((0,) * 8), error_kind=FailureKind.DNS)
+    before, *behind = [one_of(HEAD, number) for number in range(3)]
+    (frame,) = told(before, failure, *behind)
+    assert 1 == frame.count(b'"alike"')
+    assert [ordinary(before), failure, *map(ordinary, behind)] == heard([frame])
+
+
+LONGEST = limits.MAX_SHARED_HEADER_CHARS
+
+
+@pytest.mark.parametrize(("chars", "times"), [(LONGEST, 1), (LONGEST + 1, 2)])
+def test_headers_that_are_too_long_to_be_shared_are_said_again(chars: int, times: int) -> None:
+    head = Response(200, "OK", (("", "v" * chars),))
+    answers = [one_of(head, number) for number in range(2)]
+    (frame,) = told(*answers)
+    assert times == frame.count(b'"headers"')
+    assert list(map(ordinary, answers)) == heard([frame])
+
+
+def test_a_large_body_is_told_with_its_head_and_small_ones_share_another() -> None:
+    large = one_of(HEAD, 1, body=bytes(limits.CHUNK_BYTES + 1))
+    small = [one_of(HEAD, number) for number in range(2, 5)]
+    found = heard(told(large, *small))
+    assert sorted([ordinary(large), *map(ordinary, small)], key=str) == sorted(found, key=str)

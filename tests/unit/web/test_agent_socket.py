@@ -93,7 +93,7 @@ def test_another_wire_version_is_refused_with_the_versions_of_both_sides(with_co
         agent.say_hello(wire=(9, 4))
         refusal = await refused(agent)
         assert (RefusalCode.VERSION, ("1",)) == (refusal.code, refusal.accepted_versions)
-        assert "the agent speaks wire version 9.4; this coordinator speaks 1.4" in refusal.detail
+        assert "the agent speaks wire version 9.4; this coordinator speaks 1.5" in refusal.detail
 
     with_coordinator(test)
 

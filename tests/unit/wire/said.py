@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import ipaddress
+from collections.abc import Iterable
 from typing import Any
 
 from hypothesis import strategies as st
 
 from dispatcher.errors import FailureKind, Party
-from dispatcher.wire import limits
+from dispatcher.wire import codec, limits
 from dispatcher.wire import messages as wire
+from dispatcher.wire.codec import Invalid
 from dispatcher.wire.messages import PHASES, AddressReport, AddressState, HttpVersion, Message, RefusalCode
 
 EXAMPLES: tuple[Message, ...] = (
@@ -38,6 +41,15 @@ EXAMPLES: tuple[Message, ...] = (
         error_party=Party.RESOLVER,
         body=b"\x00\xff\r\n",
     ),
+    wire.Alike(
+        id="0190-2",
+        source_ip="2001:db8:1::6",
+        body_size=16,
+        microseconds=(0, 1000, 2000, 3000, 4000, 5000, 6000, 7001),
+        truncated=True,
+        remote_ip="2001:db8:f::2",
+        body=b"\x00\xff\r\n",
+    ),
     wire.Welcome(wire=(1, 0), agent_id="agent-01", version="1.2.3", secret_headers=("X-Token",)),
     wire.Refused(code=RefusalCode.VERSION, detail="wire version 2.0 is not known here", accepted_versions=("1",)),
     wire.Execute(
@@ -63,6 +75,8 @@ EXAMPLES: tuple[Message, ...] = (
 )
 
 ALL_MESSAGES = tuple(dict.fromkeys((*wire.FROM_AGENT, *wire.FROM_COORDINATOR)))
+
+_OF_TAG = {cls.tag: cls for cls in ALL_MESSAGES}
 
 _any_char = st.characters(exclude_categories=()) | st.sampled_from('\ud800\udfff\x00\x7f\\"\u2028')
 
@@ -119,6 +133,18 @@ def results(**fixed: Any) -> st.SearchStrategy[wire.Result]:
     return st.builds(wire.Result, **(fields | fixed))
 
 
+alikes = st.builds(
+    wire.Alike,
+    id=identifiers,
+    source_ip=texts(64),
+    body_size=st.integers(0, 2**63 - 1),
+    microseconds=st.tuples(*[st.integers(0, 36_000_000_000)] * len(PHASES)),
+    truncated=st.booleans(),
+    remote_ip=st.none() | texts(64),
+    body=bodies,
+)
+
+
 def executes(**fixed: Any) -> st.SearchStrategy[wire.Execute]:
     fields: dict[str, Any] = {
         "id": identifiers,
@@ -149,6 +175,7 @@ messages: st.SearchStrategy[Message] = st.one_of(
     st.builds(wire.Holding, ids=st.frozensets(identifiers, max_size=5)),
     address_changes,
     results(),
+    alikes,
     st.builds(wire.Welcome, wire=pairs, agent_id=identifiers, version=texts(64)),
     refusals,
     executes(),
@@ -163,3 +190,18 @@ messages: st.SearchStrategy[Message] = st.one_of(
 def frame(head: bytes, bodies: bytes = b"") -> bytes:
     """Make a frame by hand."""
     return len(head).to_bytes(4, "big") + head + bodies
+
+
+def of_its_class(message: Message | Invalid) -> Message | Invalid:
+    """Make a message of its class of one that `structs` left as it was read, which is to have no other members."""
+    if isinstance(message, Invalid) or type(message) in ALL_MESSAGES:
+        return message
+    cls = _OF_TAG[message.tag]
+    assert cls.refers
+    assert {field.name for field in dataclasses.fields(cls)} == set(message.__struct_fields__)  # type: ignore[arg-type, attr-defined]  # a dataclass and a Struct
+    return cls(**{name: getattr(message, name) for name in message.__struct_fields__})  # type: ignore[attr-defined]  # as above
+
+
+def decoded(frame: bytes, accepted: Iterable[type[Message]] = ALL_MESSAGES) -> list[Message | Invalid]:
+    """Read a frame by the codec."""
+    return list(map(of_its_class, codec.decode(frame, accepted)))

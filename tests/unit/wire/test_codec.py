@@ -15,7 +15,7 @@ from dispatcher.wire.codec import Invalid
 from dispatcher.wire.fields import WireError
 from dispatcher.wire.messages import PHASES, Message
 from tests.unit.wire import said
-from tests.unit.wire.said import ALL_MESSAGES, frame
+from tests.unit.wire.said import ALL_MESSAGES, decoded, frame
 
 CONTROLS = "\x00"
 """Takes six bytes of JSON a character, more than any other."""
@@ -47,7 +47,7 @@ def worst_result(body: bytes = b"") -> wire.Result:
 @given(listed=st.lists(said.messages, max_size=6))
 @settings(deadline=None)
 def test_what_is_encoded_is_decoded_as_the_same(listed: list[Message]) -> None:
-    assert listed == codec.decode(codec.encode(listed), ALL_MESSAGES)
+    assert listed == decoded(codec.encode(listed))
 
 
 @given(data=st.binary(max_size=300))

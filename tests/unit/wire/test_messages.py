@@ -14,7 +14,7 @@ from dispatcher.wire import codec, fields, limits
 from dispatcher.wire import messages as wire
 from dispatcher.wire.fields import WireError
 from dispatcher.wire.messages import PHASES, AddressReport, Message
-from tests.unit.wire.said import ALL_MESSAGES, EXAMPLES, frame
+from tests.unit.wire.said import ALL_MESSAGES, EXAMPLES, decoded, frame
 
 COMMITTED = Path(__file__).parent / "examples"
 
@@ -46,7 +46,7 @@ def test_a_message_is_written_as_its_committed_example_says(example: Message) ->
 def test_a_committed_example_is_read_as_its_message(example: Message) -> None:
     committed = json.loads((COMMITTED / f"{example.tag}.json").read_text("utf-8"))
     head = json.dumps([committed["head"]]).encode()
-    assert [example] == codec.decode(frame(head, bytes.fromhex(committed["body"])), ALL_MESSAGES)
+    assert [example] == decoded(frame(head, bytes.fromhex(committed["body"])))
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=_tag)
@@ -57,6 +57,7 @@ def test_a_message_is_frozen(example: Message) -> None:
 
 HEADERS_AT_BOUND = [["n" * 100, "v" * (limits.MAX_HEADER_BYTES // 2 - 100)], ["", "v" * (limits.MAX_HEADER_BYTES // 2)]]
 MAX_MS = limits.MAX_TIMEOUT_SECONDS * 10_000
+MAX_US = 36_000_000_000
 CHARS_64 = ("x" * 64, "x" * 65)
 REPORT = {"address": "::1", "state": "preferred"}
 
@@ -96,6 +97,16 @@ BOUNDS: list[tuple[type[Any], str, Any, Any]] = [
     (wire.Result, "error_detail", "x" * 4096, "x" * 4097),
     (wire.Result, "timings", {"total": MAX_MS}, {"total": MAX_MS + 1}),
     (wire.Result, "timings", {"total": 0}, {"total": -0.001}),
+    (wire.Alike, "id", *CHARS_64),
+    (wire.Alike, "id", "x", ""),
+    (wire.Alike, "source_ip", *CHARS_64),
+    (wire.Alike, "body_size", 0, -1),
+    (wire.Alike, "body_size", 2**63 - 1, 2**63),
+    (wire.Alike, "microseconds", [0] * 8, [0] * 7),
+    (wire.Alike, "microseconds", [0] * 8, [0] * 9),
+    (wire.Alike, "microseconds", [0] * 8, [0] * 7 + [-1]),
+    (wire.Alike, "microseconds", [MAX_US] * 8, [0] * 7 + [MAX_US + 1]),
+    (wire.Alike, "remote_ip", *CHARS_64),
     (wire.Welcome, "wire", [9999, 9999], [10_000, 0]),
     (wire.Welcome, "agent_id", *CHARS_64),
     (wire.Welcome, "agent_id", "x", ""),
@@ -203,3 +214,9 @@ def test_a_result_without_an_error_kind_is_no_failure() -> None:
 def test_missing_phases_are_zero_and_unknown_ones_are_left_out() -> None:
     result = fields.parse(wire.Result, {"id": "x", "timings": {"dns": 1, "lunch": "long"}})
     assert dict.fromkeys(PHASES, 0.0) | {"dns": 1.0} == result.timings
+
+
+def test_timings_are_milliseconds_of_every_phase_in_order() -> None:
+    found = wire.timings_of((0, 1, 20, 300, 4_000, 50_000, 600_000, 654_321))
+    assert PHASES == tuple(found)
+    assert [0.0, 0.001, 0.02, 0.3, 4.0, 50.0, 600.0, 654.321] == list(found.values())

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from dispatcher.wire import codec, native
-from tests.unit.wire.said import ALL_MESSAGES, EXAMPLES
+from tests.unit.wire.said import EXAMPLES, decoded
 
 PROGRAM = """
 import sys
@@ -39,4 +39,4 @@ def test_a_process_without_msgspec_understands_one_with_it_and_is_understood() -
     )
     how, written = done.stdout.splitlines()
     assert "Python's json, slower" == how
-    assert list(EXAMPLES) == codec.decode(bytes.fromhex(written), ALL_MESSAGES)
+    assert list(EXAMPLES) == decoded(bytes.fromhex(written))

@@ -16,14 +16,14 @@ from dispatcher.wire import messages as wire
 from dispatcher.wire.codec import Invalid
 from dispatcher.wire.fields import WireError
 from dispatcher.wire.messages import Message
-from tests.unit.wire.said import ALL_MESSAGES, EXAMPLES, frame, messages
+from tests.unit.wire.said import ALL_MESSAGES, EXAMPLES, decoded, frame, messages, of_its_class
 from tests.unit.wire.test_codec import items
 from tests.unit.wire.test_messages import BOUNDS
 from tests.unit.wire.test_mutated_frames import mutated
 
 Found = list[Message | Invalid]
 
-QUICK = (wire.Result, wire.Execute, wire.Again, wire.Cancel, wire.Draining, wire.BodyChunk, wire.BodyTaken)
+QUICK = (wire.Result, wire.Alike, wire.Execute, wire.Again, wire.Cancel, wire.Draining, wire.BodyChunk, wire.BodyTaken)
 """What is said again and again; a link says the others when it begins, or when addresses change."""
 
 QUICK_EXAMPLES = [each for each in EXAMPLES if isinstance(each, QUICK)]
@@ -42,7 +42,8 @@ def _exact(value: object) -> str:
 
 def quickly(data: bytes, accepted: tuple[type[Message], ...] = ALL_MESSAGES) -> Found | None:
     """Read a frame whose length is right; None where that is left to the Python codec."""
-    return structs.read(data, 4 + int.from_bytes(data[:4], "big"), accepted)
+    found = structs.read(data, 4 + int.from_bytes(data[:4], "big"), accepted)
+    return None if found is None else list(map(of_its_class, found))
 
 
 def in_python(data: bytes, accepted: tuple[type[Message], ...] = ALL_MESSAGES) -> Found | None:
@@ -91,7 +92,7 @@ def test_what_this_version_writes_is_read_and_written_quickly(listed: list[Messa
     data = codec.encode(listed)
     assert listed == quickly(data)
     assert exact(in_python(data)) == exact(quickly(data))
-    by_python = codec.join(map(codec.write_any, listed), map(codec.body_of, listed))
+    by_python = codec.join(map(codec.write_any, listed), [each.body for each in listed])
     assert exact(listed) == exact(quickly(by_python))
 
 
@@ -167,23 +168,27 @@ def test_each_value_of_each_member_is_read_as_the_python_codec_reads_it(message:
             json.dumps(written)[:-1] + f', "{member}": {value}}}',
             f'{{"{member}": {value}, {json.dumps(written)[1:]}',
         ):
-            for bodies in (codec.body_of(message), b"", b"\x00"):
+            for bodies in (message.body, b"", b"\x00"):
                 assert_says_no_more_than_python(frame(f"[{head}]".encode(errors="surrogatepass"), bodies))
+
+
+def test_each_value_of_a_list_of_microseconds_is_read_as_the_python_codec_reads_it() -> None:
+    others = json.dumps({"t": "alike", "id": "x", "source_ip": "::1", "body_size": 0, "microseconds": [0] * 7 + ["?"]})
+    for value in VALUES:
+        assert_says_no_more_than_python(frame(f"[{others}]".replace('"?"', value).encode(errors="surrogatepass")))
 
 
 @pytest.mark.parametrize(("cls", "member", "allowed", "refused"), [each for each in BOUNDS if each[0] in QUICK])
 def test_a_type_has_the_bounds_of_its_check(cls: type[Message], member: str, allowed: Any, refused: Any) -> None:
     (message,) = [each for each in QUICK_EXAMPLES if type(each) is cls]
     valid = json.loads(codec.write_any(message))
-    data = [
-        frame(json.dumps([valid | {member: value}]).encode(), codec.body_of(message)) for value in (allowed, refused)
-    ]
-    assert exact(codec.decode(data[0], ALL_MESSAGES)) == exact(in_python(data[0]))
+    data = [frame(json.dumps([valid | {member: value}]).encode(), message.body) for value in (allowed, refused)]
+    assert exact(decoded(data[0], ALL_MESSAGES)) == exact(in_python(data[0]))
     is_long = member == "headers" and len(data[0]) > limits.MAX_HEADER_BYTES
     is_partial = member == "timings"
     assert (is_long or is_partial) == (quickly(data[0]) is None)
     assert quickly(data[1]) is None
-    (found,) = codec.decode(data[1], ALL_MESSAGES)
+    (found,) = decoded(data[1], ALL_MESSAGES)
     assert isinstance(found, Invalid)
 
 
@@ -192,12 +197,12 @@ def test_headers_that_are_too_long_in_all_are_never_read_quickly() -> None:
     timings = dict.fromkeys(wire.PHASES, 0.0)
     most, more = (wire.Result("x", headers=(*lines, *added), timings=timings) for added in ((), (("", "v"),)))
     expected = f"Result.headers has {limits.MAX_HEADER_BYTES + 1} bytes, more than {limits.MAX_HEADER_BYTES}"
-    assert [most, Invalid("result", "x", expected)] == codec.decode(codec.encode([most, more]), ALL_MESSAGES)
+    assert [most, Invalid("result", "x", expected)] == decoded(codec.encode([most, more]), ALL_MESSAGES)
 
 
 def test_a_message_alone_needs_its_tag_too() -> None:
     with pytest.raises(WireError, match="not objects with a tag"):
-        codec.decode(frame(b'[{"id":"x"}]'), [wire.Cancel])
+        decoded(frame(b'[{"id":"x"}]'), [wire.Cancel])
 
 
 @pytest.mark.parametrize(
@@ -213,7 +218,7 @@ def test_a_message_alone_needs_its_tag_too() -> None:
 )
 def test_what_this_version_does_not_write_often_is_left_to_the_python_codec(head: bytes) -> None:
     assert quickly(frame(head)) is None
-    assert isinstance(codec.decode(frame(head), ALL_MESSAGES)[0], (wire.Cancel, wire.Result))
+    assert isinstance(decoded(frame(head), ALL_MESSAGES)[0], (wire.Cancel, wire.Result))
 
 
 def test_what_is_no_utf8_is_written_by_the_python_codec() -> None:
@@ -236,7 +241,7 @@ def test_without_msgspec_the_python_codec_does_all(no_msgspec: None) -> None:
     assert [None] * len(EXAMPLES) == [structs.write(each) for each in EXAMPLES]
     data = codec.encode(EXAMPLES)
     assert quickly(data) is None
-    assert list(EXAMPLES) == codec.decode(data, ALL_MESSAGES)
+    assert list(EXAMPLES) == decoded(data, ALL_MESSAGES)
 
 
 @given(data=mutated())
@@ -244,7 +249,7 @@ def test_without_msgspec_the_python_codec_does_all(no_msgspec: None) -> None:
 @settings(deadline=None, max_examples=50)
 def test_reading_quickly_first_changes_nothing(data: bytes) -> None:
     try:
-        found = codec.decode(data, ALL_MESSAGES)
+        found = decoded(data, ALL_MESSAGES)
     except WireError:
         start = 4 + int.from_bytes(data[:4], "big")
         assert start > len(data) or in_python(data) is None

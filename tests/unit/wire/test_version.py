@@ -22,10 +22,12 @@ def test_another_version_breaks(peer: tuple[int, int]) -> None:
 
 
 def test_a_mismatch_says_what_both_sides_speak() -> None:
-    expected = "the agent speaks wire version 2.7; this coordinator speaks 1.4 and accepts version 1"
+    expected = "the agent speaks wire version 2.7; this coordinator speaks 1.5 and accepts version 1"
     assert expected == version.mismatch((2, 7))
 
 
-@pytest.mark.parametrize(("peer", "shares"), [((1, 3), False), ((1, 4), True), ((1, 5), True)])
-def test_a_peer_knows_what_its_revision_has(peer: tuple[int, int], shares: bool) -> None:
-    assert shares == version.can_share(peer)
+@pytest.mark.parametrize(
+    ("peer", "requests", "answers"), [((1, 3), False, False), ((1, 4), True, False), ((1, 5), True, True)]
+)
+def test_a_peer_knows_what_its_revision_has(peer: tuple[int, int], requests: bool, answers: bool) -> None:
+    assert (requests, answers) == (version.can_share_requests(peer), version.can_share_answers(peer))
