@@ -456,7 +456,9 @@ def test_one_that_ends_over_what_had_to_wait_is_told_of(monkeypatch: pytest.Monk
     run(test())
 
 
-def test_one_that_is_stopped_while_it_has_to_wait_gets_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_is_stopped_while_it_has_to_wait_gets_nothing_more_and_its_handle_serves_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def test() -> None:
         async with growing_target() as url:
             with fetching(url) as made:
@@ -469,6 +471,11 @@ def test_one_that_is_stopped_while_it_has_to_wait_gets_nothing_more(monkeypatch:
                 await unpacking.until(lambda: made.driver._next_turn is None)
                 assert before == sum(unpacking.came) < GROWN
                 assert made.ended.empty()
+                unpacking.came = [0]
+                made.driver.add(unpacking.handle)
+                await unpacking.until(lambda: not made.ended.empty())
+                assert (unpacking.handle, 0) == await made.end()
+                assert GROWN == sum(unpacking.came)
 
     run(test())
 
