@@ -36,16 +36,16 @@ RETRIED = frozenset(
 """Failures in which no answer came, and which another exit may not meet. A status is an answer, whatever it says."""
 
 
-_WORKS = Finding.WORKS  # what nearly all are: Python 3.11 is slow to look up a member of an enum
+_COMPLETED = Outcome.COMPLETED  # each end is compared with it, and Python 3.11 is slow to look up a member of an enum
 
 _WHY_CHARS = 300  # an agent's words for a lost route take some 100
 
 
 def judge(result: Result) -> Finding:
     """Say what a result tells of its exit. What a target did, a refusal or silence too, shows that packets leave."""
-    failure = None if result.error_kind is None else result.failure
+    failure = result.failure
     if failure is None:
-        return _WORKS
+        return Finding.WORKS
     is_ours = failure.kind is FailureKind.CONNECT and failure.attributed_to is Party.AGENT
     if is_ours or failure.kind is FailureKind.SOURCE_ADDRESS:
         return Finding.FAILS
@@ -57,9 +57,9 @@ def lease_ended(lease: Lease, ended: Ended | NotTaken, request: RequestSpec, red
     """Say to the pool how the run at a leased exit ended."""
     if isinstance(ended, NotTaken):
         return LeaseEnd(lease.stay, Outcome.FAILED)
+    if ended.outcome is _COMPLETED:
+        return lease.worked
     finding = judge(ended.result)
-    if finding is _WORKS:
-        return LeaseEnd(lease.stay, ended.outcome, finding)
     why = _why(ended.result, request, redactor) if finding is Finding.FAILS else ""
     return LeaseEnd(lease.stay, ended.outcome, finding, why)
 

@@ -242,7 +242,7 @@ class IpPool(LoopActor):
         state = ExitState(report.state)
         known = self._find(change.agent_id, report.address)
         if known is None:
-            known = self._add(Lease(change.agent_id, report.address, change.connection, next(self._stays)), state)
+            known = self._add(change, report.address, state)
         elif known.state not in _TIERS and state in _TIERS:
             known.forgive()  # the agent has tried the address itself
         if known.lease.connection is not change.connection:
@@ -250,9 +250,11 @@ class IpPool(LoopActor):
         known.state, known.reason = state, report.reason
         self._place(known)
 
-    def _add(self, lease: Lease, state: ExitState) -> _Exit:
-        added = self._exits[lease.stay] = _Exit(lease, state)
-        self._of_agent.setdefault(lease.agent_id, {})[lease.address] = added
+    def _add(self, change: ExitsChanged, address: str, state: ExitState) -> _Exit:
+        stay = next(self._stays)
+        worked = LeaseEnd(stay, Outcome.COMPLETED, Finding.WORKS)
+        added = self._exits[stay] = _Exit(Lease(change.agent_id, address, change.connection, stay, worked), state)
+        self._of_agent.setdefault(change.agent_id, {})[address] = added
         return added
 
     def _remove(self, agent_id: str, address: str) -> None:

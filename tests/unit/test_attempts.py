@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dispatcher.actors.loop_actor import ask
-from dispatcher.actors.messages import Ended, ExitState, Lease, LeaseExits, NotTaken, Outcome
+from dispatcher.actors.messages import Ended, ExitState, Lease, LeaseEnd, LeaseExits, NotTaken, Outcome
 from dispatcher.actors.setbacks import Finding
 from dispatcher.attempts import RETRIED, failed, judge, lease_ended
 from dispatcher.errors import FailureKind, Party
@@ -282,10 +282,28 @@ def test_an_answer_shows_that_an_exit_works() -> None:
     assert Finding.WORKS is judge(wire.Result("x", 503))
 
 
+WORKED = LeaseEnd(1, Outcome.COMPLETED, Finding.WORKS)
+LEASE = Lease("one", "2001:db8::1", None, 1, WORKED)  # type: ignore[arg-type]  # nobody is told anything
+
+
+@pytest.mark.parametrize(
+    ("ended", "expected"),
+    [
+        (Ended(Outcome.COMPLETED, wire.Result("x", 503)), WORKED),
+        (failed("x", FailureKind.RESET, "x"), LeaseEnd(1, Outcome.FAILED, Finding.WORKS)),
+        (failed("x", FailureKind.AGENT_LOST, "x"), LeaseEnd(1, Outcome.FAILED, Finding.NOTHING)),
+        (NotTaken("it left"), LeaseEnd(1, Outcome.FAILED, Finding.NOTHING)),
+    ],
+)
+def test_the_end_of_a_lease_says_how_it_ended_and_what_that_tells_of_its_exit(
+    ended: Ended | NotTaken, expected: LeaseEnd
+) -> None:
+    assert expected == lease_ended(LEASE, ended, SPEC, Redactor())
+
+
 def test_why_an_exit_is_aside_is_one_short_line_whatever_its_agent_says() -> None:
-    lease: Lease = Lease("one", "2001:db8::1", None, 1)  # type: ignore[arg-type]  # nobody is told anything
     ended = failed("7", FailureKind.SOURCE_ADDRESS, "no\n\x1b[2Jroute " + "x" * 4000)
-    why = lease_ended(lease, ended, SPEC, Redactor()).why
+    why = lease_ended(LEASE, ended, SPEC, Redactor()).why
     assert f"no??[2Jroute {'x' * 287} (execution 7)" == why
 
 

@@ -74,7 +74,9 @@ class Scene:
             "a": Answering.start(self.given["a"], first),
             "b": Answering.start(self.given["b"], None),
         }
-        self.leases = tuple(Lease(agent, f"::{n}", self.connections[agent], n) for n, agent in enumerate(addresses))
+        self.leases = tuple(
+            Lease(agent, f"::{n}", self.connections[agent], n, end(n)) for n, agent in enumerate(addresses)
+        )
         self.pool = Answering.start(self.asked, pool or self._answer)
         self.departures = Departures(self.pool)
         self.executions = [Departing(name) for name in "xyz"]

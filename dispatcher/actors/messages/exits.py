@@ -31,16 +31,29 @@ class ExitState(StrEnum):
 
 @quickly_made
 @dataclass(frozen=True, slots=True)
+class LeaseEnd:
+    """The execution of a lease ended. `stay` is the lease's; `why` names what failed, where the finding is that."""
+
+    stay: int
+    outcome: Outcome
+    finding: Finding = Finding.NOTHING
+    why: str = ""
+
+
+@quickly_made
+@dataclass(frozen=True, slots=True)
 class Lease:
     """An exit handed to one execution, and the connection that reaches it.
 
     `stay` is of one stay of one exit in the pool: an exit that went and came back has another, and is counted anew.
+    `worked` is its end where the target answered, as nearly always: made once for all leases of a stay.
     """
 
     agent_id: str
     address: str
     connection: ActorRef[Any]
     stay: int
+    worked: LeaseEnd
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +84,6 @@ class LeaseExits(Message[tuple[Lease, ...]]):
 
     count: int = 1
     passing_over: frozenset[tuple[str, str]] = frozenset()
-
-
-@quickly_made
-@dataclass(frozen=True, slots=True)
-class LeaseEnd:
-    """The execution of a lease ended. `stay` is the lease's; `why` names what failed, where the finding is that."""
-
-    stay: int
-    outcome: Outcome
-    finding: Finding = Finding.NOTHING
-    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

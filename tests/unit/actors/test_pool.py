@@ -12,11 +12,13 @@ from dispatcher.actors.messages import (
     DescribePool,
     ExitsChanged,
     ExitState,
+    LeaseEnd,
     LeaseExits,
     Outcome,
     PoolStatus,
 )
 from dispatcher.actors.pool import EXITS_A_TURN, IpPool
+from dispatcher.actors.setbacks import Finding
 from dispatcher.wire.messages import AddressReport, AddressState
 from tests.unit.actors.pooled import A, B, C, Connection, Pool, report
 from tests.unit.loops import on_loop, turns
@@ -72,6 +74,7 @@ def test_a_lease_names_the_exit_and_its_connection() -> None:
         pool.change("one", report(A))
         lease = await pool.lease()
         assert ("one", A, pool.connection) == (lease.agent_id, lease.address, lease.connection)
+        assert LeaseEnd(lease.stay, Outcome.COMPLETED, Finding.WORKS) == lease.worked
 
     on_loop(test)
 
