@@ -102,7 +102,7 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         """
         transfer = Transfer(hop, source, on_end, now)
         lane = self._lanes.take(hop)
-        handle = lane.handle
+        handle, setopt = lane.handle, lane.setopt
         try:
             if lane.hop is not hop:
                 self._set_up(lane, hop)
@@ -110,7 +110,7 @@ class SourceBoundClient(CurlAsyncHTTPClient):
             if lane.milliseconds != milliseconds:
                 curl_options.limit(handle, milliseconds)
                 lane.milliseconds = milliseconds
-            handle.setopt(pycurl.INTERFACE, curl_options.interface(source))
+            setopt(pycurl.INTERFACE, curl_options.interface(source))
         except (pycurl.error, UnicodeError) as error:
             lane.clear()
             self._lanes.give(lane)
@@ -190,7 +190,8 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         transfer = lane.transfer
         assert transfer is not None, "libcurl calls for lanes in use only"
         # A kept connection opens no socket. libcurl keeps them apart by host; the guard does not count on it.
-        refusal = self._guard.kept_refusal(transfer.hop.target.host, remote_ip)
+        judge, find = self._guard.kept_refusal, self._sockets.find
+        refusal = judge(transfer.hop.target.host, remote_ip)
         if refusal is not None:
             transfer.blocked = refusal
             transfer.fds = ()
@@ -198,7 +199,7 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         ends = (local_ip, local_port, remote_ip, remote_port)
         kept = None
         if not (transfer.fds and self._sockets.connected(transfer.fds, ends)):
-            kept = self._sockets.find(ends)
+            kept = find(ends)
         is_dead = kept is not None and (kept.was_shut or not self._driver.is_quiet(kept.fd)) and kept.is_dead()
         return transfer.before_request(local_ip, remote_ip, kept_is_dead=is_dead)
 
@@ -236,7 +237,7 @@ class SourceBoundClient(CurlAsyncHTTPClient):
 
     def _end(self, lane: Lane, transfer: Transfer, errno: int | None, message: str) -> Ending:
         del self._active[lane.handle]
-        ending = curl_info.read(lane.handle, transfer, errno, message)
+        ending = curl_info.read(lane.getinfo, transfer, errno, message)
         self._multi.remove_handle(lane.handle)
         lane.end_use(transfer)
         self._lanes.give(lane)

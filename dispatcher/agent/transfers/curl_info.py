@@ -26,9 +26,8 @@ HOP_PHASES = ("dns", "connect", "tls", "send", "wait", "receive")
 _RECEIVE = len(HOP_PHASES) - 1
 
 
-def read(handle: Any, transfer: Transfer, errno: int | None, message: str) -> Ending:
-    """Read the ending of `transfer`, which is now; `errno` as in `Ending`."""
-    getinfo = handle.getinfo
+def read(getinfo: Any, transfer: Transfer, errno: int | None, message: str) -> Ending:
+    """Read the ending of `transfer`, which is now, by the `getinfo` of its handle; `errno` as in `Ending`."""
     transfer.ended = time.monotonic()
     total = int((transfer.ended - transfer.started) * 1_000_000)
     if errno == 0 and not transfer.fds:
@@ -63,7 +62,7 @@ def moved_bytes(transfer: Transfer) -> int | None:
     """Return how many bytes have gone either way so far; None while neither a request nor an answer is on its way."""
     if transfer.lane is None or transfer.seen_source is None:
         return None
-    getinfo = transfer.lane.handle.getinfo
+    getinfo = transfer.lane.getinfo
     if not transfer.header_lines and getinfo(pycurl.POSTTRANSFER_TIME_T):
         return None  # all is sent, and the target thinks
     return int(getinfo(pycurl.SIZE_DOWNLOAD_T) + getinfo(pycurl.HEADER_SIZE) + getinfo(pycurl.SIZE_UPLOAD_T))

@@ -154,8 +154,7 @@ class Driver:
                     self._forget(fd)
             return
         events = _EVENTS.get(event, 0)
-        is_in_doubt = known is not None and not known.is_wanted and fd not in self._reused
-        if known is not None and is_in_doubt and os.fstat(fd).st_ino != known.inode:
+        if known is not None and not (known.is_wanted or fd in self._reused) and os.fstat(fd).st_ino != known.inode:
             self._forget(fd)
             known = None
         if known is None:
@@ -292,17 +291,17 @@ class Driver:
 
     def _take_ended(self, until: float) -> bool:
         """Go through what has ended; say as `_act` does."""
-        stopped = self._stopped
+        stopped, ended = self._stopped, self._ended
         while True:
             stopped.clear()
             waiting, succeeded, failed = self._multi.info_read(_MOST_ENDED)
             for handle in succeeded:
                 if handle not in stopped:
-                    self._ended(handle, 0, "")
+                    ended(handle, 0, "")
             for handle, number, message in failed:
                 self._paused.pop(handle, None)
                 if handle not in stopped:
-                    self._ended(handle, number, message)
+                    ended(handle, number, message)
             is_late = time.monotonic() > until
             if is_late or not waiting:
                 return not is_late

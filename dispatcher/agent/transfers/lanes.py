@@ -28,11 +28,23 @@ class Lane:
     handing on what comes: `header_lines` are those of the transfer under way.
     """
 
-    __slots__ = ("_pauses", "handle", "header_lines", "hop", "is_spoiled", "milliseconds", "transfer")
+    __slots__ = (
+        "_pauses",
+        "getinfo",
+        "handle",
+        "header_lines",
+        "hop",
+        "is_spoiled",
+        "milliseconds",
+        "setopt",
+        "transfer",
+    )
 
     def __init__(self, pauses: Pauses) -> None:
         self._pauses = pauses
         self.handle = pycurl.Curl()
+        # Looked up once: a handle looks for a method among what was set on it first.
+        self.setopt, self.getinfo = self.handle.setopt, self.handle.getinfo
         self.header_lines: list[bytes] = []
         self.hop: Hop | None = None
         self.milliseconds = 0
