@@ -13,7 +13,7 @@ import asyncio
 import itertools
 import logging
 import time
-from collections import Counter, deque
+from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -62,14 +62,18 @@ class Finished:
     unrecorded: str = ""
 
 
+def _zeros() -> defaultdict[Any, int]:
+    return defaultdict(int)  # a third of what a `Counter` costs
+
+
 @dataclass(slots=True)
 class Tally:
     """How the executions of a batch ended, so far."""
 
     began: float = field(default_factory=time.monotonic)
-    outcomes: Counter[Outcome] = field(default_factory=Counter)
-    by_status: Counter[int] = field(default_factory=Counter)
-    by_error: Counter[FailureKind] = field(default_factory=Counter)
+    outcomes: defaultdict[Outcome, int] = field(default_factory=_zeros)
+    by_status: defaultdict[int, int] = field(default_factory=_zeros)
+    by_error: defaultdict[FailureKind, int] = field(default_factory=_zeros)
 
     def add(self, record: Record) -> None:
         """Count a record."""

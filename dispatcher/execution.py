@@ -281,7 +281,7 @@ class Execution:
         if exit_used is not None or not self._made:
             began_at = self._at(self._attempt_began)
             self._made.append(Attempt(exit_used, ended.outcome, result, began_at))
-            if self._may_try_again():
+            if self._request.retries and self._may_try_again():
                 # An id of its own on the wire: a late answer to the last attempt must not be taken for one to this.
                 self._name = f"{self._id}.{len(self._made) + 1}"
                 self._begin_attempt()
