@@ -43,10 +43,10 @@ class RequestSpec:
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
     retries: int = 0
     _asked: Execute = field(init=False, repr=False, compare=False)
-    """What executions of it share."""
+    """What its executions share; the link knows by this object that they do."""
 
     def __post_init__(self) -> None:
-        """Make what executions share, once for all of them."""
+        """Make it once for all of them."""
         object.__setattr__(self, "_asked", self._execute("", "", 0.0))
 
     @property

@@ -90,6 +90,12 @@ def test_what_is_alike_has_each_member_of_what_it_is_like() -> None:
     assert dataclasses.replace(every, id="x2", source="::2", timeout=4.0) == found
 
 
+def test_what_is_alike_has_no_body_whatever_went_ahead_of_it() -> None:
+    _, found = heard(codec.encode([wire.BodyChunk("x2", b"ab"), FIRST, wire.Again("x2", "::2", 1.0)]))
+    assert isinstance(found, Likewise)
+    assert not found.body
+
+
 def test_an_agent_that_does_not_know_it_is_told_all_in_full() -> None:
     asked = [FIRST, like_first("x2")]
     (frame,) = sent(*asked, peer=(1, 3))
@@ -232,6 +238,12 @@ def test_a_result_that_has_nothing_to_be_like_is_not_valid(before: list[Message]
         assert ["x2", "x3"] == [each.id for each in (first, second) if isinstance(each, wire.Result)]
     else:
         assert [Invalid("alike", each, no_answer) for each in ("x2", "x3")] == [first, second]
+
+
+def test_short_headers_before_long_ones_do_not_let_those_be_shared() -> None:
+    long = dataclasses.replace(ANSWER, headers=(("n", "v" * LONGEST),))
+    found = reported(ANSWER, alike("x2"), long, alike("x3"), ANSWER, alike("x4"))
+    assert ["Result", "Result", "Result", "Invalid", "Result", "Result"] == [type(each).__name__ for each in found]
 
 
 def test_what_is_like_a_result_that_is_not_valid_is_not_valid_either() -> None:

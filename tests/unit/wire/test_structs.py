@@ -83,6 +83,14 @@ def test_a_struct_has_the_members_of_its_message_in_their_order(cls: type[Messag
     assert declared == ["body" if name == "b" else name for name in layout.struct.__struct_fields__]
 
 
+@pytest.mark.parametrize("message", [each for each in QUICK_EXAMPLES if not isinstance(each, wire.Draining)])
+def test_what_refers_to_another_stays_as_it_was_read_until_that_is_known(message: Message) -> None:
+    (found,) = codec.decode(codec.encode([message]), ALL_MESSAGES)
+    assert message.refers == (type(found) is not type(message))
+    assert isinstance(found, Message)
+    assert (message.tag, message.id, message.body) == (found.tag, found.id, found.body)
+
+
 @given(listed=st.lists(messages.filter(lambda each: isinstance(each, QUICK) and is_plain(each)), max_size=4))
 @settings(deadline=None)
 def test_what_this_version_writes_is_read_and_written_quickly(listed: list[Message]) -> None:
