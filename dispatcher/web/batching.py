@@ -39,10 +39,10 @@ async def _write(handler: BaseHandler, batch: Batch, finished: list[Finished]) -
     written: list[Finished] = []
     size = 0
     for each in finished:
-        line = record_writer.in_one_piece(each.record, _own_members(each))
+        line = record_writer.in_one_piece(each.record, _beginning(each))
         if line is None:
             await _send(handler, batch, lines, written)
-            await record_writer.write(handler, each.record, first_members=_own_members(each))
+            await record_writer.write(handler, each.record, beginning=_beginning(each))
             line, size = b"", LINES_BYTES
         lines += (line, b"\n")
         written.append(each)
@@ -64,8 +64,8 @@ async def _send(handler: BaseHandler, batch: Batch, lines: list[bytes], written:
     written.clear()
 
 
-def _own_members(finished: Finished) -> bytes:
-    members = b'"sequence":%d,' % finished.sequence
+def _beginning(finished: Finished) -> bytes:
+    """Return the members of a line that stand before those of its record."""
     if finished.unrecorded:
-        members += b'"unrecorded":' + dump(finished.unrecorded) + b","
-    return members
+        return b'{"sequence":%d,"unrecorded":%b,' % (finished.sequence, dump(finished.unrecorded))
+    return b'{"sequence":%d,' % finished.sequence

@@ -33,9 +33,9 @@ class Sink(Protocol):
         """Send what was written, and let the loop turn."""
 
 
-async def write(handler: Sink, record: Record, *, first_members: bytes = b"") -> None:
-    """Write the whole record, with `first_members` (JSON, with its comma) before its own."""
-    if (whole := in_one_piece(record, first_members)) is not None:
+async def write(handler: Sink, record: Record, *, beginning: bytes = b"{") -> None:
+    """Write the whole record; `beginning` is its brace, and members (JSON, with their commas) before its own."""
+    if (whole := in_one_piece(record, beginning)) is not None:
         handler.write(whole)
         return
     is_text = await _is_text(record.body, is_cut=_is_truncated(record))
@@ -47,21 +47,16 @@ async def write(handler: Sink, record: Record, *, first_members: bytes = b"") ->
         "truncated": _is_truncated(record),
     }
     head, tail = dump(record.as_json(body)).split(place.encode(), 1)
-    handler.write(with_members(head, first_members))
+    handler.write(beginning + head[1:])
     for piece in _text_pieces(record.body) if is_text else _base64_pieces(record.body):
         handler.write(piece)
         await handler.flush_in_turns()
     handler.write(tail)
 
 
-def in_one_piece(record: Record, first_members: bytes = b"") -> bytes | None:
+def in_one_piece(record: Record, beginning: bytes = b"{") -> bytes | None:
     """Return all that `write` would write; None where that is too much to be written at once."""
-    return with_members(record.to_json_bytes(), first_members) if len(record.body) <= PIECE_BYTES else None
-
-
-def with_members(json_object: bytes, first_members: bytes) -> bytes:
-    """Put members before those of a JSON object, of which this is the beginning."""
-    return b"{" + first_members + json_object[1:] if first_members else json_object
+    return beginning + record.to_json_bytes()[1:] if len(record.body) <= PIECE_BYTES else None
 
 
 def in_problem(record: Record) -> JsonObject:
