@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import codecs
-import dataclasses
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,7 @@ from dispatcher.errors import FailureKind
 from dispatcher.record_structs import BODY, RECORD, RESPONSE
 from dispatcher.timestamps import milliseconds, rfc3339, rfc3339_of
 from dispatcher.wire import native
-from dispatcher.wire.messages import PHASES
+from dispatcher.wire.messages import PHASES, Result
 from dispatcher.wire.quick import quickly_made
 
 if TYPE_CHECKING:
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from dispatcher.errors import Failure
     from dispatcher.redaction import Redactor
     from dispatcher.request import RequestSpec
-    from dispatcher.wire.messages import Result
 
 JsonObject = dict[str, Any]
 
@@ -197,7 +195,7 @@ def make_record(  # noqa: PLR0913 (a record has that many parts, and this is whe
     elif result is not None:
         headers = redactor.headers(result.headers)
         is_plain = headers is result.headers and not result.error_detail
-        response = result if is_plain else dataclasses.replace(result, headers=headers, error_detail="")
+        response = result if is_plain else _shown(result, headers)
         body = result.body
     agent_id, source_ip = exit_used or (None, None)
     return Record(  # by place, as above
@@ -214,6 +212,22 @@ def make_record(  # noqa: PLR0913 (a record has that many parts, and this is whe
         body,
         tuple([_attempt_json(attempt, request, redactor) for attempt in attempts]) if attempts else (),
         idempotency_key,
+    )
+
+
+def _shown(result: Result, headers: tuple[tuple[str, str], ...]) -> Result:
+    """Return of a response what a record tells, with these headers."""
+    return Result(  # by place too, which takes a fifth of the time of `replace`
+        result.id,
+        result.status,
+        result.reason,
+        result.http_version,
+        result.remote_ip,
+        result.source_ip,
+        headers,
+        result.body_size,
+        result.truncated,
+        body=result.body,
     )
 
 

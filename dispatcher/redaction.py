@@ -68,26 +68,30 @@ class Redactor:
         """Return the same header lines without secret values.
 
         Nearly all answers have the names of others, none of which is of a secret or a URL: those are remembered, and
-        the last lines that had no others, which is all that those of one target have in a second.
+        the last lines that had no secret, which those of one target often share.
         """
         if pairs == self._last_plain:
             return pairs
-        if self._plain.issuperset([name for name, _ in pairs]):
-            self._last_plain = pairs
-            return pairs
-        self._remember(pairs)
-        return tuple((name, self._value(_key(name), value)) for name, value in pairs)
+        plain = self._plain
+        if not plain.issuperset([name for name, _ in pairs]):
+            if len(plain) > _MOST_REMEMBERED:
+                plain.clear()
+            shown = tuple([pair if pair[0] in plain else self._shown(*pair) for pair in pairs])
+            if shown != pairs:
+                return shown
+        self._last_plain = pairs
+        return pairs
 
-    def _remember(self, pairs: Pairs) -> None:
-        if len(self._plain) > _MOST_REMEMBERED:
-            self._plain.clear()
-        keys = ((name, _key(name)) for name, _ in pairs if len(name) <= _LONGEST_REMEMBERED)
-        self._plain.update(name for name, key in keys if key not in self._secret and key not in URL_HEADERS)
-
-    def _value(self, key: str, value: str) -> str:
+    def _shown(self, name: str, value: str) -> tuple[str, str]:
+        """Return a header line without what is secret in it; a name that never has a secret is remembered."""
+        key = _key(name)
         if key in self._secret:
-            return REDACTED
-        return self.url(value) if key in URL_HEADERS else value
+            return name, REDACTED
+        if key in URL_HEADERS:
+            return name, self.url(value)
+        if len(name) <= _LONGEST_REMEMBERED:
+            self._plain.add(name)
+        return name, value
 
     def configuration(self, stored: Mapping[str, Any]) -> dict[str, Any]:
         """Return the configured request as it is shown to who is no admin; its body may be a secret as a whole."""

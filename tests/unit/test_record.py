@@ -316,6 +316,20 @@ def test_no_secret_is_anywhere_in_a_record(url: str, result: Result | None, capl
     assert REDACTED in repr(record)
 
 
+@pytest.mark.parametrize("body", [b"fifteen letters", b"fif"])
+def test_only_the_secret_is_missing_of_an_answer_that_has_one(body: bytes) -> None:
+    open_lines = dataclasses.replace(ANSWER, body=body, truncated=len(body) < 15)
+    with_secret = dataclasses.replace(open_lines, headers=(*ANSWER.headers, ("Set-Cookie", SECRET)))
+    expected, found = as_read(record_of(open_lines)), as_read(record_of(with_secret))
+    assert ["Set-Cookie", REDACTED] == found["response"]["headers"].pop()
+    assert expected == found
+    assert record_of(open_lines).to_row(99)[:8] == record_of(with_secret).to_row(99)[:8]
+
+
+def test_the_reason_of_an_answer_is_not_told() -> None:
+    assert SECRET not in repr(record_of(dataclasses.replace(ANSWER, error_detail=SECRET)))
+
+
 def test_a_header_that_is_not_named_is_kept() -> None:
     record = record_of(ANSWER, RequestSpec("http://x/", headers=(("X-Mine", "mine"),)))
     assert [["X-Mine", "mine"]] == record.request["headers"]

@@ -44,8 +44,14 @@ def test_header_lines_keep_their_order_number_and_names() -> None:
 
 def test_lines_without_secrets_are_given_back_as_they_are() -> None:
     redactor, lines = Redactor(), (("Server", "x"), ("Date", "y"))
-    assert redactor.headers(lines) == lines
-    assert redactor.headers(lines) is lines
+    for same in (lines, lines, tuple(map(tuple, map(list, lines)))):
+        assert redactor.headers(same) == lines
+        assert redactor.headers(same) is same
+
+
+def test_a_url_without_user_information_makes_no_other_lines() -> None:
+    lines = (("Server", "x"), ("Location", "http://h/?at=@"))
+    assert Redactor().headers(lines) is lines
 
 
 def test_a_secret_is_one_whatever_was_seen_before_it_and_beside_it() -> None:
