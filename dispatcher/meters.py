@@ -13,6 +13,7 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from dataclasses import dataclass, field
 from itertools import accumulate
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from dispatcher.wire.messages import PHASES
@@ -33,6 +34,8 @@ LAG_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 
 _AT_ONCE = 256
 """How many executions' phases wait to be counted together: 140 KiB at most, and half a millisecond."""
+
+_IN_ORDER = itemgetter(*PHASES)
 
 
 class Histogram:
@@ -56,6 +59,8 @@ class Histogram:
         ordered = sorted(values)
         before = 0
         for place, bound in enumerate((*self.bounds, math.inf)):
+            if before == len(ordered):
+                break
             until = bisect_right(ordered, bound * to_one, before)
             self._counts[place] += until - before
             before = until
@@ -121,5 +126,6 @@ class Meters:
 
     def _count_phases(self) -> None:
         timings, self._timings = self._timings, []
-        for phase, histogram in self._phases.items():
-            histogram.add_all([took for each in timings if (took := each.get(phase))], 1000)
+        of_phases = zip(*map(_IN_ORDER, timings), strict=True)  # none where nothing waits
+        for histogram, took in zip(self._phases.values(), of_phases, strict=False):
+            histogram.add_all(filter(None, took), 1000)
