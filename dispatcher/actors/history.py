@@ -16,7 +16,8 @@ from dispatcher.actors import history_keys, history_tables
 from dispatcher.actors.database import Database
 from dispatcher.actors.errors import StoreError
 from dispatcher.actors.history_blocks import Notes
-from dispatcher.actors.history_retention import PRUNE_AHEAD, Kept, Retention, oldest_kept_ms, prune
+from dispatcher.actors.history_retention import PRUNE_AHEAD, Retention, oldest_kept_ms, prune
+from dispatcher.actors.history_tables import NOTHING_ADDED
 from dispatcher.actors.history_totals import Totals
 from dispatcher.actors.messages import AppendRecords, CheckStore, ClaimKey, KeyClaim, ReadTotals, ReleaseKey
 from dispatcher.actors.thread_actor import BatchingActor, Request
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from dispatcher.actors.history_tables import Added
     from dispatcher.actors.messages import RecordRow
 
 PRUNE_AT_START_SECONDS = 1.0
@@ -106,11 +108,9 @@ class HistoryLog(BatchingActor):
         """Write all `rows` or none, but for those whose id is known; return these."""
         with self._forgetting_on_failure(), self._database.transaction() as connection:
             added = history_tables.add(connection, rows)
-            self._notes.add(connection, added.places, added.rows)
-            counted = Totals.of(added.rows)
-            self._prune(connection, counted, len(rows) + PRUNE_AHEAD)
-            counted.add_to(connection)
-        self._totals.merge(counted)
+            self._notes.add(connection, added.places, added.columns)
+            totals = self._settle(connection, added, len(rows) + PRUNE_AHEAD)
+        self._totals = totals
         return added.known
 
     @contextlib.contextmanager
@@ -121,15 +121,16 @@ class HistoryLog(BatchingActor):
             self._notes.forget()
             raise
 
-    def _prune(self, connection: sqlite3.Connection, counted: Totals, at_most: int) -> int:
-        """Delete what retention does not keep, `counted` in this transaction included, and say how many records."""
-        before, now = self._totals.kept, counted.kept
-        kept = Kept(before.records + now.records, before.size + now.size)
-        pruned = prune(connection, self._retention, kept, self._clock(), at_most)
+    def _settle(self, connection: sqlite3.Connection, added: Added, at_most: int) -> Totals:
+        """Delete up to `at_most` records that retention does not keep now, and return the totals after the commit."""
+        totals = self._totals.copy()
+        totals.count(added.places, added.columns)
+        pruned = prune(connection, self._retention, totals.kept, self._clock(), at_most)
         if pruned.records:
             self._notes.drop_empty(connection, pruned.blocks)
-            counted.uncount(pruned)
-        return pruned.records
+            totals.uncount(pruned)
+        totals.save(connection, pruned)
+        return totals
 
     def _claim(self, asked: ClaimKey) -> KeyClaim:
         oldest_ms = oldest_kept_ms(self._retention.max_age, self._clock())
@@ -152,8 +153,7 @@ class HistoryLog(BatchingActor):
         deadline = time.monotonic() + PRUNE_AT_START_SECONDS
         pruned = PRUNE_AHEAD
         while pruned == PRUNE_AHEAD and time.monotonic() < deadline:
-            counted = Totals()
             with self._database.transaction() as connection:
-                pruned = self._prune(connection, counted, PRUNE_AHEAD)
-                counted.add_to(connection)
-            self._totals.merge(counted)
+                totals = self._settle(connection, NOTHING_ADDED, PRUNE_AHEAD)
+            pruned = self._totals.kept.records - totals.kept.records
+            self._totals = totals

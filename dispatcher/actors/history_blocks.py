@@ -9,7 +9,7 @@ here a value is noted once a block. A note may outlive the records that it is of
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dispatcher.actors.inserts import insert
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from dispatcher.actors.database import Migration
-    from dispatcher.actors.messages import RecordRow
+    from dispatcher.actors.history_columns import Columns
 
 BLOCK = 256
 """Places in a block. A page of 50 looks through 13,000 rows at worst, where its value is once in every block: 3 ms."""
@@ -30,7 +30,7 @@ MINUTE_MS = 60_000
 """A block's times are kept to the minute, so that most commits leave them as they are."""
 
 FILTERED_BY = ("outcome", "agent_id", "source_ip", "status", "error")
-"""The columns by which a search asks for one value, in the order that a `RecordRow` has them after its id."""
+"""The columns by which a search asks for one value, in the order that `Columns` has them after the id."""
 
 
 def _noted(column: str) -> str:
@@ -73,27 +73,33 @@ class Notes:
         self._values: dict[str, set[str | int | None]] = {}
         self._minutes: set[int] = set()
 
-    def add(self, connection: sqlite3.Connection, places: Sequence[int], rows: Sequence[RecordRow]) -> None:
-        """Note that `rows` got these `places`, which grow."""
-        while rows:
-            block = places[0] // BLOCK
-            end = bisect_left(places, (block + 1) * BLOCK)
-            self._add(connection, block, rows[:end])
-            places, rows = places[end:], rows[end:]
+    def add(self, connection: sqlite3.Connection, places: Sequence[int], columns: Columns) -> None:
+        """Note that the records got these `places`, which grow."""
+        while places:
+            block, here = places[0] // BLOCK, columns
+            if places[-1] // BLOCK > block:
+                here, columns = columns.cut(bisect_left(places, (block + 1) * BLOCK))
+            self._add(connection, block, here)
+            places = places[len(here.id) :]
 
-    def _add(self, connection: sqlite3.Connection, block: int, rows: Sequence[RecordRow]) -> None:
+    def _add(self, connection: sqlite3.Connection, block: int, columns: Columns) -> None:
         if block != self._block:
             self._begin(connection, block)
-        _, *columns, times, _, _, _ = zip(*rows, strict=True)
+        times = columns.finished_at_ms
         minutes = {min(times) // MINUTE_MS, max(times) // MINUTE_MS}
         if not minutes <= self._minutes:
             connection.execute(_WIDEN, (block, min(minutes), max(minutes)))
             self._minutes |= minutes
-        for what, column in zip(FILTERED_BY, columns, strict=True):
-            new = set(column) - self._values[what]
+        whats: list[str] = []
+        values: list[str | int | None] = []
+        for what, column in zip(FILTERED_BY, columns[1:6], strict=True):
+            new = {*column} - self._values[what]
             if new:
-                insert(connection, "seen", [(what, value, block) for value in new], "ON CONFLICT DO NOTHING")
+                whats += [what] * len(new)
+                values += new
                 self._values[what] |= new
+        seen: dict[str, Sequence[Any]] = {"what": whats, "value": values, "block": [block] * len(values)}
+        insert(connection, "seen", seen, "ON CONFLICT DO NOTHING")
 
     def _begin(self, connection: sqlite3.Connection, block: int) -> None:
         self._block = block

@@ -7,9 +7,10 @@ filtered by, so that a search steps over narrow rows and not over bodies. What w
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dispatcher.actors import history_blocks, history_keys, history_totals
+from dispatcher.actors.history_columns import Columns
 from dispatcher.actors.inserts import insert
 
 if TYPE_CHECKING:
@@ -59,44 +60,62 @@ MIGRATIONS: tuple[Migration, ...] = (
         "CREATE TABLE probe (id INTEGER PRIMARY KEY, at INTEGER NOT NULL)",
     ),
     history_keys.MIGRATION,
-    history_blocks.MIGRATION + history_totals.MIGRATION,
+    history_blocks.MIGRATION + history_totals.MIGRATION_3,
+    history_totals.MIGRATION_4,
 )
-
-_RECORD = "record (id, outcome, agent_id, source_ip, status, error, finished_at, size)"
 
 
 class Added(NamedTuple):
     """The records that were added with the places that they got, which grow, and those whose id was known."""
 
-    rows: Sequence[RecordRow]
+    columns: Columns
     places: Sequence[int]
     known: Sequence[RecordRow] = ()
 
 
+NOTHING_ADDED = Added(Columns(), ())
+
+
 def add(connection: sqlite3.Connection, rows: Sequence[RecordRow]) -> Added:
     """Add records, each as the newest, but for those whose id is known."""
-    if not rows:
-        return Added((), ())
-    ids, outcomes, agents, sources, statuses, errors, times, _, records, _ = zip(*rows, strict=True)
-    narrow = zip(ids, outcomes, agents, sources, statuses, errors, times, map(len, records), strict=True)
-    count, last = insert(connection, _RECORD, list(narrow), "ON CONFLICT (id) DO NOTHING")
-    added = _added(connection, rows, count, last or 0)
-    insert(connection, "content", [(place, row.record) for place, row in zip(added.places, added.rows, strict=True)])
-    for place, row in zip(added.places, added.rows, strict=True):
-        if row.idempotency_key is not None:
-            history_keys.tie(connection, row.idempotency_key, place)
+    columns = Columns.of(rows)
+    count, last = insert(connection, "record", _narrow(columns), "ON CONFLICT (id) DO NOTHING")
+    added = _added(connection, rows, columns, range((last or 0) - count + 1, (last or 0) + 1))
+    # A bytearray is taken as it is; for bytes sqlite3 looks for an adapter first, which takes it longer than the copy.
+    insert(connection, "content", {"seq": added.places, "record": [*map(bytearray, added.columns.record)]})
+    for place, key in zip(added.places, added.columns.idempotency_key, strict=True):
+        if key is not None:
+            history_keys.tie(connection, key, place)
     return added
 
 
-def _added(connection: sqlite3.Connection, rows: Sequence[RecordRow], count: int, last: int) -> Added:
-    """Say which `count` of the `rows` were inserted; the last of them got the place `last`."""
-    if count == len(rows):
-        return Added(rows, range(last - count + 1, last + 1))
-    newest = dict(connection.execute("SELECT id, seq FROM record ORDER BY seq DESC LIMIT ?", (count,)))
+def _narrow(columns: Columns) -> dict[str, Sequence[Any]]:
+    """Return what of the records goes into the narrow table."""
+    narrow: dict[str, Sequence[Any]] = {
+        "id": columns.id,
+        "outcome": columns.outcome,
+        "agent_id": columns.agent_id,
+        "source_ip": columns.source_ip,
+        "status": columns.status,
+        "error": columns.error_kind,
+        "finished_at": columns.finished_at_ms,
+        "size": columns.size,
+        "total_ms": columns.total_ms,
+    }
+    if not any(columns.error_kind):
+        del narrow["error"]  # for each None, too, an adapter would be looked for
+    return narrow
+
+
+def _added(connection: sqlite3.Connection, rows: Sequence[RecordRow], columns: Columns, places: Sequence[int]) -> Added:
+    """Say which of the `rows` were inserted, as many as there are `places`."""
+    if len(places) == len(rows):
+        return Added(columns, places)
+    newest = dict(connection.execute("SELECT id, seq FROM record ORDER BY seq DESC LIMIT ?", (len(places),)))
     # Of two with the same id the first was inserted.
     placed = [(newest.pop(row.id, None), row) for row in rows]
     return Added(
-        [row for place, row in placed if place is not None],
+        Columns.of([row for place, row in placed if place is not None]),
         [place for place, _ in placed if place is not None],
         [row for place, row in placed if place is None],
     )

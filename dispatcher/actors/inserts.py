@@ -7,12 +7,12 @@ the interpreter for each row and has to win it back from a busy event loop, whic
 from __future__ import annotations
 
 import functools
-import itertools
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 MOST_ROWS = 64
 """Rows of one statement, which so stays below the 999 parameters that SQLite before 3.32 takes."""
@@ -23,16 +23,16 @@ A connection keeps 128 of them prepared."""
 
 
 def insert(
-    connection: sqlite3.Connection, into: str, rows: Sequence[tuple[Any, ...]], on_conflict: str = ""
+    connection: sqlite3.Connection, table: str, columns: Mapping[str, Sequence[Any]], on_conflict: str = ""
 ) -> tuple[int, int | None]:
-    """Insert `rows`, all as wide as the first, `into` a table or some of its columns.
+    """Insert rows into `table`, given as its columns by name, all of the same length.
 
     Returns how many were inserted, and the rowid of the last one if there was one.
     """
     count, last = 0, None
-    for part in _parts(rows):
-        statement = _statement(into, len(part[0]), len(part), on_conflict)
-        cursor = connection.execute(statement, [*itertools.chain.from_iterable(part)])
+    names = tuple(columns)
+    for part in _parts([*zip(*columns.values(), strict=True)]):
+        cursor = connection.execute(_statement(table, names, len(part), on_conflict), [*chain.from_iterable(part)])
         count += cursor.rowcount
         last = cursor.lastrowid
     return count, last
@@ -48,6 +48,6 @@ def _parts(rows: Sequence[tuple[Any, ...]]) -> list[Sequence[tuple[Any, ...]]]:
 
 
 @functools.cache
-def _statement(into: str, columns: int, rows: int, on_conflict: str) -> str:
-    row = f"({', '.join('?' * columns)})"
-    return f"INSERT INTO {into} VALUES {', '.join([row] * rows)} {on_conflict}"  # noqa: S608  (names of ours only)
+def _statement(table: str, names: tuple[str, ...], rows: int, on_conflict: str) -> str:
+    row = f"({', '.join('?' * len(names))})"
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES {', '.join([row] * rows)} {on_conflict}"  # noqa: S608  (names of ours only)

@@ -181,20 +181,21 @@ def removed(file: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def damaged(file: Path) -> Iterator[None]:
     """Have the pages that say what tables there are make no sense, and make sense again."""
-    _write_schema(file, "no SQL at all")
+    sql = _write_schema(file, "no SQL at all")
     yield
-    _write_schema(file, RECORD_TABLE)
+    _write_schema(file, sql)
 
 
-def _write_schema(file: Path, sql: str) -> None:
+def _write_schema(file: Path, sql: str) -> str:
+    """Replace what says how records are kept, and return what said so before."""
     with contextlib.closing(sqlite3.connect(file, isolation_level=None)) as other:
         other.execute("PRAGMA writable_schema = ON")
         (version,) = other.execute("PRAGMA schema_version").fetchone()
+        (before,) = other.execute("SELECT sql FROM sqlite_schema WHERE name = 'record'").fetchone()
         other.execute("UPDATE sqlite_schema SET sql = ? WHERE name = 'record'", (sql,))
         other.execute(f"PRAGMA schema_version = {version + 1}")
+    return str(before)
 
-
-RECORD_TABLE = history_tables.MIGRATIONS[0][0]
 
 FAULTS = {
     "locked": (locked, "cannot write {file}: database is locked"),

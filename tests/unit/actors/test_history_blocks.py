@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dispatcher.actors.history_blocks import BLOCK, LAST_PLACE, MINUTE_MS, Notes, first_place, last_place
+from dispatcher.actors.history_columns import Columns
 from dispatcher.actors.history_tables import add
 from dispatcher.actors.messages import RecordRow
 from tests.unit.actors.stored import MOMENTS, T0, opened, row, rows, skip
@@ -44,9 +45,9 @@ def model_of(placed: Iterable[tuple[int, RecordRow]]) -> tuple[set[Any], set[Any
 
 def put(connection: sqlite3.Connection, notes: Notes, model: Sequence[RecordRow]) -> list[tuple[int, RecordRow]]:
     """Add records and note them."""
-    places = add(connection, model).places
-    notes.add(connection, places, model)
-    return list(zip(places, model, strict=True))
+    added = add(connection, model)
+    notes.add(connection, added.places, added.columns)
+    return list(zip(added.places, model, strict=True))
 
 
 @settings(deadline=None, max_examples=60)
@@ -76,7 +77,7 @@ def test_what_is_noted_already_is_not_written_again() -> None:
         put(connection, notes, [row(1)])
         statements: list[str] = []
         connection.set_trace_callback(statements.append)
-        notes.add(connection, [2, 3], [row(2), row(3)])
+        notes.add(connection, [2, 3], Columns.of([row(2), row(3)]))
         assert [] == statements
 
 
