@@ -36,6 +36,13 @@ class Bench:
         return [result and result.error_kind for result in self.ends]
 
 
+def test_a_run_has_no_dictionary_which_would_cost_each_of_them_more_than_all_it_holds() -> None:
+    async def test() -> None:
+        assert not hasattr(Bench().run, "__dict__")
+
+    run(test())
+
+
 def test_the_first_interruption_counts() -> None:
     async def test() -> None:
         bench = Bench()

@@ -25,6 +25,10 @@ def make(**rest: Any) -> Transfer:
     return Transfer(first_hop(execution("http://a.test/", **rest)), "2001:db8::1", lambda *_: None, 0.0)
 
 
+def test_a_transfer_has_no_dictionary_which_would_cost_each_of_them_more_than_all_it_holds() -> None:
+    assert not hasattr(make(), "__dict__")
+
+
 def test_a_body_is_kept_up_to_its_limit_and_counted_beyond() -> None:
     transfer = make(max_body_bytes=5)
     assert transfer.write(b"abc") is None
