@@ -253,7 +253,7 @@ def _timings(result: Result | None) -> JsonObject:
 
 
 def _failure_json(failure: Failure) -> JsonObject:
-    return {"kind": str(failure.kind), "detail": failure.detail, "attributed_to": str(failure.attributed_to)}
+    return {"kind": failure.kind, "detail": failure.detail, "attributed_to": failure.attributed_to}
 
 
 def _response_struct(response: Result, max_body_bytes: int) -> Any:

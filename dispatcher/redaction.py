@@ -6,15 +6,15 @@ would surprise: the reason of a failure is searched too, because resolvers, TLS 
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from dispatcher.errors import Failure
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from dispatcher.errors import Failure
     from dispatcher.request import RequestSpec
 
 REDACTED = "[redacted]"
@@ -48,6 +48,7 @@ class Redactor:
         self._last: tuple[RequestSpec, dict[str, Any]] | None = None
         self._plain: set[str] = set()
         self._last_plain: Pairs = ()
+        self._last_secrets: tuple[str, Pairs, list[str]] | None = None
 
     def request(self, request: RequestSpec) -> dict[str, Any]:
         """Return what a record shows of its request: method, URL and headers. Not to be changed.
@@ -118,10 +119,20 @@ class Redactor:
     def failure(self, failure: Failure, url: str, headers: Pairs) -> Failure:
         """Return the failure of a request without what is secret in its URL and headers."""
         detail = failure.detail
-        for secret in sorted({*_secrets_of_url(url), *self._secrets_of_headers(headers)}, key=len, reverse=True):
-            if len(secret) >= _SHORTEST_SECRET:
-                detail = detail.replace(secret, REDACTED)
-        return dataclasses.replace(failure, detail=_USERINFO.sub(f"{REDACTED}@", detail))
+        for secret in self._secrets_of(url, headers):
+            detail = detail.replace(secret, REDACTED)
+        if "@" in detail:
+            detail = _USERINFO.sub(f"{REDACTED}@", detail)
+        return failure if detail == failure.detail else Failure(failure.kind, detail, failure.attributed_to)
+
+    def _secrets_of(self, url: str, headers: Pairs) -> list[str]:
+        """Return what is searched for, the longest first; known again while it is the same request that fails."""
+        last = self._last_secrets
+        if last is None or last[0] is not url or last[1] is not headers:
+            found = {*_secrets_of_url(url), *self._secrets_of_headers(headers)}
+            searched = sorted((each for each in found if len(each) >= _SHORTEST_SECRET), key=len, reverse=True)
+            self._last_secrets = last = (url, headers, searched)
+        return last[2]
 
     def _secrets_of_headers(self, pairs: Pairs) -> Iterator[str]:
         for name, value in pairs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from urllib.parse import quote, urlsplit
 
@@ -44,7 +45,7 @@ def test_header_lines_keep_their_order_number_and_names() -> None:
 
 def test_lines_without_secrets_are_given_back_as_they_are() -> None:
     redactor, lines = Redactor(), (("Server", "x"), ("Date", "y"))
-    for same in (lines, lines, tuple(map(tuple, map(list, lines)))):
+    for same in (lines, lines, tuple((name, value) for name, value in lines)):
         assert redactor.headers(same) == lines
         assert redactor.headers(same) is same
 
@@ -160,9 +161,27 @@ def test_a_reason_without_secrets_stays_as_it_is() -> None:
     assert detail == scrubbed(detail, "http://u:p@h/?x=a:b@c", ("Authorization", "x"), ("Accept", "refused"))
 
 
+@pytest.mark.parametrize("userinfo", ["by", "by:", ":by", "t:ion", ""])
+def test_what_is_too_short_for_a_secret_is_no_word_of_a_reason(userinfo: str) -> None:
+    detail = "the connection was refused by its peer"
+    assert detail == scrubbed(detail, f"http://{userinfo}@h/", ("Cookie", "its"), ("Authorization", ""))
+
+
+def test_each_request_has_its_own_secrets_whichever_failed_before_it() -> None:
+    redactor, failure = Redactor(), Failure.of(FailureKind.TLS, "of s3cret-1, s3cret-2 and s3cret-3")
+    urls = [f"http://u:s3cret-{number}@h/" for number in (1, 2)]
+    lines = [(("Cookie", f"s3cret-{number}"),) for number in (2, 3)]
+    for before, (url, headers) in itertools.product(itertools.product(urls, lines), repeat=2):
+        redactor.failure(failure, *before)
+        found = redactor.failure(failure, url, headers).detail
+        for secret in ("s3cret-1", "s3cret-2", "s3cret-3"):
+            assert (secret not in found) == (secret in url or secret == headers[0][1])
+
+
 def test_the_longest_reason_is_searched_in_a_moment() -> None:
     started = time.process_time()
-    assert "a" * 4096 == scrubbed("a" * 4096)
+    detail = "@ " + "a" * 4094
+    assert detail == scrubbed(detail)
     assert time.process_time() - started < 0.02
 
 
