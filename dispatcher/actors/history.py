@@ -8,7 +8,6 @@ Reading is another actor (`history_reader.py`): a page of large records must not
 
 from __future__ import annotations
 
-import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,7 @@ from dispatcher.actors.thread_actor import BatchingActor, Request
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from dispatcher.actors.history_tables import Added
@@ -106,20 +105,16 @@ class HistoryLog(BatchingActor):
 
     def _commit(self, rows: Sequence[RecordRow]) -> Sequence[RecordRow]:
         """Write all `rows` or none, but for those whose id is known; return these."""
-        with self._forgetting_on_failure(), self._database.transaction() as connection:
-            added = history_tables.add(connection, rows)
-            self._notes.add(connection, added.places, added.columns)
-            totals = self._settle(connection, added, len(rows) + PRUNE_AHEAD)
-        self._totals = totals
-        return added.known
-
-    @contextlib.contextmanager
-    def _forgetting_on_failure(self) -> Iterator[None]:
         try:
-            yield
+            with self._database.transaction() as connection:
+                added = history_tables.add(connection, rows)
+                self._notes.add(connection, added.places, added.columns)
+                totals = self._settle(connection, added, len(rows) + PRUNE_AHEAD)
         except BaseException:
             self._notes.forget()
             raise
+        self._totals = totals
+        return added.known
 
     def _settle(self, connection: sqlite3.Connection, added: Added, at_most: int) -> Totals:
         """Delete up to `at_most` records that retention does not keep now, and return the totals after the commit."""

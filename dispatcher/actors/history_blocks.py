@@ -98,8 +98,9 @@ class Notes:
                 whats += [what] * len(new)
                 values += new
                 self._values[what] |= new
-        seen: dict[str, Sequence[Any]] = {"what": whats, "value": values, "block": [block] * len(values)}
-        insert(connection, "seen", seen, "ON CONFLICT DO NOTHING")
+        if values:
+            seen: dict[str, Sequence[Any]] = {"what": whats, "value": values, "block": [block] * len(values)}
+            insert(connection, "seen", seen, "ON CONFLICT DO NOTHING")
 
     def _begin(self, connection: sqlite3.Connection, block: int) -> None:
         self._block = block
