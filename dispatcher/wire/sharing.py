@@ -98,9 +98,10 @@ class Reader:
         if before is not None and not self._is_known_to_share:
             self._before = before = before if _may_share(before) else None
             self._is_known_to_share = True
-        if isinstance(before, Result) and said.tag == Alike.tag:
+        # A side takes only one of the two, so that what it refers to is of the right kind.
+        if isinstance(before, Result):
             return _answer(said, before)
-        if isinstance(before, Execute) and said.tag == Again.tag:
+        if isinstance(before, Execute):
             return Likewise(said.id, said.source, said.timeout, before)
         needed = "execution without a body" if said.tag == Again.tag else "answer with short headers"
         return Invalid(said.tag, said.id, f"no {needed} is before it in its frame")

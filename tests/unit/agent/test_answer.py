@@ -86,12 +86,12 @@ def test_it_is_read_the_quick_way() -> None:
 
 
 def test_it_is_written_the_same_without_c(monkeypatch: pytest.MonkeyPatch) -> None:
-    quick = PLAIN.as_json()
+    quick = PLAIN.as_json(), PLAIN.json_after(PLAIN)
     assert native.encode is codec.native_encode
     monkeypatch.setattr(codec, "native_encode", None)
     slow = Answer("x1", Response(200, "OK", HEAD.headers), "2001:db8::e", "2001:db8::2", b"", 0, False, (0,) * 7, 0)
     assert [ordinary(slow)] == codec.decode(codec.encode([slow]), FROM_AGENT)
-    assert quick == PLAIN.as_json()
+    assert quick == (PLAIN.as_json(), PLAIN.json_after(PLAIN))
 
 
 def test_a_large_body_goes_ahead_of_it_in_pieces() -> None:
