@@ -97,6 +97,7 @@ def test_the_id_of_an_agent_that_runs_is_nobody_elses(
 def test_of_several_ids_that_were_given_none_is_taken_without_its_name(
     tmp_path: Path, opened: ExitStack, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("WARNING", "dispatcher")  # whatever a test before this one has left
     for agent_id in ("b", "a"):
         be(opened, tmp_path, agent_id).close()
     be(opened, tmp_path, "elsewhere", "http://other:8000").close()
@@ -107,6 +108,7 @@ def test_of_several_ids_that_were_given_none_is_taken_without_its_name(
 def test_a_damaged_identity_of_a_named_agent_is_not_taken_without_its_name(
     tmp_path: Path, opened: ExitStack, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("WARNING", "dispatcher")  # as above
     named = be(opened, tmp_path)
     named.close()
     assert named.path is not None
