@@ -200,7 +200,7 @@ def test_a_coordinator_that_is_stopped_in_mid_batch_finishes_what_it_has_and_say
         assert (5, "") == (status, out)
         assert "no exit is available" in err
         agent = cluster.agent("agent-01", USED)
-        agent.expect("the coordinator shuts down", "does not answer", "cannot register")
+        agent.expect("the coordinator shuts down", "does not answer", "cannot register", "cannot connect")
         cluster.client.wait_for_exits(len(USED))
         process = begun(cluster, "--count", "1000", "--concurrency", "5", "--json")
         eventually(lambda: len(hanging.requests) == 5, "five requests at the target")
