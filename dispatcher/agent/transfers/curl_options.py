@@ -3,8 +3,9 @@
 A handle is set up whole for a hop and reset before it is set up for another, so nothing of one request can reach
 another: no cookie, no credential. What differs between executions of a hop, source and time, is set for every one.
 What a user's tools send is sent: `Accept: */*` unless another Accept is given, a User-Agent, `Accept-Encoding` with all
-that libcurl can decode. Nothing claims what a body is: unlike curl, no Content-Type is made up. A given Accept-Encoding
-is sent as it is, and a body is decoded all the same.
+that libcurl can decode; only where so much of a body is wanted that it has to come in pieces, with none that cannot.
+Nothing claims what a body is: unlike curl, no Content-Type is made up. A given Accept-Encoding is sent as it is, and a
+body is decoded all the same.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pycurl
 
 from dispatcher import __version__
+from dispatcher.agent.transfers.transfer import UNPAUSED_BYTES
 from dispatcher.wire.messages import HttpVersion
 
 if TYPE_CHECKING:
@@ -47,9 +49,9 @@ _ALWAYS: tuple[tuple[int, Any], ...] = (
     (pycurl.NOPROXY, "*"),
     (pycurl.FOLLOWLOCATION, 0),
     (pycurl.PATH_AS_IS, 1),
-    (pycurl.ACCEPT_ENCODING, ""),
     (pycurl.SSL_SESSIONID_CACHE, 0),  # or one source would resume, and so be linked to, another's session
 )
+_ALL, _THOSE_THAT_WAIT = "", "deflate, gzip"
 _QUICK_EXIT = 322  # pycurl has no name for it; from curl/curl.h
 
 
@@ -77,6 +79,7 @@ def configure(handle: Any, hop: Hop, *, ca_file: str | None, max_idle_seconds: i
     for option, value in (*_ALWAYS, *_OF_THIS):
         handle.setopt(option, value)
     handle.setopt(pycurl.URL, hop.target.url)
+    handle.setopt(pycurl.ACCEPT_ENCODING, _ALL if hop.max_body_bytes <= UNPAUSED_BYTES else _THOSE_THAT_WAIT)
     handle.setopt(pycurl.HTTP_VERSION, _VERSIONS[hop.http_version])
     handle.setopt(pycurl.MAXAGE_CONN, max_idle_seconds)
     if hop.is_redirected:

@@ -34,6 +34,9 @@ kept."""
 GATHERED_BYTES = 1024 * 1024
 """A body's pieces are put together whenever so much has come: 256 MiB of them at its end held the loop for 110 ms."""
 
+UNPAUSED_BYTES = 10 * 1024 * 1024
+"""How much is kept of a body that cannot wait, and so is inflated in one call of libcurl: 26 ms of brotli."""
+
 _CODED = ("content-encoding", "transfer-encoding")
 _MILD = ("gzip", "x-gzip", "deflate", "identity", "chunked")
 """Codings that make at most a thousand bytes of one."""
@@ -158,8 +161,11 @@ class Transfer:
         """Take the first piece, which comes when all headers are there, or one that is past what may come unseen."""
         if self._is_followed():
             return self._cut_past(REDIRECT_BODY_BYTES)
-        limit = self.hop.max_body_bytes
-        if GATHERED_BYTES < self.size <= limit and self._can_wait() and self.lane is not None and self.lane.pauses():
+        limit, can_wait = self.hop.max_body_bytes, False
+        if self.size > GATHERED_BYTES:
+            can_wait = self._can_wait()
+            limit = limit if can_wait else min(limit, UNPAUSED_BYTES)
+        if can_wait and self.size <= limit and self.lane is not None and self.lane.pauses():
             self.size -= len(chunk)  # libcurl hands it over again
             return _WAIT
         kept = chunk[: max(0, limit - self.size + len(chunk))]

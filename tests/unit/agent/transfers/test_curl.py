@@ -14,6 +14,7 @@ from dispatcher import __version__
 from dispatcher.agent.targets.guard import TargetGuard
 from dispatcher.agent.transfers.curl import SourceBoundClient
 from dispatcher.agent.transfers.hop import first_hop
+from dispatcher.agent.transfers.transfer import UNPAUSED_BYTES
 from dispatcher.wire.messages import HttpVersion
 from tests.support.executing import TEST_TARGETS, echoed, executed, execution, executor, run
 from tests.support.targets import Echo, Hanging, Refusing, known_bytes
@@ -102,6 +103,11 @@ def test_what_is_sent_unasked_is_what_a_user_expects() -> None:
     assert f"http-dispatcher/{__version__}" == headers["User-Agent"]
     assert "*/*" == headers["Accept"]
     assert {"gzip", "deflate", "br"} <= set(headers["Accept-Encoding"].replace(" ", "").split(","))
+
+
+def test_brotli_is_not_offered_where_a_body_may_be_so_large_that_it_must_come_in_pieces() -> None:
+    offered = dict(echoed(ask(max_body_bytes=UNPAUSED_BYTES + 1))["headers"])["Accept-Encoding"]
+    assert {"gzip", "deflate"} == set(offered.replace(" ", "").split(","))
 
 
 def test_headers_are_sent_in_order_and_in_their_case_with_duplicates() -> None:

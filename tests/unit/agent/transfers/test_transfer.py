@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 
 from dispatcher.agent.transfers import transfer as module
 from dispatcher.agent.transfers.hop import first_hop
-from dispatcher.agent.transfers.transfer import GATHERED_BYTES, REDIRECT_BODY_BYTES, Transfer, same_address
+from dispatcher.agent.transfers.transfer import (
+    GATHERED_BYTES,
+    REDIRECT_BODY_BYTES,
+    UNPAUSED_BYTES,
+    Transfer,
+    same_address,
+)
 from tests.support.executing import execution
 
 if TYPE_CHECKING:
@@ -95,6 +101,17 @@ def test_a_large_body_waits_for_the_next_turn_unless_libcurl_would_keep_much_of_
     assert transfer.write(b"y") is None
     assert (b"" if waits else b"xxx") + b"y" == transfer.body[GATHERED_BYTES:]
     assert len(transfer.body) == transfer.size
+
+
+@pytest.mark.parametrize(("headers", "is_cut"), [([BROTLI], True), ([GZIP, GZIP], True), ([GZIP], False), ([], False)])
+def test_a_large_body_that_cannot_wait_is_cut(headers: list[bytes], is_cut: bool) -> None:
+    transfer = make(max_body_bytes=2 * UNPAUSED_BYTES)
+    transfer.header_lines += [b"HTTP/1.1 200 OK\r\n", *headers, b"\r\n"]
+    for _ in range(UNPAUSED_BYTES // GATHERED_BYTES):
+        assert transfer.write(bytes(GATHERED_BYTES)) is None
+    assert (0 if is_cut else None) == transfer.write(b"x")
+    assert UNPAUSED_BYTES + (not is_cut) == len(transfer.body)
+    assert is_cut == transfer.cut
 
 
 def test_a_body_that_is_cut_does_not_wait_for_that() -> None:
