@@ -225,7 +225,8 @@ class Batch:
                 self.stop(str(error))
                 return None
             if not self._place.done():
-                self._place.add_done_callback(lambda _: self._fill_soon())
+                # Not one turn later, in which those behind it in the queue would overtake it.
+                self._place.add_done_callback(lambda _: self._fill())
         if not self._place.done():
             return None
         place, self._place = self._place, None
