@@ -38,8 +38,8 @@ LATE_SECONDS = 0.05
 """How long an answer is looked out for past its deadline: a process that was stopped for long finds all its deadlines
 past at once, and an answer that one of them makes is a few turns of the loop behind the deadline of whoever asked."""
 
-TURN_SECONDS = 0.01
-"""How long one actor may keep the loop before others get their turn; a fifth of the 50 ms that are promised."""
+TURN_SECONDS = 0.005
+"""How long one actor may keep the loop before others get their turn; a tenth of the 50 ms that are promised."""
 
 
 class ActorFailedError(Exception):

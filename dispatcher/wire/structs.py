@@ -103,6 +103,19 @@ def _reader(accepted: tuple[type[Message], ...]) -> tuple[Callable[[Any], list[A
     return msgspec.json.Decoder(Annotated[items, msgspec.Meta(max_length=limits.MAX_MESSAGES)]).decode, layouts
 
 
+def count(head: bytes) -> int | None:
+    """Say how many messages the JSON of a frame lists, without making anything of them; None where that fails."""
+    try:
+        return None if msgspec is None else len(_listed().decode(head))
+    except (ValueError, RecursionError):
+        return None
+
+
+@functools.cache
+def _listed() -> Any:
+    return msgspec.json.Decoder(list[msgspec.Raw])
+
+
 def write(message: Message) -> bytes | None:
     """Write one message as it stands in a frame, without its body; None where the Python codec has to."""
     found = layout(type(message))

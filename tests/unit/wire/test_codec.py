@@ -136,6 +136,15 @@ def test_a_frame_of_too_many_messages_is_refused() -> None:
         codec.decode(codec.encode([*most, wire.Cancel("x")]), ALL_MESSAGES)
 
 
+def test_too_many_messages_are_refused_before_they_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    def make(_: str) -> None:
+        raise AssertionError("they are made")
+
+    monkeypatch.setattr(codec.json, "loads", make)
+    with pytest.raises(WireError, match="a frame of 50000 messages, more than 1024"):
+        codec.decode(frame(b"[" + b",".join([b'{"t":"other"}'] * 50_000) + b"]"), ALL_MESSAGES)
+
+
 def test_the_largest_result_there_can_be_fits_a_frame() -> None:
     result = worst_result(bytes(limits.CHUNK_BYTES))
     encoded = codec.encode([result])

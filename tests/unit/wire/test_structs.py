@@ -245,7 +245,15 @@ def no_msgspec(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     structs._reader.cache_clear()
 
 
+@pytest.mark.parametrize(
+    ("head", "count"), [(b"[]", 0), (b'[{"t": "x"}, 1, [2, 3]]', 3), (b"{}", None), (b"[1", None), (b"\xff", None)]
+)
+def test_the_messages_of_a_frame_are_counted_where_they_are_a_list(head: bytes, count: int | None) -> None:
+    assert count == structs.count(head)
+
+
 def test_without_msgspec_the_python_codec_does_all(no_msgspec: None) -> None:
+    assert structs.count(b"[]") is None
     assert [None] * len(EXAMPLES) == [structs.write(each) for each in EXAMPLES]
     data = codec.encode(EXAMPLES)
     assert quickly(data) is None

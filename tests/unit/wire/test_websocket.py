@@ -134,6 +134,30 @@ def test_frames_that_come_together_arrive_one_by_one() -> None:
     on_loop(test)
 
 
+def test_what_is_due_by_time_comes_before_more_of_a_peer_that_sends_without_a_pause(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(websocket, "TURN_SECONDS", -1.0)  # as if each frame took its whole turn
+
+    async def test() -> None:
+        async with raw_link() as (_, writer, far):
+            order: list[str] = []
+
+            def hear(message: str | bytes) -> None:
+                order.append("frame")
+                asyncio.get_running_loop().call_later(0, order.append, "timer")
+                far.heard.put_nowait(message)
+
+            monkeypatch.setattr(far, "on_message", hear)
+            writer.write(frame(bytes(websocket.READ_BYTES)) * 16)
+            for _ in range(16):
+                await far.heard.get()
+            await turns()
+            assert ["frame", "timer"] * 16 == order
+
+    on_loop(test)
+
+
 def test_a_peer_that_sends_as_fast_as_it_is_read_does_not_hold_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(websocket, "TURN_SECONDS", -1.0)  # as if each frame took its whole turn
 
