@@ -183,14 +183,14 @@ def headers(*, default: Any = _ABSENT) -> Any:
 
 
 def phases(names: Iterable[str]) -> Any:
-    """A number of milliseconds for each of `names`; a missing one is 0."""
+    """A number of milliseconds for each of `names`; a missing one is 0, unless all are: then nothing was measured."""
     known = tuple(names)
     longest = _LONGEST_MS
 
     def check(value: Any) -> dict[str, float]:
         if not isinstance(value, dict):
             raise WireError("is not an object")
-        return {name: _number(value.get(name, 0.0), 0.0, longest) for name in known}
+        return {name: _number(value.get(name, 0.0), 0.0, longest) for name in known} if value else {}
 
     def typed(meta: Callable[..., Any]) -> Any:
         return Annotated[dict[Literal[known], _typed_number(0.0, longest)(meta)], meta(min_length=len(known))]  # type: ignore[misc, valid-type]  # types, though made here

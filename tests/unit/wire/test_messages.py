@@ -216,6 +216,13 @@ def test_missing_phases_are_zero_and_unknown_ones_are_left_out() -> None:
     assert dict.fromkeys(PHASES, 0.0) | {"dns": 1.0} == result.timings
 
 
+def test_without_any_phase_nothing_was_measured() -> None:
+    said = codec.encode([wire.Result("x", error_kind=FailureKind.INTERNAL)])
+    (result,) = codec.decode(said, wire.FROM_AGENT)
+    assert isinstance(result, wire.Result)
+    assert {} == result.timings
+
+
 def test_timings_are_milliseconds_of_every_phase_in_order() -> None:
     found = wire.timings_of((0, 1, 20, 300, 4_000, 50_000, 600_000, 654_321))
     assert PHASES == tuple(found)
