@@ -148,8 +148,8 @@ class Run:
 
     def _ask(self, now: float) -> None:
         """Begin a hop."""
-        target, judge = self.hop.target, self._means.guard.name_refusal
-        refusal = judge(target.host)
+        target = self.hop.target
+        refusal = self._means.guard.name_refusal(target.host)
         if refusal is not None:
             raise ExecutionError.of(FailureKind.BLOCKED_TARGET, refusal)
         seconds = self.execute.timeout - (now - self.started)

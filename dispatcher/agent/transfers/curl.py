@@ -102,7 +102,7 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         """
         transfer = Transfer(hop, source, on_end, now)
         lane = self._lanes.take(hop)
-        handle, setopt = lane.handle, lane.setopt
+        handle = lane.handle
         try:
             if lane.hop is not hop:
                 self._set_up(lane, hop)
@@ -110,7 +110,7 @@ class SourceBoundClient(CurlAsyncHTTPClient):
             if lane.milliseconds != milliseconds:
                 curl_options.limit(handle, milliseconds)
                 lane.milliseconds = milliseconds
-            setopt(pycurl.INTERFACE, curl_options.interface(source))
+            lane.setopt(pycurl.INTERFACE, curl_options.interface(source))
         except (pycurl.error, UnicodeError) as error:
             lane.clear()
             self._lanes.give(lane)
@@ -190,8 +190,7 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         transfer = lane.transfer
         assert transfer is not None, "libcurl calls for lanes in use only"
         # A kept connection opens no socket. libcurl keeps them apart by host; the guard does not count on it.
-        judge, find = self._guard.kept_refusal, self._sockets.find
-        refusal = judge(transfer.hop.target.host, remote_ip)
+        refusal = self._guard.kept_refusal(transfer.hop.target.host, remote_ip)
         if refusal is not None:
             transfer.blocked = refusal
             transfer.fds = ()
@@ -199,7 +198,7 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         ends = (local_ip, local_port, remote_ip, remote_port)
         kept = None
         if not (transfer.fds and self._sockets.connected(transfer.fds, ends)):
-            kept = find(ends)
+            kept = self._sockets.find(ends)
         is_dead = kept is not None and (kept.was_shut or not self._driver.is_quiet(kept.fd)) and kept.is_dead()
         return transfer.before_request(local_ip, remote_ip, kept_is_dead=is_dead)
 
