@@ -54,7 +54,7 @@ class Rotation(Generic[K]):
 
         What is passed over keeps its turn, and costs a step each.
         """
-        leasable = self._first or self._reserve
+        leasable = self._leasable
         for key in leasable:
             if key not in passing_over:
                 leasable.move_to_end(key)
