@@ -8,23 +8,20 @@ lease never misses how the ones before it ended.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import itertools
-import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pykka
 
-from dispatcher.actors.loop_actor import ask_then
+from dispatcher.actors.loop_actor import ask_then, tell_at_once
 from dispatcher.actors.messages import LeaseExits, LeasesEnded, NotTaken, RunExecutions
+from dispatcher.afterwards import Afterwards
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dispatcher.actors.messages import Lease, LeaseEnd, Run
-
-logger = logging.getLogger(__name__)
 
 
 class Departing(Protocol):
@@ -49,6 +46,7 @@ class Departures:
     def __init__(self, pool: pykka.ActorRef[Any]) -> None:
         """Start with nothing to tell."""
         self._pool = pool
+        self._afterwards = Afterwards.here()
         self._ends: list[LeaseEnd] = []
 
     def begin(self, executions: Sequence[Departing], passing_over: frozenset[tuple[str, str]] = frozenset()) -> None:
@@ -57,15 +55,15 @@ class Departures:
         ask_then(self._pool, LeaseExits(len(executions), passing_over), functools.partial(self._give, executions))
 
     def lease_ended(self, end: LeaseEnd) -> None:
-        """Have the pool know of it before its next lease, or in the loop's next turn."""
+        """Have the pool know of it before its next lease, or afterwards."""
         if not self._ends:
-            asyncio.get_running_loop().call_soon(self._tell_ends)
+            self._afterwards.call(self._tell_ends)
         self._ends.append(end)
 
     def _tell_ends(self) -> None:
         if self._ends:
             ends, self._ends = tuple(self._ends), []
-            ask_then(self._pool, LeasesEnded(ends), _heard)
+            tell_at_once(self._pool, LeasesEnded(ends))
 
     def _give(self, executions: Sequence[Departing], leases: tuple[Lease, ...] | None, error: Exception | None) -> None:
         if error is not None:
@@ -95,9 +93,3 @@ class Departures:
                 execution.hear_refusal(run, refusal)
             elif error is not None:
                 execution.lose(run, error)
-
-
-def _heard(_: None, error: Exception | None) -> None:
-    """Take the pool's word that it knows of the ends; one that is stopped need not know."""
-    if error is not None and not isinstance(error, pykka.ActorDeadError):
-        logger.error("the pool did not take the ends of leases", exc_info=error)

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 import pykka
 
 from dispatcher.actors.errors import StoreError
-from dispatcher.actors.loop_actor import ASK_TIMEOUT_SECONDS, LATE_SECONDS, TURN_SECONDS, ask, ask_then
+from dispatcher.actors.loop_actor import ASK_TIMEOUT_SECONDS, LATE_SECONDS, ask, ask_then
 from dispatcher.actors.messages import AppendRecords, CheckStore
+from dispatcher.afterwards import TURN_SECONDS, Afterwards
 from dispatcher.deadlines import Deadlines
 from dispatcher.meters import Commits
 
@@ -77,6 +78,7 @@ class Recorder:
         self._body_bytes = body_bytes
         self._late: deque[RecordRow] = deque()
         self._gathering: _Group | None = None
+        self._afterwards = Afterwards.here()
         self._overdue: Deadlines[_Group] = Deadlines(self._give_up)
         self._check: asyncio.Task[str | None] | None = None
         self._well_at = time.monotonic()
@@ -98,14 +100,14 @@ class Recorder:
         group = self._gathering
         if group is None:
             group = self._gathering = _Group()
-            asyncio.get_running_loop().call_soon(self._commit, group)
+            self._afterwards.call(functools.partial(self._commit, group))
         group.records.append((record, row, on_kept))
         self.commits.waiting += 1
         if len(group.records) == MOST_TOGETHER:
             self._gathering = None
 
     def _commit(self, group: _Group) -> None:
-        """Commit what is in `group` when the loop comes to this, which is in its next turn."""
+        """Commit what is in `group`, when all is in it that goes on now."""
         if self._gathering is group:
             self._gathering = None
         group.begun = time.monotonic()

@@ -11,6 +11,8 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from dispatcher.afterwards import Afterwards
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -22,20 +24,27 @@ class Turns:
     """Makes calls in the order in which they were asked for. Made by whoever runs on the loop."""
 
     def __init__(self, most: int = MOST_A_TURN) -> None:
-        """Make at most `most` calls in a turn of the loop."""
+        """Make at most `most` calls in a turn of the loop that runs here."""
         self._most = most
         self._left = most
         self._waiting: deque[tuple[Callable[[Any], None], Any]] = deque()
+        self._afterwards = Afterwards.here()
 
     def call(self, function: Callable[[Any], None], argument: Any) -> None:
         """Call `function`, which raises nothing, with `argument`: now, or in one of the next turns."""
         if self._left == self._most:
-            asyncio.get_running_loop().call_soon(self._begin_turn)
+            self._afterwards.call(self._end_turn)
         if self._left:
             self._left -= 1
             function(argument)
         else:
             self._waiting.append((function, argument))
+
+    def _end_turn(self) -> None:
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._begin_turn)
+        else:
+            self._left = self._most
 
     def _begin_turn(self) -> None:
         self._left = self._most

@@ -14,16 +14,17 @@ import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pykka
+from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
-from dispatcher.actors.loop_future import LoopFuture
+from dispatcher.actors.loop_future import LoopFuture, Reply
 from dispatcher.actors.loop_inbox import LoopInbox
+from dispatcher.afterwards import TURN_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pykka import ActorRef
-    from pykka._envelope import Envelope
 
     from dispatcher.actors.messages import Message
 
@@ -37,9 +38,6 @@ ASK_TIMEOUT_SECONDS = 10.0
 LATE_SECONDS = 0.05
 """How long an answer is looked out for past its deadline: a process that was stopped for long finds all its deadlines
 past at once, and an answer that one of them makes is a few turns of the loop behind the deadline of whoever asked."""
-
-TURN_SECONDS = 0.005
-"""How long one actor may keep the loop before others get their turn; a tenth of the 50 ms that are promised."""
 
 
 class ActorFailedError(Exception):
@@ -86,20 +84,13 @@ def ask_then(ref: ActorRef[Any], message: Message[R], then: Callable[[R | None, 
         then(response, None)
 
 
-def _ask_later(ref: ActorRef[Any], message: Any, then: Callable[[Any, Exception | None], None]) -> None:
-    future = ref.ask(message, block=False)
-    assert isinstance(future, LoopFuture)
-    assert future.answered is not None
-
-    def take(_: object) -> None:
-        try:
-            answer = future.get(timeout=0)
-        except Exception as error:  # noqa: BLE001 (as above)
-            then(None, error)
-        else:
-            then(answer, None)
-
-    future.answered.add_done_callback(take)
+def _ask_later(ref: ActorRef[Any], message: Any, then: Callable[[Any, Any], None]) -> None:
+    # As `ActorRef.ask` does it, which gives the answer to a future.
+    reply = Reply(then)
+    if ref.is_alive():
+        ref.actor_inbox.put(Envelope(message, reply_to=reply))  # type: ignore[arg-type]  # it has what is used of one
+    else:
+        reply.set_exception((pykka.ActorDeadError, pykka.ActorDeadError(f"{ref} not found"), None))
 
 
 def _outcome(done: asyncio.Future[Any]) -> tuple[Any, Exception | None]:
@@ -146,6 +137,18 @@ def tell_or_drop(ref: ActorRef[Any], message: Message[Any]) -> bool:
         logger.debug("%s is stopped; dropped %s", ref, type(message).__name__)
         return False
     return True
+
+
+def tell_at_once(ref: ActorRef[Any], message: Message[Any]) -> None:
+    """Send `message` as `tell_or_drop` does, and have it handled before this returns where `ask_then` would."""
+    inbox = ref.actor_inbox
+    if not (isinstance(inbox, LoopInbox) and inbox.catch_up() and ref.is_alive()):
+        tell_or_drop(ref, message)
+        return
+    try:
+        inbox.handle(message)
+    except Exception:
+        logger.exception("%s failed over %s", ref, type(message).__name__)
 
 
 class _Flag:

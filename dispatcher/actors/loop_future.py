@@ -1,7 +1,7 @@
-"""The future of an `ask`, the crossing by which an actor's answer reaches the loop. On the loop and any thread.
+"""The two ways by which an actor's answer reaches whoever asked on the loop. On the loop and any thread.
 
 What would surprise: it is not Pykka's own with its lock and condition. Most answers are given on the thread that asked,
-and each would cost that. And a loop is woken once for all that another thread answers meanwhile, not for each.
+and each would cost that.
 """
 
 from __future__ import annotations
@@ -10,11 +10,14 @@ import asyncio
 import queue
 import sys
 import threading
-from collections import deque
-from typing import Any, NoReturn
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pykka
+
+from dispatcher.actors.loop_waker import Waker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _Answer = tuple[Any, BaseException | None]
 
@@ -36,11 +39,12 @@ class LoopFuture(pykka.Future[Any]):
     def __init__(self) -> None:
         """Remember the loop that runs here, if one does."""
         super().__init__()
-        self._loop = _running_loop()
+        loop = _running_loop()
         self._loop_thread = threading.get_ident()
         self._answer: _Answer | None = None
         self._there: threading.Event | None = None
-        self.answered = self._loop.create_future() if self._loop else None
+        self._waker = Waker.here() if loop else None
+        self.answered = loop.create_future() if loop else None
 
     @property
     def has_answer(self) -> bool:
@@ -93,13 +97,13 @@ class LoopFuture(pykka.Future[Any]):
         raise BlockingOnLoopError("a Pykka future was awaited; use ask()")
 
     def _wake(self) -> None:
-        if self._loop is None:
+        waker, self._waker = self._waker, None  # it knows this one now: no cycle of the two is to outlive the loop
+        if waker is None:
             return
         if threading.get_ident() == self._loop_thread:
             self.mark_answered()
-        elif not self._loop.is_closed():
-            waker = _WAKERS.get(self._loop) or _WAKERS.setdefault(self._loop, _Waker())
-            waker.answered(self, self._loop)
+        else:
+            waker.call(self.mark_answered)
 
     def mark_answered(self) -> None:
         """Let whoever asked go on. On the loop's thread only."""
@@ -107,28 +111,29 @@ class LoopFuture(pykka.Future[Any]):
             self.answered.set_result(None)
 
 
-class _Waker:
-    """Wakes a loop once for all that other threads have answered since it last looked.
+class Reply:
+    """The way back of one `ask_then`: has the loop that asked call `then`, with the answer or with what went wrong.
 
-    A commit answers up to 256 asks: a wake-up each cost a system call and a change of threads. It does not know the
-    loop, which it would keep for ever.
+    It has what actors use of a Pykka future: all of that costs more than the rest of an `ask`.
     """
 
-    def __init__(self) -> None:
-        self._answered: deque[LoopFuture] = deque()
-        self._is_called = False
+    __slots__ = ("_then", "_waker")
 
-    def answered(self, future: LoopFuture, loop: asyncio.AbstractEventLoop) -> None:
-        """Have its loop look at `future`. From any thread: it is put there first, so no look can miss it."""
-        self._answered.append(future)
-        if not self._is_called:
-            self._is_called = True
-            loop.call_soon_threadsafe(self._look)
+    def __init__(self, then: Callable[[Any, Any], None]) -> None:
+        """Be for the loop that runs here."""
+        self._then: Callable[[Any, Any], None] | None = then
+        self._waker = Waker.here()
 
-    def _look(self) -> None:
-        self._is_called = False
-        while self._answered:
-            self._answered.popleft().mark_answered()
+    def set(self, value: Any | None = None) -> None:
+        """Take the answer, from any thread."""
+        self._take(value, None)
 
+    def set_exception(self, exc_info: Any = None) -> None:
+        """Take an exception as the answer, from any thread."""
+        self._take(None, (exc_info or sys.exc_info())[1])
 
-_WAKERS: WeakKeyDictionary[asyncio.AbstractEventLoop, _Waker] = WeakKeyDictionary()
+    def _take(self, value: Any, error: BaseException | None) -> None:
+        then, self._then = self._then, None
+        if then is None:
+            raise queue.Full  # as Pykka's futures say it: there is one answer
+        self._waker.call(then, value, error)

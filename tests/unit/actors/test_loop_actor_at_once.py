@@ -11,7 +11,7 @@ import pykka
 import pytest
 
 from dispatcher.actors import loop_actor
-from dispatcher.actors.loop_actor import ActorFailedError, ask_then, stop_actor
+from dispatcher.actors.loop_actor import ActorFailedError, ask_then, stop_actor, tell_at_once
 from tests.unit.actors.doing import Do, Doer, DoerOnThread, FailsToStart, ask_at_once, fail, hold_the_loop, say
 from tests.unit.loops import on_loop, turns
 
@@ -148,5 +148,69 @@ def test_an_actor_on_a_thread_may_be_asked_at_once_too() -> None:
         ref = DoerOnThread.start()
         assert threading.get_ident() != await ask_at_once(ref, Do(threading.get_ident))
         await stop_actor(ref)
+
+    on_loop(test)
+
+
+def test_what_is_told_at_once_is_handled_before_the_loop_turns_and_after_what_was_told_before() -> None:
+    async def test() -> None:
+        ref = Doer.start()
+        order: list[str] = []
+        ref.tell(Do(lambda: order.append("told")))
+        tell_at_once(ref, Do(lambda: order.append("told at once")))
+        assert ["told", "told at once"] == order
+
+    on_loop(test)
+
+
+def test_what_is_told_at_once_to_an_actor_in_the_midst_of_a_message_waits_for_its_turn() -> None:
+    async def test() -> None:
+        ref = Doer.start()
+        order: list[str] = []
+
+        def work() -> None:
+            tell_at_once(ref, Do(lambda: order.append("told")))
+            order.append("done")
+
+        await ask_at_once(ref, Do(work))
+        assert ["done"] == order
+        await turns()
+        assert ["done", "told"] == order
+
+    on_loop(test)
+
+
+def test_what_an_actor_raises_over_what_it_is_told_at_once_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def test() -> None:
+        ref = Doer.start()
+        for error in (ZeroDivisionError("by nought"), SystemExit(1)):
+            tell_at_once(ref, fail(error))
+        assert await ask_at_once(ref, say("alive")) == "alive"
+
+    on_loop(test)
+    found = [one for one in caplog.records if "failed over Do" in one.getMessage()]
+    assert [ZeroDivisionError, ActorFailedError] == [one.exc_info and one.exc_info[0] for one in found]
+
+
+def test_telling_a_dead_actor_at_once_harms_nobody() -> None:
+    async def test() -> None:
+        ref = Doer.start()
+        await stop_actor(ref)
+        order: list[str] = []
+        tell_at_once(ref, Do(lambda: order.append("told")))
+        await turns()
+        assert [] == order
+
+    on_loop(test)
+
+
+def test_an_actor_on_a_thread_may_be_told_at_once_too() -> None:
+    async def test() -> None:
+        ref = DoerOnThread.start()
+        threads: list[int] = []
+        tell_at_once(ref, Do(lambda: threads.append(threading.get_ident())))
+        await stop_actor(ref)
+        assert len(threads) == 1
+        assert threading.get_ident() not in threads
 
     on_loop(test)
