@@ -4,10 +4,11 @@ All sockets of libcurl are watched by one selector of ours, which is itself one 
 the loop asks it once, tells libcurl all that is due, and takes out the transfers that have ended. A turn stops after
 `SLICE_SECONDS` and goes on in the next; a large body that libcurl hands over meanwhile is paused until then (`pauses`).
 
-What would surprise: a socket stays watched when libcurl no longer asks for it, since the next transfer of a kept
-connection asks again in no time. libcurl does not say when it closes such a socket, and its number may return as
-another; so a number counts as the same socket only while its inode is the same. And libcurl is not let to say when it
-wants time, which it would several times for each transfer: it is asked once a turn.
+What would surprise: a descriptor stays watched when libcurl no longer asks for it, since the next transfer of a kept
+connection asks again in no time, and any that begins for the one by which libcurl's threads call it. libcurl does not
+say when it closes one, and its number may return as another; so where that may be, it is watched again as if it were.
+And libcurl is not let to say when it wants time, which it would several times for each transfer: it is asked once a
+turn.
 """
 
 from __future__ import annotations
@@ -15,8 +16,6 @@ from __future__ import annotations
 import asyncio
 import collections
 import itertools
-import os
-import stat
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -41,7 +40,6 @@ _MOST_BEGUN = 64
 _MOST_ENDED = 16
 """Ended transfers taken from libcurl at a time; the clock is looked at in between."""
 
-_REMOVE = pycurl.POLL_REMOVE
 _EVENTS = {pycurl.POLL_IN: READ, pycurl.POLL_OUT: WRITE, pycurl.POLL_INOUT: READ | WRITE}
 _ACTIONS = {
     READ: pycurl.CSELECT_IN,
@@ -52,9 +50,8 @@ _ACTIONS = {
 
 @dataclass(slots=True)
 class _Watched:
-    """A descriptor as it was when it was last watched anew; one whose `inode` is 0 is watched only while wanted."""
+    """A descriptor of libcurl's; one that is not wanted is no longer asked for, or was closed since."""
 
-    inode: int
     events: int
     is_wanted: bool = True
 
@@ -147,34 +144,19 @@ class Driver:
 
     def _want_socket(self, event: int, fd: int, _multi: object, _data: object) -> None:
         known = self._watched.get(fd)
-        if event == _REMOVE:
+        events = _EVENTS.get(event)
+        if events is None:  # it is done with it, or wants to hear nothing for a while
             if known is not None:
                 known.is_wanted = False
-                if not known.inode:
-                    self._forget(fd)
-            return
-        events = _EVENTS.get(event, 0)
-        if known is not None and not (known.is_wanted or fd in self._reused) and os.fstat(fd).st_ino != known.inode:
-            self._forget(fd)
-            known = None
-        if known is None:
-            if events:
-                self._watch(fd, events)
-            return
-        known.is_wanted = True
-        if known.events != events:
-            self._change(fd, known, events)
-
-    def _watch(self, fd: int, events: int) -> None:
-        self._poller.register(fd, events)
-        self._watched[fd] = _Watched(_inode(fd), events)
-
-    def _change(self, fd: int, known: _Watched, events: int) -> None:
-        if events:
-            self._poller.modify(fd, events)
-            known.events = events
+        elif known is None:
+            self._poller.register(fd, events)
+            self._watched[fd] = _Watched(events)
         else:
-            self._forget(fd)
+            if not (known.is_wanted or fd in self._reused):
+                self._poller.register_again(fd, events)
+            elif known.events != events:
+                self._poller.modify(fd, events)
+            known.is_wanted, known.events = True, events
 
     def _forget(self, fd: int) -> None:
         self._watched.pop(fd, None)
@@ -305,12 +287,6 @@ class Driver:
             is_late = time.monotonic() > until
             if is_late or not waiting:
                 return not is_late
-
-
-def _inode(fd: int) -> int:
-    """What tells a socket from another of the same number; 0 for what is none, and for all on macOS."""
-    found = os.fstat(fd)
-    return found.st_ino if stat.S_ISSOCK(found.st_mode) else 0
 
 
 def _ignore(*_: Any) -> None:

@@ -33,6 +33,13 @@ if sys.platform == "linux":
             """Watch it for something else."""
             self._epoll.modify(fd, _INTERESTS[events])
 
+        def register_again(self, fd: int, events: int) -> None:
+            """Watch a descriptor that was watched before and may have been closed, and its number given out, since."""
+            try:
+                self._epoll.modify(fd, _INTERESTS[events])
+            except FileNotFoundError:  # epoll lets go of what is closed by itself
+                self._epoll.register(fd, _INTERESTS[events])
+
         def unregister(self, fd: int) -> None:
             """Watch it no more; it may be closed already, of which epoll took note by itself."""
             with suppress(OSError):
@@ -55,6 +62,11 @@ else:
             self.fileno, self.close = self._selector.fileno, self._selector.close
             self.register, self.modify = self._selector.register, self._selector.modify
             self.unregister = self._selector.unregister
+
+        def register_again(self, fd: int, events: int) -> None:
+            """As on Linux; kqueue lets go of what is closed, but `selectors` does not know."""
+            self.unregister(fd)
+            self.register(fd, events)
 
         def ready(self, seconds: float = 0.0) -> list[tuple[int, int]]:
             """As on Linux."""

@@ -52,6 +52,25 @@ def test_what_is_watched_for_can_change(poller: Poller, pair: tuple[socket.socke
     assert [(one.fileno(), READ)] == poller.ready(SECONDS)
 
 
+def test_one_that_is_watched_again_may_be_the_same_or_another_of_its_number(
+    poller: Poller, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    one, other = pair
+    number = one.fileno()
+    poller.register(number, READ)
+    poller.register_again(number, WRITE)
+    assert [(number, WRITE)] == poller.ready()
+    one.close()
+    with contextlib.ExitStack() as stack:
+        another, far = (stack.enter_context(each) for each in socket.socketpair())
+        assert number == another.fileno()
+        poller.register_again(number, READ)
+        assert [] == poller.ready()
+        far.send(b"x")
+        assert [(number, READ)] == poller.ready(SECONDS)
+    assert other.fileno() != -1
+
+
 def test_the_end_of_a_connection_is_told_as_both(poller: Poller, pair: tuple[socket.socket, socket.socket]) -> None:
     one, other = pair
     poller.register(one.fileno(), READ)
