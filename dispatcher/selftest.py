@@ -128,6 +128,7 @@ async def _execute() -> tuple[Result, list[str]]:
     answered: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
     try:
         executor.start(RequestSpec(target.url).to_execute("self-test", SOURCE, _SECONDS), answered.set_result)
+        executor.begin()
         async with asyncio.timeout(_LIMIT_SECONDS):
             result = await answered
     finally:

@@ -192,6 +192,7 @@ class _Greeter:
         self._connector = connector
         self._user = user
         self.on_execute = user.on_execute
+        self.on_heard = user.on_heard
         self.on_cancel = user.on_cancel
         self.on_draining = user.on_draining
         self.on_delivered = user.on_delivered

@@ -83,14 +83,19 @@ class Executor:
     def start(self, execute: Execute, on_result: OnResult) -> None:
         """Make the request and call `on_result` with its result, within `execute.timeout` seconds and a loop turn.
 
-        Once, on the loop, and not before this has returned; never for an execution that is cancelled (by `cancel` or
-        `close`). It may start the next one.
+        It leaves with `begin`, which is to follow. `on_result` is called once, on the loop, and not before this has
+        returned; never for an execution that is cancelled (by `cancel` or `close`). It may start the next one, which
+        leaves by itself where the result is an answer.
         """
         if self._draining or execute.id in self._runs:
             self._means.loop.call_soon(on_result, self._refusal(execute))
             return
         run = self._runs[execute.id] = Run(execute, on_result, self._means)
         run.start()
+
+    def begin(self) -> None:
+        """Have what was started leave now: once for all that came together. Some may have their results at once."""
+        self._client.begin()
 
     def keep_secret(self, headers: Iterable[str]) -> None:
         """Let no redirect of what begins from now on take headers of these names to another origin."""

@@ -53,6 +53,9 @@ class LinkUser(Protocol):
     def on_execute(self, link: Link, execute: Execute) -> None:
         """A request is to be made, and answered with a `Result` on the same link."""
 
+    def on_heard(self) -> None:
+        """All that came in a frame has been told."""
+
     def on_cancel(self, execution_id: str) -> None:
         """Nobody waits for this execution any more."""
 
@@ -221,8 +224,11 @@ class Link:
             raise LinkLostError((self._connection and self._connection.close_reason) or self._ended)
         if self._heartbeat is not None:
             self._heartbeat.heard()
-        for message in self._channel.receive(frame):
-            self._hear(message)
+        try:
+            for message in self._channel.receive(frame):
+                self._hear(message)
+        finally:
+            self._user.on_heard()
         self._pump.wake()
 
     def _hear(self, message: Message | Invalid) -> None:

@@ -122,7 +122,7 @@ class Run:
             if slot.done():
                 self._ask(self.started)
             else:
-                self._wait_for(slot, _QUEUED, lambda _: self._ask(time.monotonic()))
+                self._wait_for(slot, _QUEUED, self._ask_late)
         except Exception as error:  # noqa: BLE001 - an execution has one result, whatever is wrong with us
             self._means.loop.call_soon(self._end, self._failed(error))
 
@@ -156,6 +156,11 @@ class Run:
         if seconds <= 0:
             raise ExecutionError(curl_errors.timeout("dns", target.place))
         self._transfer = self._means.client.start(self.hop, self.source, self._answered, now=now, seconds=seconds)
+
+    def _ask_late(self, _: None) -> None:
+        """Begin the first hop, with those who have got their slots at the same time."""
+        self._ask(time.monotonic())
+        self._means.client.begin_soon()
 
     def _answered(self, transfer: Transfer, ending: Ending) -> None:
         """A hop has ended: conclude from it, or go on to the next."""

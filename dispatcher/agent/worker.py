@@ -65,9 +65,13 @@ class Worker:
             self._link_lost.set()
 
     def on_execute(self, link: Link, execute: Execute) -> None:
-        """Make a request."""
+        """Make a request, with the others of its frame."""
         self._wanted.add(execute.id)
         self._executor.start(execute, self._on_result)
+
+    def on_heard(self) -> None:
+        """Have the requests of a frame leave."""
+        self._executor.begin()
 
     def on_cancel(self, execution_id: str) -> None:
         """End an execution for which nobody waits."""

@@ -96,6 +96,7 @@ class Ours:
         going = _Going(self._executor, pieces, ended)
         for _ in range(width):
             going.on()
+        self._executor.begin()
         await ended
         return count / (time.perf_counter() - began)
 

@@ -29,7 +29,13 @@ class Fetching:
         self.handles: list[pycurl.Curl] = []
 
     def start(self, milliseconds: int = 5000) -> pycurl.Curl:
-        """Begin a transfer that has so much time."""
+        """Begin a transfer that has so much time, with others in the next turn of the loop."""
+        handle = self.add(milliseconds)
+        self.driver.begin_soon()
+        return handle
+
+    def add(self, milliseconds: int = 5000) -> pycurl.Curl:
+        """Take up a transfer."""
         handle = pycurl.Curl()
         handle.setopt(pycurl.URL, self.url)
         handle.setopt(pycurl.WRITEFUNCTION, len)

@@ -63,6 +63,7 @@ async def executed(made: Executor, asked: Execute) -> Result:
     results: asyncio.Queue[Result] = asyncio.Queue(1)
     made.start(asked, results.put_nowait)
     assert results.empty(), "a result comes after `start` has returned"
+    made.begin()
     return await results.get()
 
 

@@ -83,6 +83,8 @@ class SourceBoundClient(CurlAsyncHTTPClient):
             self.io_loop.remove_timeout(self._timeout)
         self._driver = Driver(self._multi, self._ended)
         self._lanes = Lanes(self._driver.pauses)
+        self.begin, self.begin_soon = self._driver.begin, self._driver.begin_soon
+        """Have what was started leave: to be called once for all that starts together."""
         self._multi.setopt(pycurl.M_MAXCONNECTS, max_connections)
         # One transfer a connection, HTTP/2 and 3 too: what shares a connection fails with it, and a target that ends
         # one with requests under way (nginx does after its keepalive_requests) would need them to be sent again.
@@ -93,9 +95,10 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         raise TypeError("a request here needs a source address: use start()")
 
     def start(self, hop: Hop, source: str, on_end: OnEnd, *, now: float, seconds: float) -> Transfer:
-        """Begin a hop from `source` (canonical text) that has `seconds`, more than 0; tell `on_end` of its end.
+        """Take up a hop from `source` (canonical text) that has `seconds`, more than 0; tell `on_end` of its end.
 
-        `now` is the time (`time.monotonic()`), which the caller has just looked at.
+        It leaves with `begin` or `begin_soon`; one that is started by an `on_end` leaves by itself. `now` is the time
+        (`time.monotonic()`), which the caller has just looked at.
 
         Raises:
             ExecutionError: libcurl does not take the request as it is (`internal`).

@@ -91,16 +91,26 @@ class Driver:
         self._poller.close()
 
     def add(self, handle: pycurl.Curl) -> None:
-        """Begin a transfer; those of one turn of the loop are taken up together after it, `_MOST_BEGUN` at a time."""
+        """Take a transfer up, to begin with `begin` or `begin_soon`; from within `ended` it begins by itself."""
         if self._begun < _MOST_BEGUN:
             self._begun += 1
             self._multi.add_handle(handle)
         else:
             self._waiting[handle] = None
-        if not self._is_due:
-            self._is_due = True
-            if not self._is_turning:
-                self._turn_soon()
+        self._is_due = True
+
+    def begin(self) -> None:
+        """Begin what was added, in this turn of the loop, `_MOST_BEGUN` at a time.
+
+        Where a turn is to come anyway it has to wait for that: the time of this one may be up.
+        """
+        if self._is_due and self._next_turn is None and not self._is_turning:
+            self._turn()
+
+    def begin_soon(self) -> None:
+        """Begin what was added, together with what others add until the next turn of the loop."""
+        if self._next_turn is None:
+            self._next_turn = self._loop.call_soon(self._turn)
 
     def pauses(self, handle: pycurl.Curl) -> bool:
         """Say whether the time of this turn is up, so that what comes for this transfer has to wait for the next.
@@ -164,10 +174,6 @@ class Driver:
 
     # What libcurl is told
 
-    def _turn_soon(self) -> None:
-        if self._next_turn is None:
-            self._next_turn = self._loop.call_soon(self._turn)
-
     def _look(self) -> None:
         """Some sockets are ready. Not once more in the turn of the loop in which ours ran out of time: it goes on."""
         if not self._goes_on:
@@ -215,9 +221,9 @@ class Driver:
             self._is_turning = False
             self._reused.clear()
             if self._is_due:
-                self._turn_soon()
+                self.begin_soon()
         if not is_done or self._paused:
-            self._turn_soon()
+            self.begin_soon()
         self._ask_for_time()
         self._goes_on = self._next_turn is not None
 
@@ -244,7 +250,7 @@ class Driver:
         milliseconds = self._multi.timeout()
         if milliseconds == 0:
             self._is_due = True
-            self._turn_soon()
+            self.begin_soon()
         elif milliseconds > 0:
             self._set_timer(self._loop.time() + milliseconds / 1000)
 

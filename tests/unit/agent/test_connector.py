@@ -47,6 +47,8 @@ class Idle:
     def on_execute(self, link: Any, execute: Any) -> None:
         raise AssertionError
 
+    def on_heard(self) -> None: ...
+
     def on_cancel(self, execution_id: str) -> None:
         raise AssertionError
 

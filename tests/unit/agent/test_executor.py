@@ -156,6 +156,7 @@ def test_what_is_cancelled_ends_without_a_result_and_frees_its_slot() -> None:
             results: list[Result] = []
             for each in ("a", "b"):
                 made.start(execution(target.url(), id=each, timeout=20), results.append)
+            made.begin()
             await asyncio.wait_for(target.seen.wait(), 5)
             made.cancel("b")
             assert 1 == made.in_flight
@@ -178,6 +179,7 @@ def test_each_start_has_one_result_whatever_becomes_of_it(other: dict[str, Any])
             for each in asked:
                 made.start(each, results.append)
                 assert [] == results
+            made.begin()
             assert await made.drain(5)
             made.start(execution(target.url(), id="late"), results.append)
             await asyncio.sleep(0)
@@ -202,6 +204,7 @@ def test_of_executions_that_end_together_one_may_cancel_the_others_and_start_ano
 
             for other in others:
                 made.start(execution(slow.url(), id=other, timeout=0.2), on_result)
+            made.begin()
             results = [await asyncio.wait_for(ended.get(), 5) for _ in range(1 + len(others))]
             assert FailureKind.TIMEOUT == results[0].error_kind
             assert {f"again {other}": 200 for other in others} == {each.id: each.status for each in results[1:]}
@@ -238,6 +241,7 @@ def test_draining_takes_nothing_new_and_waits_for_the_rest() -> None:
         async with Hanging() as target, executor() as made:
             results: list[Result] = []
             made.start(execution(target.url(), timeout=0.5), results.append)
+            made.begin()
             await asyncio.wait_for(target.seen.wait(), 5)
             assert not await made.drain(0.05)
             refused = await executed(made, execution(target.url()))
@@ -255,6 +259,7 @@ def test_closing_cancels_what_has_no_result_yet() -> None:
             results: list[Result] = []
             for _ in range(2):
                 made.start(execution(target.url(), timeout=20), results.append)
+            made.begin()
             await asyncio.wait_for(target.seen.wait(), 5)
             made.close()
             await asyncio.sleep(0)

@@ -13,6 +13,7 @@ from dispatcher.agent import link as link_module
 from dispatcher.agent.link import Link, LinkLostError, LinkRefusedError
 from dispatcher.errors import FailureKind, Party
 from dispatcher.wire import limits
+from dispatcher.wire.fields import WireError
 from dispatcher.wire.messages import Again, Cancel, Draining, Execute, Hello, RefusalCode, Refused, Result, Welcome
 from dispatcher.wire.version import WIRE
 from tests.support.scripted_coordinator import (
@@ -37,12 +38,16 @@ class Heard:
 
     def __init__(self) -> None:
         self.events: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
+        self.frames: list[int] = []  # at the end of each, how many events were not taken yet
         self.on_welcome: Callable[[Any], None] = lambda link: self._put("welcome", link)
         self.on_cancel: Callable[[Any], None] = lambda identifier: self._put("cancel", identifier)
         self.on_lost: Callable[[Any], None] = lambda link: self._put("lost", link)
 
     def on_execute(self, link: Link, execute: Execute) -> None:
         self._put("execute", execute)
+
+    def on_heard(self) -> None:
+        self.frames.append(self.events.qsize())
 
     def on_draining(self) -> None:
         self._put("draining", None)
@@ -93,6 +98,29 @@ def test_what_the_coordinator_says_reaches_the_user_in_order() -> None:
             (await coordinator.next_link()).hang_up()
             assert "lost" == (await user.next())[0]
             assert isinstance(await running, LinkLostError)
+
+    on_loop(test)
+
+
+def test_the_user_hears_where_a_frame_ends_and_does_so_if_what_it_was_told_was_too_much_for_it() -> None:
+    class Failing(Heard):
+        def on_execute(self, link: Link, execute: Execute) -> None:
+            super().on_execute(link, execute)
+            if execute.id == "x4":
+                raise WireError("a fault")
+
+    async def test() -> None:
+        async with scripted_coordinator() as coordinator:
+            user = Failing()
+            executes = [Execute(f"x{each}", "::1", "GET", "http://[::1]/", 1.0) for each in range(1, 5)]
+            coordinator.on_hello = answers(WELCOME)
+            running = asyncio.create_task(outcome(coordinator, user))
+            assert "welcome" == (await user.next())[0]
+            before = len(user.frames)
+            far = await coordinator.next_link()
+            far.say(*executes)
+            assert "the coordinator broke the protocol: a fault" == str(await running)
+            assert [4] == user.frames[before:]
 
     on_loop(test)
 

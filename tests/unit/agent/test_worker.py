@@ -24,6 +24,7 @@ class HeldExecutor:
 
     def __init__(self) -> None:
         self.held: dict[str, Callable[[Result], None]] = {}
+        self.begun: list[list[str]] = []  # what was held each time
         self.cancelled: list[str] = []
         self.dropped: list[str] = []
         self.secret: tuple[str, ...] = ()
@@ -37,6 +38,9 @@ class HeldExecutor:
     def start(self, execute: Execute, on_result: Callable[[Result], None]) -> None:
         self.held[execute.id] = on_result
         self._idle.clear()
+
+    def begin(self) -> None:
+        self.begun.append(list(self.held))
 
     def finish(self, *ids: str) -> None:
         for each in ids:
@@ -164,6 +168,18 @@ def test_addresses_are_followed_without_a_link_too() -> None:
         bench.worker.on_addresses((), ("::1",))
         assert ["::1"] == bench.executor.dropped
         assert [] == bench.link.sent
+
+    on_loop(test)
+
+
+def test_the_requests_of_a_frame_begin_together() -> None:
+    async def test() -> None:
+        bench = Bench()
+        for each in (EXECUTE, replace(EXECUTE, id="x2")):
+            bench.worker.on_execute(bench.link, each)
+        assert [] == bench.executor.begun
+        bench.worker.on_heard()
+        assert [["x1", "x2"]] == bench.executor.begun
 
     on_loop(test)
 

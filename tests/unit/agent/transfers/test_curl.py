@@ -60,6 +60,7 @@ def test_closing_the_client_ends_what_it_has_under_way() -> None:
             ended: list[object] = []
             hop = first_hop(execution(target.url()))
             client.start(hop, "::1", lambda *ending: ended.append(ending), now=time.monotonic(), seconds=20)
+            client.begin()
             await asyncio.wait_for(target.seen.wait(), 5)
             assert 1 == client.open_connections("::1")
             client.close()

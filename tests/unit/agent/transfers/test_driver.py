@@ -86,7 +86,7 @@ def test_what_begins_because_something_has_ended_begins_in_the_same_turn() -> No
                 def go_on(handle: pycurl.Curl, number: int, _: str) -> None:
                     made.multi.remove_handle(handle)
                     if len(made.handles) < 5:
-                        made.start()
+                        made.add()
                         scheduled.append(made.driver._next_turn)
                     else:
                         made.ended.put_nowait((handle, number))
@@ -109,7 +109,7 @@ def test_a_fault_of_those_who_are_told_keeps_nothing_from_beginning(caplog: pyte
 
                 def fail(handle: pycurl.Curl, number: int, said: str) -> None:
                     made.driver._ended = told
-                    made.start()
+                    made.add()
                     told(handle, number, said)
                     raise ValueError("a fault")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import pycurl
+
 from dispatcher.agent.transfers import driver as module
 from tests.support.driving import NotingMulti, fetching
 from tests.support.executing import run
@@ -44,5 +46,35 @@ def test_one_that_is_stopped_before_it_has_begun_never_does(monkeypatch: pytest.
                 assert {first, third} == {(await made.end())[0] for _ in range(2)}
                 assert 2 == len(target.requests)
                 assert made.ended.empty()
+
+    run(test())
+
+
+def test_those_that_are_added_together_leave_at_once_when_they_are_to_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        async with Echo() as target:
+            with fetching(target.url()) as made:
+                noting = NotingMulti(made, monkeypatch)
+                handles = [made.add() for _ in range(3)]
+                assert [] == noting.calls
+                made.driver.begin()
+                assert [pycurl.SOCKET_TIMEOUT] == noting.calls
+                made.driver.begin()
+                assert [pycurl.SOCKET_TIMEOUT] == noting.calls
+                assert set(handles) == {(await made.end())[0] for _ in handles}
+
+    run(test())
+
+
+def test_where_a_turn_is_to_come_those_that_are_added_wait_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test() -> None:
+        async with Echo() as target:
+            with fetching(target.url()) as made:
+                noting = NotingMulti(made, monkeypatch)
+                first = made.start()
+                second = made.add()
+                made.driver.begin()
+                assert [] == noting.calls
+                assert {first, second} == {(await made.end())[0] for _ in range(2)}
 
     run(test())
