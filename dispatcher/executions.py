@@ -20,7 +20,7 @@ from dispatcher.deadlines import Deadlines
 from dispatcher.departures import Departures
 from dispatcher.execution import Execution, Means
 from dispatcher.ids import make_ids
-from dispatcher.not_accepted import AbandonedError, DrainingError, NotAcceptedError, OverloadedError
+from dispatcher.not_accepted import DrainingError, NotAcceptedError, OverloadedError
 from dispatcher.record import Record
 from dispatcher.recorder import Recorder, UnrecordedError
 from dispatcher.slots import FullError, Slots
@@ -82,7 +82,7 @@ class Executions:
             overdue=Deadlines(Execution.give_up),
         )
         self._slots = Slots(limits.max_in_flight, limits.max_queue)
-        self._queued: dict[asyncio.Future[Record], asyncio.Future[None]] = {}
+        self._queued: dict[asyncio.Future[Record], Execution] = {}
         self._not_ended = 0
         self._all_ended = asyncio.Event()
         self._all_ended.set()
@@ -110,13 +110,22 @@ class Executions:
         return self._recorder.commits
 
     def start(self, request: RequestSpec, *, key: str | None = None) -> asyncio.Future[Record]:
+        """Begin an execution as `start_for` does, and return its record, or its error, for whoever waits for it."""
+        ended: asyncio.Future[Record] = asyncio.get_running_loop().create_future()
+        execution = self.start_for(ended, request, self._settle, key=key)
+        if not execution.place.done():
+            self._queued[ended] = execution
+        return ended
+
+    def start_for(self, caller: object, request: RequestSpec, on_end: OnEnd, *, key: str | None = None) -> Execution:
         """Begin an execution, or put it last in the queue, where its time passes already.
 
-        `key` is the `Idempotency-Key` that was claimed for it; its record is tied to it where anything was sent.
+        `on_end` gets it once, maybe before this returns, when it has its record or an error: `StoreUnavailableError` or
+        `AbandonedError` before anything is sent, `UnrecordedError` after. `caller` is the execution's. `key` is the
+        `Idempotency-Key` that was claimed for it; its record is tied to it where anything was sent.
 
         Raises:
-            NotAcceptedError: it was not begun. The future itself may raise `StoreUnavailableError` or `AbandonedError`
-                before anything is sent, and `UnrecordedError` after.
+            NotAcceptedError: it was not begun.
         """
         if self._is_draining:
             raise DrainingError("the coordinator is shutting down")
@@ -127,11 +136,9 @@ class Executions:
                 f"{self.in_flight} executions are in flight and {self.queued} wait, as many as this coordinator takes"
             )
             raise OverloadedError(full) from error
-        ended: asyncio.Future[Record] = asyncio.get_running_loop().create_future()
-        if not place.done():
-            self._queued[ended] = place
-        self.begin([Execution(self._means, request, place, self._settle, ended, key=key)])
-        return ended
+        execution = Execution(self._means, request, place, on_end, caller, key=key)
+        self.begin((execution,))
+        return execution
 
     def take_place(self) -> asyncio.Future[None]:
         """Wait for a place among those in flight, in order with all others; done when `make` may take it.
@@ -158,7 +165,7 @@ class Executions:
     ) -> Execution:
         """Make an execution for a place that is there; `on_end` gets it once it has its record, or an error.
 
-        The error may be any that the future of `start` may raise; where it `needs_exit` and none is there,
+        The error may be any that `start_for` may end in; where it `needs_exit` and none is there,
         `NoExitError` instead of a record that says so. `caller` is the execution's then. `on_answer` gets the record
         before it is committed.
         """
@@ -201,9 +208,9 @@ class Executions:
 
     def abandon(self, ended: asyncio.Future[Record]) -> None:
         """Take an execution whose caller went away out of the queue; one that has begun goes on to its record."""
-        place = self._queued.get(ended)
-        if place is not None and not place.done():
-            place.set_exception(AbandonedError("its caller went away while it waited"))
+        execution = self._queued.get(ended)
+        if execution is not None:
+            execution.leave_queue()
 
     def add_batch(self, batch: Stoppable) -> None:
         """Have a batch stopped when the coordinator drains."""

@@ -63,7 +63,10 @@ class Visitor(Protocol):
 
 
 class Gate:
-    """Knows the tokens, who is in with which, and who was refused."""
+    """Knows the tokens, who is in with which, and who was refused.
+
+    `changes` is how often the tokens have changed: what `identify` said holds for as long as that stays.
+    """
 
     def __init__(self, store: TokenStore, *, is_token_required: bool) -> None:
         """Read the tokens; blocks on the disk.
@@ -72,6 +75,7 @@ class Gate:
             TokensError: they cannot be read.
         """
         self.is_token_required = is_token_required
+        self.changes = 0
         self._store = store
         self._stamp = store.stamp()
         self._tokens: Mapping[str, Token] = store.read()
@@ -144,6 +148,7 @@ class Gate:
     def _replace(self, tokens: Mapping[str, Token]) -> None:
         revoked = self._tokens.keys() - tokens.keys()
         self._tokens = tokens
+        self.changes += 1
         logger.info("%d tokens are valid now", len(tokens))
         for token_id in revoked:
             visitors = list(self._visitors.pop(token_id, ()))

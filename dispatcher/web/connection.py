@@ -1,15 +1,17 @@
 """A caller's connection, one request after another: before the first step of a request's way and after the last.
 
-On the event loop. What has come is shown to the short way first; what that does not take goes to Tornado as if nobody
-had looked, but not before its whole head is there: Tornado ends a connection whose head is too long without a word.
-What would surprise: for that it is put back into Tornado's stream, by two of its private names, because Tornado offers
-no way to look at what has come without leaving the selector. One timer a connection looks every now and then whether
-it is idle, or nothing of its answer is taken, for too long; Tornado sets one for each request.
+On the event loop. What has come is shown to the short way in the socket's own event, and a request that it takes is
+begun there and then; its answer is written in the call that tells of its end: no task, no future, no turn of the loop.
+What the short way does not take goes to Tornado, in a task, as if nobody had looked, but not before its whole head is
+there: Tornado ends a connection whose head is too long without a word. What would surprise: one timer a connection
+looks every now and then whether it is idle, or nothing of its answer is taken, for too long; Tornado sets one for each
+request.
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import re
 from typing import TYPE_CHECKING, Protocol
@@ -17,10 +19,13 @@ from typing import TYPE_CHECKING, Protocol
 from tornado.http1connection import HTTP1Connection, HTTP1ServerConnection
 from tornado.iostream import StreamClosedError, UnsatisfiableReadError
 
+from dispatcher import streams
 from dispatcher.web import too_large
 from dispatcher.web.send_timeout import SendTimeout
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from tornado.http1connection import HTTP1ConnectionParameters
     from tornado.httputil import HTTPServerConnectionDelegate
     from tornado.iostream import IOStream
@@ -28,9 +33,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LOOK_BYTES = 4096
-"""The longest request that may take the short way. A connection remembers one, and makes room for as much when it looks
-whether something has come; Tornado's 64 KiB are 1 us to clear, and out of the processor's caches goes what was there.
-"""
+"""The longest request that may take the short way. A connection remembers one."""
 
 HEAD_END = re.compile(rb"\r?\n\r?\n")
 """Where a head ends, to Tornado too."""
@@ -40,13 +43,33 @@ _LONGEST_END = 4
 _NOT_TAKEN = "ended a connection of %s: it took nothing of its answer for %g s (--send-timeout)"
 
 
+class Caller(Protocol):
+    """Whoever waits for the answer to a request; the gate's `Visitor`."""
+
+    def take_answer(self) -> None:
+        """The answer is there to be taken. To be said once, and maybe before the request's `begin` returns."""
+
+    def end_access(self) -> None:
+        """End at once."""
+
+
 class Asked(Protocol):
-    """A request that the short way takes: the first `size` bytes of what has come."""
+    """A request that the short way takes: the first `size` bytes of what has come.
+
+    Where it `is_last` its connection is not kept. It may be begun again once it has ended.
+    """
 
     size: int
+    is_last: bool
 
-    async def answer(self, stream: IOStream) -> bool:
-        """Answer it; False where the connection is not to be kept."""
+    def begin(self, caller: Caller) -> None:
+        """Find the answer, and say so to `caller`."""
+
+    def answer(self) -> bytes | Callable[[IOStream], Awaitable[None]]:
+        """Return the answer that is there; one that is long writes itself to the stream, piece by piece."""
+
+    def end(self) -> None:
+        """Its answer has left, or never will: its caller went away. It may wait for its turn yet."""
 
 
 class ShortWay(Protocol):
@@ -55,7 +78,7 @@ class ShortWay(Protocol):
     def look(self, arrived: bytes, last: Asked | None) -> Asked | None:
         """Return the request that `arrived` begins with, if it is one for the short way and all of it is there.
 
-        `last` is what was asked before on the same connection.
+        `last` is what was asked before on the same connection, and has ended.
         """
 
 
@@ -86,62 +109,133 @@ class Connection(HTTP1ServerConnection):
         super().__init__(stream, params, context)
         self._replies = replies
         self._short_way = short_way
+        self._arrivals = streams.Arrivals(stream, self._hear, self._hear_end)
+        self._delegate: HTTPServerConnectionDelegate | None = None
         self._last: Asked | None = None
+        self._asked: Asked | None = None
+        self._is_held = False
+        self._task: asyncio.Task[None] | None = None
         self._idle_since: float | None = None
         self._sending = SendTimeout(stream, send_timeout)
         self._timer: asyncio.TimerHandle | None = None
 
-    async def _server_request_loop(self, delegate: HTTPServerConnectionDelegate) -> None:
-        """Serve until the connection ends. Tornado calls this once, when it begins."""
+    def start_serving(self, delegate: HTTPServerConnectionDelegate) -> None:
+        """Serve until the connection ends, and tell `delegate` so. Tornado's server calls this once."""
+        self._delegate = delegate
         self.stream.set_nodelay(True)
         self._watch()
-        try:
-            while await self._serve(delegate):
-                self._replies.ended(self)
-        except (StreamClosedError, UnsatisfiableReadError):
-            logger.debug("a caller went away")
-        except asyncio.CancelledError:
-            self.stream.close()
-        except Exception:
-            logger.exception("a connection failed")
-            self.stream.close()
-        finally:
-            if self._timer is not None:
-                self._timer.cancel()
-            delegate.on_close(self)
+        self._go_on()
 
-    async def _serve(self, delegate: HTTPServerConnectionDelegate) -> bool:
-        """Serve one request; False where none follows."""
-        arrived = await self._arrived()
-        asked = self._look(arrived)
-        if asked is not None:
-            self._replies.begun(self)
-            return await asked.answer(self.stream)
+    async def close(self) -> None:
+        """Close the connection; by the return it has ended. Tornado's server calls this when it closes all."""
+        self.stream.close()
+        if self._task is not None:
+            await asyncio.wait([self._task])
+        self._end()
+
+    # What has come
+
+    def _go_on(self) -> None:
+        """Serve what has come already, or wait for something to come."""
+        self._is_held = False
+        self._idle_since = asyncio.get_running_loop().time()
+        arrived = self._arrivals.listen()
+        if arrived:
+            self._hear(arrived)
+
+    def _hear(self, arrived: bytes) -> None:
+        """Serve the request that has begun to come; what comes before the last one is answered is left for later."""
+        if self._asked is not None:
+            self._hold(arrived)
+            return
+        try:
+            self._serve(arrived)
+        except Exception as error:  # noqa: BLE001 (it is logged)
+            self._fail(error)
+
+    def _serve(self, arrived: bytes) -> None:
+        self._idle_since = None
+        asked = None if self._short_way is None else self._short_way.look(arrived[:LOOK_BYTES], self._last)
+        if asked is None:
+            self._arrivals.release()
+            self._do_apart(functools.partial(self._serve_by_tornado, arrived))
+            return
+        self._asked = self._last = asked
+        if len(arrived) > asked.size:
+            self._hold(arrived[asked.size :])
+        self._replies.begun(self)
+        asked.begin(self)
+
+    def _hold(self, unread: bytes) -> None:
+        """Read no further for now."""
+        self._is_held = True
+        self._arrivals.release(unread)
+
+    # The answer of the short way
+
+    def take_answer(self) -> None:
+        """Write the answer to the request under way, which says that it is there."""
+        asked = self._asked
+        if asked is None:
+            return  # there was a fault, and the connection ends
+        try:
+            answer = asked.answer()
+            if not isinstance(answer, bytes):
+                self._do_apart(functools.partial(self._write_in_pieces, answer))
+                return
+            leaving = streams.write(self.stream, answer)
+        except StreamClosedError:
+            return  # it is told in the next turn
+        except Exception as error:  # noqa: BLE001 (it is logged)
+            self._fail(error)
+            return
+        if leaving is None:
+            self._has_left()
+        else:
+            self._do_apart(functools.partial(self._wait_until_it_has_left, leaving))
+
+    def end_access(self) -> None:
+        """End at once: the token was revoked. The gate calls this."""
+        self.stream.close()
+
+    async def _write_in_pieces(self, write: Callable[[IOStream], Awaitable[None]]) -> None:
+        await write(self.stream)
+        self._has_left()
+
+    async def _wait_until_it_has_left(self, leaving: asyncio.Future[None]) -> None:
+        await leaving
+        self._has_left()
+
+    def _has_left(self) -> None:
+        """The answer has left: wait for the next request, or have it served in a turn of its own."""
+        asked, self._asked = self._asked, None
+        assert asked is not None
+        asked.end()
+        self._replies.ended(self)
+        if asked.is_last:
+            self.stream.close()
+        elif self._is_held:
+            asyncio.get_running_loop().call_soon(self._go_on)
+        else:
+            self._idle_since = asyncio.get_running_loop().time()
+
+    # What Tornado serves
+
+    async def _serve_by_tornado(self, arrived: bytes) -> None:
         if not await self._has_head(arrived):
-            return False
+            self._end()
+            return
+        assert self._delegate is not None
         connection = HTTP1Connection(self.stream, False, self.params, self.context)
         self.stream.read_chunk_size = self.params.chunk_size
-        is_kept = await connection.read_response(delegate.start_request(self, connection))
-        # Others have their turn: what has come already is read without a pause.
+        is_kept = await connection.read_response(self._delegate.start_request(self, connection))
+        if not is_kept:
+            self._end()
+            return
+        self._replies.ended(self)
+        # Others have their turn: what has come already is served without a pause.
         await asyncio.sleep(0)
-        return is_kept
-
-    async def _arrived(self) -> bytes:
-        """Wait for something to come."""
-        self._idle_since = asyncio.get_running_loop().time()
-        self.stream.read_chunk_size = LOOK_BYTES
-        arrived = await self.stream.read_bytes(LOOK_BYTES, partial=True)
-        self._idle_since = None
-        return arrived
-
-    def _look(self, arrived: bytes) -> Asked | None:
-        """Return what is asked for, if the short way takes it; what came behind it is to be read next."""
-        asked = None if self._short_way is None else self._short_way.look(arrived, self._last)
-        if asked is not None:
-            self._last = asked
-            if rest := arrived[asked.size :]:
-                _put_back(self.stream, rest)
-        return asked
+        self._go_on()
 
     async def _has_head(self, arrived: bytes) -> bool:
         """Wait for the whole head, and leave it in the stream; False for one that is too long, which is answered."""
@@ -150,16 +244,59 @@ class Connection(HTTP1ServerConnection):
         end = HEAD_END.search(head)
         if end is None:
             self._idle_since = asyncio.get_running_loop().time()
+        self.stream.read_chunk_size = LOOK_BYTES
         while end is None and len(head) <= limit:
             searched = max(0, len(head) - _LONGEST_END)
             head += await self.stream.read_bytes(LOOK_BYTES, partial=True)
             end = HEAD_END.search(head, searched)
         self._idle_since = None
         if end is not None and end.end() <= limit:
-            _put_back(self.stream, head)
+            self._arrivals.release(head)
             return True
         await too_large.answer_at_once(self.stream, too_large.problem_of_head(head, limit))
         return False
+
+    # What takes more than a call, and the end
+
+    def _do_apart(self, work: Callable[[], Awaitable[None]]) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._apart(work))
+
+    async def _apart(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do `work`, which says itself how to go on; the connection ends where it does not come to that."""
+        try:
+            await work()
+        except (StreamClosedError, UnsatisfiableReadError):
+            logger.debug("a caller went away")
+            self._end()
+        except asyncio.CancelledError:
+            self.stream.close()
+            self._end()
+        except Exception as error:  # noqa: BLE001 (it is logged)
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        """End over a fault that nobody foresaw."""
+        logger.error("a connection failed", exc_info=error)
+        self.stream.close()
+        self._end()
+
+    def _hear_end(self) -> None:
+        """The stream was closed, by either side. Whatever is done apart ends by itself then."""
+        if self._task is None or self._task.done():
+            logger.debug("a caller went away")
+            self._end()
+
+    def _end(self) -> None:
+        """Be no connection of the server's any more; the stream may be that of a WebSocket now. May be said twice."""
+        delegate, self._delegate = self._delegate, None
+        if delegate is None:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        asked, self._asked = self._asked, None
+        if asked is not None:
+            asked.end()
+        delegate.on_close(self)
 
     def _watch(self) -> None:
         """Close the connection once it is idle, or nothing of its answer is taken, for too long; else look again."""
@@ -183,9 +320,3 @@ class Connection(HTTP1ServerConnection):
         patience = self.params.header_timeout
         since = now if self._idle_since is None else self._idle_since
         return None if patience is None else since + patience
-
-
-def _put_back(stream: IOStream, unread: bytes | bytearray) -> None:
-    """Have the next read begin with `unread`, as if it had not been read."""
-    stream._read_buffer[:0] = unread  # noqa: SLF001 (see the first lines)
-    stream._read_buffer_size += len(unread)  # noqa: SLF001 (as above)

@@ -27,14 +27,15 @@ from dispatcher.web.connection import HEAD_END
 from dispatcher.web.problems import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from tornado.iostream import IOStream
 
     from dispatcher.auth.gate import Identity
+    from dispatcher.execution import Execution
     from dispatcher.record import Record
     from dispatcher.request import RequestSpec
-    from dispatcher.web.connection import Asked
+    from dispatcher.web.connection import Asked, Caller
     from dispatcher.web.services import Services
 
 _GET = f"GET {execute.PATH} HTTP/1.1\r\n".encode("ascii")
@@ -51,6 +52,9 @@ _HOST = re.compile(r"[A-Za-z0-9.:\[\]-]{1,255}")
 _LENGTH = re.compile(r"[0-9]{1,5}")
 
 _JSON = "application/json"
+
+Standing = tuple[int, int]
+"""What a judgement on a request rests on: the revision that is configured, and how often the tokens have changed."""
 
 SMALL_BYTES = 16 * 1024
 """What a caller's body and the configured one may have together: each connection remembers what was made of them."""
@@ -78,21 +82,27 @@ class ShortWay:
     def look(self, arrived: bytes, last: Asked | None) -> Plain | None:
         """Return the plain request that `arrived` begins with, if all of it is there and it may be answered.
 
-        What was asked `last` on the same connection is mostly asked again, and not read again then.
+        What was asked `last` on the same connection is mostly asked again, and neither read nor judged again then.
         """
-        known = last if isinstance(last, Plain) and arrived.startswith(last.said.sent) else None
-        said = _read(arrived) if known is None else known.said
+        standing = self._standing()
+        if isinstance(last, Plain) and last.standing == standing and arrived.startswith(last.sent):
+            return last
+        said = _read(arrived)
         if said is None or not self._is_ours(said.host):
             return None
         identity = self._identify(said.authorization)
         if identity is None:
             return None
-        configured = self._services.configured
         if not said.body:
-            return None if configured.spec is None else Plain(self._services, said, identity)
-        revision = 0 if configured.stored is None else configured.stored.revision
-        spec = known.spec if known is not None and known.revision == revision else self._spec(said)
-        return None if spec is None else Plain(self._services, said, identity, spec, revision)
+            is_configured = self._services.configured.spec is not None
+            return Plain(self._services, said, identity, None, standing) if is_configured else None
+        spec = self._spec(said)
+        return None if spec is None else Plain(self._services, said, identity, spec, standing)
+
+    def _standing(self) -> Standing:
+        services = self._services
+        stored = services.configured.stored
+        return 0 if stored is None else stored.revision, services.gate.changes
 
     def _is_ours(self, host: str) -> bool:
         origins = self._services.origins
@@ -147,98 +157,94 @@ def _read(arrived: bytes) -> Said | None:
 
 
 class Plain:
-    """One plain request and its answer; the gate's `Visitor`.
+    """One plain request, the bytes that were `sent`, and its answer.
 
-    `spec` is what a body made of the configuration of that `revision`; without a body it is what is configured.
+    `spec` is what a body made of what was configured at that `standing`; without a body it is what is configured.
     """
 
-    __slots__ = ("__weakref__", "_identity", "_services", "_stream", "revision", "said", "size", "spec")
+    __slots__ = (
+        "_caller",
+        "_error",
+        "_execution",
+        "_identity",
+        "_record",
+        "_services",
+        "_spec",
+        "is_last",
+        "sent",
+        "size",
+        "standing",
+    )
 
     def __init__(
-        self, services: Services, said: Said, identity: Identity, spec: RequestSpec | None = None, revision: int = 0
+        self, services: Services, said: Said, identity: Identity, spec: RequestSpec | None, standing: Standing
     ) -> None:
         """Prepare to answer."""
         self._services = services
         self._identity = identity
-        self._stream: IOStream | None = None
-        self.said = said
+        self._spec = spec
+        self._caller: Caller | None = None
+        self._execution: Execution | None = None
+        self._record: Record | None = None
+        self._error: Exception | None = None
+        self.sent = said.sent
         self.size = len(said.sent)
-        self.spec = spec
-        self.revision = revision
+        self.is_last = said.is_last
+        self.standing = standing
 
-    async def answer(self, stream: IOStream) -> bool:
-        """Execute, and write what came of it; False where the caller wants no more of this connection.
-
-        Raises:
-            StreamClosedError: the caller went away.
-            asyncio.CancelledError: it went away, and the execution goes on alone.
-        """
-        self._stream = stream
-        self._services.gate.enter(self._identity, self)
-        try:
-            await self._answer(stream)
-        finally:
-            self._services.gate.leave(self._identity, self)
-            self._stream = None
-            stream.set_close_callback(None)
-        if self.said.is_last:
-            stream.close()
-        return not self.said.is_last
-
-    def end_access(self) -> None:
-        """End at once: the token was revoked."""
-        if self._stream is not None:
-            self._stream.close()
-
-    async def _answer(self, stream: IOStream) -> None:
-        try:
-            record = await self._execute(stream)
-        except execute.NOT_ANSWERED as error:
-            await self._refuse(stream, execute.problem_of(error))
-        except Exception:  # noqa: BLE001 (`executions.py` has logged it, and the caller is to get an answer)
-            await self._refuse(stream, problems.internal())
-        else:
-            await self._tell(stream, record)
-
-    async def _execute(self, stream: IOStream) -> Record:
-        spec = self.spec or self._services.configured.spec
+    def begin(self, caller: Caller) -> None:
+        """Execute."""
+        self._caller = caller
+        services = self._services
+        services.gate.enter(self._identity, caller)
+        spec = self._spec or services.configured.spec
         assert spec is not None
-        ended = self._services.executions.start(spec)
-        stream.set_close_callback(lambda: self._abandon(ended))
-        return await ended
+        try:
+            self._execution = services.executions.start_for(self, spec, self._hear)
+        except Exception as error:  # noqa: BLE001 (the caller is to get an answer)
+            self._error = error
+            caller.take_answer()
 
-    def _abandon(self, ended: asyncio.Future[Record]) -> None:
-        """Leave the queue, if the execution still waits in it, and wait no longer; the caller went away."""
-        self._services.executions.abandon(ended)
-        ended.cancel()
+    def _hear(self, execution: Execution) -> None:
+        """Have the caller told, if it is still there, of what came of it."""
+        if self._caller is not None:
+            self._record, self._error = execution.record, execution.error
+            self._caller.take_answer()
 
-    async def _tell(self, stream: IOStream, record: Record) -> None:
+    def end(self) -> None:
+        """Leave the queue, if the execution still waits in it, and let go of all that came of it."""
+        execution, caller = self._execution, self._caller
+        self._caller = self._execution = self._record = self._error = None
+        if caller is not None:
+            self._services.gate.leave(self._identity, caller)
+        if execution is not None:
+            execution.leave_queue()
+
+    def answer(self) -> bytes | Callable[[IOStream], Awaitable[None]]:
+        """Write what came of it."""
+        record, error = self._record, self._error
+        if record is None:
+            if isinstance(error, execute.NOT_ANSWERED):
+                return self._refusal(execute.problem_of(error))
+            return self._refusal(problems.internal())  # `executions.py` has logged it
         if record.failure is not None:
-            await self._refuse(stream, execute.problem_of_record(record))
-        elif len(record.body) <= record_writer.PIECE_BYTES:
-            body = record.to_json_bytes()
-            await stream.write(self._head(200, "OK", _JSON, {"Content-Length": str(len(body))}) + body)
-        else:
-            pieces = _Pieces(stream, self._head(200, "OK", _JSON, {"Transfer-Encoding": "chunked"}))
-            await record_writer.write(pieces, record)
-            await pieces.end()
+            return self._refusal(execute.problem_of_record(record))
+        if len(record.body) > record_writer.PIECE_BYTES:
+            return functools.partial(self._write_in_pieces, record)
+        body = record.to_json_bytes()
+        return b"%b%d\r\n\r\n%b" % (_start_of_head(_now(), is_last=self.is_last), len(body), body)
 
-    async def _refuse(self, stream: IOStream, problem: Problem) -> None:
+    async def _write_in_pieces(self, record: Record, stream: IOStream) -> None:
+        head = _head(_now(), 200, "OK", _JSON, {"Transfer-Encoding": "chunked"}, is_last=self.is_last)
+        pieces = _Pieces(stream, head)
+        await record_writer.write(pieces, record)
+        await pieces.end()
+
+    def _refusal(self, problem: Problem) -> bytes:
         body = dump(problem.content)
         headers = {"Content-Length": str(len(body)), **problem.headers}
-        head = self._head(problem.status, str(problem.content["title"]), problems.CONTENT_TYPE, headers)
-        await stream.write(head + body)
-        # Others have their turn: a refusal may have needed none, and the next request may be there already.
-        await asyncio.sleep(0)
-
-    def _head(self, status: int, reason: str, content_type: str, headers: Mapping[str, str]) -> bytes:
-        more = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-        last = "Connection: close\r\n" if self.said.is_last else ""
-        date = _date(int(time.time()))
-        return (
-            f"HTTP/1.1 {status} {reason}\r\nServer: http-dispatcher\r\nContent-Type: {content_type}\r\n"
-            f"Date: {date}\r\nCache-Control: no-store\r\n{last}{more}\r\n"
-        ).encode("latin-1")
+        title = str(problem.content["title"])
+        return _head(_now(), problem.status, title, problems.CONTENT_TYPE, headers, is_last=self.is_last) + body
 
 
 class _Pieces:
@@ -264,6 +270,27 @@ class _Pieces:
         await self._stream.write(b"0\r\n\r\n")
 
 
+def _head(  # noqa: PLR0913 (what a head says)
+    second: int, status: int, reason: str, content_type: str, headers: Mapping[str, str], *, is_last: bool
+) -> bytes:
+    more = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    last = "Connection: close\r\n" if is_last else ""
+    return (
+        f"HTTP/1.1 {status} {reason}\r\nServer: http-dispatcher\r\nContent-Type: {content_type}\r\n"
+        f"Date: {_date(second)}\r\nCache-Control: no-store\r\n{last}{more}\r\n"
+    ).encode("latin-1")
+
+
+def _now() -> int:
+    return int(time.time())
+
+
 @functools.lru_cache(maxsize=2)
 def _date(second: int) -> str:
     return format_timestamp(second)
+
+
+@functools.lru_cache(maxsize=4)
+def _start_of_head(second: int, *, is_last: bool) -> bytes:
+    """Return the head of a record's answer in this `second`, up to how long that is: all of it but the length."""
+    return _head(second, 200, "OK", _JSON, {"Content-Length": ""}, is_last=is_last).removesuffix(b"\r\n\r\n")

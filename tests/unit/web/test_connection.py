@@ -17,11 +17,11 @@ from dispatcher.web.server import Server
 from tests.unit.loops import on_loop, turns
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from tornado.iostream import IOStream
 
-    from dispatcher.web.connection import Asked
+    from dispatcher.web.connection import Asked, Caller
 
 PATIENCE = 0.2
 MUCH = b"x" * 40_000_000
@@ -29,30 +29,69 @@ MUCH = b"x" * 40_000_000
 
 
 class Said:
-    """`say WORD.`, which is answered with the word once it is let go."""
+    """`say WORD.`, which is answered with the word once it is let go; in pieces where it is `slow`."""
 
     def __init__(self, way: Way, word: bytes) -> None:
         self._way = way
         self._word = word
+        self._caller: Caller | None = None
         self.size = len(b"say .") + len(word)
+        self.is_last = word == b"bye"
 
-    async def answer(self, stream: IOStream) -> bool:
-        self._way.begun.set()
-        await self._way.let_go.wait()
+    def begin(self, caller: Caller) -> None:
+        self._caller = caller
+        self._way.begun.append(self._word)
+        if self._word == b"early fault":
+            raise ZeroDivisionError
+        if self._way.is_held:
+            self._way.waiting.append(self)
+        else:
+            caller.take_answer()
+
+    def let_go(self) -> None:
+        if self._caller is not None:
+            self._caller.take_answer()
+
+    def answer(self) -> bytes | Callable[[IOStream], Awaitable[None]]:
         if self._word == b"fault":
             raise ZeroDivisionError
-        await stream.write((MUCH if self._word == b"much" else self._word) + b"\n")
-        return True
+        if self._word in (b"slow", b"slow fault"):
+            return self._write
+        return (MUCH if self._word == b"much" else self._word) + b"\n"
+
+    async def _write(self, stream: IOStream) -> None:
+        for letter in b"slow":
+            await stream.write(bytes([letter]))
+            await asyncio.sleep(0)
+        if self._word == b"slow fault":
+            raise ZeroDivisionError
+        await stream.write(b"\n")
+
+    def end(self) -> None:
+        self._caller = None
+        self._way.ended.append(self._word)
 
 
 class Way:
     """A short way for whoever says something."""
 
     def __init__(self) -> None:
-        self.begun = asyncio.Event()
-        self.let_go = asyncio.Event()
-        self.let_go.set()
+        self.is_held = False
+        self.begun: list[bytes] = []
+        self.waiting: list[Said] = []
+        self.ended: list[bytes] = []
         self.lasts: list[Asked | None] = []
+
+    async def begins(self, word: bytes) -> None:
+        """Wait until this is asked."""
+        while word not in self.begun:  # noqa: ASYNC110 (nobody is told; the test's own deadline bounds it)
+            await asyncio.sleep(0)
+
+    def let_go(self) -> None:
+        """Answer what waits, and all that comes."""
+        self.is_held = False
+        for said in self.waiting:
+            said.let_go()
 
     def look(self, arrived: bytes, last: Asked | None) -> Said | None:
         self.lasts.append(last)
@@ -188,10 +227,10 @@ def test_an_idle_connection_is_closed_when_patience_ends(before: bytes) -> None:
 def test_an_answer_may_take_longer_than_a_connection_may_be_idle() -> None:
     async def test() -> None:
         async with talking(idle_connection_timeout=PATIENCE) as (_, way, reader, writer):
-            way.let_go.clear()
+            way.is_held = True
             writer.write(b"say late.")
-            await way.begun.wait()
-            asyncio.get_running_loop().call_later(3 * PATIENCE, way.let_go.set)
+            await way.begins(b"late")
+            asyncio.get_running_loop().call_later(3 * PATIENCE, way.let_go)
             assert b"late\n" == await reader.read()
 
     on_loop(test)
@@ -233,10 +272,10 @@ def test_without_a_send_timeout_an_answer_waits_for_its_reader(asked: bytes) -> 
 def test_an_answer_that_has_not_begun_may_take_longer_than_a_reader_may() -> None:
     async def test() -> None:
         async with talking(send_timeout=PATIENCE) as (_, way, reader, writer):
-            way.let_go.clear()
+            way.is_held = True
             writer.write(b"say late.")
-            await way.begun.wait()
-            asyncio.get_running_loop().call_later(3 * PATIENCE, way.let_go.set)
+            await way.begins(b"late")
+            asyncio.get_running_loop().call_later(3 * PATIENCE, way.let_go)
             assert b"late\n" == await reader.readline()
 
     on_loop(test)
@@ -245,11 +284,11 @@ def test_an_answer_that_has_not_begun_may_take_longer_than_a_reader_may() -> Non
 def test_an_answer_of_the_short_way_is_waited_for() -> None:
     async def test() -> None:
         async with talking() as (server, way, reader, writer):
-            way.let_go.clear()
+            way.is_held = True
             writer.write(b"say it.")
-            await way.begun.wait()
+            await way.begins(b"it")
             assert await server.finish_replies(0.05) is False
-            way.let_go.set()
+            way.let_go()
             assert await server.finish_replies(5.0) is True
             assert b"it\n" == await reader.readline()
 
@@ -272,7 +311,7 @@ def test_who_goes_away_is_forgotten(caplog: pytest.LogCaptureFixture) -> None:
     async def test() -> None:
         async with talking() as (server, way, _, writer):
             writer.write(b"say it.")
-            await way.begun.wait()
+            await way.begins(b"it")
             writer.transport.abort()
             await server_forgets(server)
 
