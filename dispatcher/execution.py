@@ -19,7 +19,7 @@ from dispatcher.actors.messages import NotTaken, Outcome, Run
 from dispatcher.attempts import failed, lease_ended, may_help, with_wait
 from dispatcher.deadlines import Deadlines
 from dispatcher.errors import FailureKind, Party
-from dispatcher.not_accepted import AbandonedError, NoExitError, StoreUnavailableError
+from dispatcher.not_accepted import NoExitError, StoreUnavailableError
 from dispatcher.record import Attempt, make_record
 from dispatcher.turns import Turns
 
@@ -183,11 +183,6 @@ class Execution:
         recorder = self._means.recorder
         if recorder.is_in_doubt and (problem := await recorder.check()) is not None:
             raise StoreUnavailableError(problem)
-
-    def leave_queue(self) -> None:
-        """End where it waits for its place yet, since its caller went away; one that has begun goes on."""
-        if not self.place.done():
-            self.place.set_exception(AbandonedError("its caller went away while it waited"))
 
     def _begin(self) -> None:
         # Not before the waits, where others may overtake: ids are in the order of the leases.

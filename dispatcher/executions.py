@@ -20,7 +20,7 @@ from dispatcher.deadlines import Deadlines
 from dispatcher.departures import Departures
 from dispatcher.execution import Execution, Means
 from dispatcher.ids import make_ids
-from dispatcher.not_accepted import DrainingError, NotAcceptedError, OverloadedError
+from dispatcher.not_accepted import AbandonedError, DrainingError, NotAcceptedError, OverloadedError
 from dispatcher.record import Record
 from dispatcher.recorder import Recorder, UnrecordedError
 from dispatcher.slots import FullError, Slots
@@ -207,10 +207,16 @@ class Executions:
             ended.exception()  # marks it as seen: a caller that went away cannot
 
     def abandon(self, ended: asyncio.Future[Record]) -> None:
-        """Take an execution whose caller went away out of the queue; one that has begun goes on to its record."""
+        """Do as `leave_queue` does with what `start` began."""
         execution = self._queued.get(ended)
         if execution is not None:
-            execution.leave_queue()
+            self.leave_queue(execution)
+
+    @staticmethod
+    def leave_queue(execution: Execution) -> None:
+        """Take an execution whose caller went away out of the queue; one that has begun goes on to its record."""
+        if not execution.place.done():
+            execution.place.set_exception(AbandonedError("its caller went away while it waited"))
 
     def add_batch(self, batch: Stoppable) -> None:
         """Have a batch stopped when the coordinator drains."""

@@ -113,6 +113,7 @@ class Connection(HTTP1ServerConnection):
         self._delegate: HTTPServerConnectionDelegate | None = None
         self._last: Asked | None = None
         self._asked: Asked | None = None
+        self._unread = b""
         self._is_held = False
         self._task: asyncio.Task[None] | None = None
         self._idle_since: float | None = None
@@ -137,16 +138,22 @@ class Connection(HTTP1ServerConnection):
 
     def _go_on(self) -> None:
         """Serve what has come already, or wait for something to come."""
+        if self.stream.closed():
+            self._end()
+            return
         self._is_held = False
         self._idle_since = asyncio.get_running_loop().time()
-        arrived = self._arrivals.listen()
+        arrived, self._unread = self._unread + self._arrivals.listen(), b""
         if arrived:
             self._hear(arrived)
 
     def _hear(self, arrived: bytes) -> None:
         """Serve the request that has begun to come; what comes before the last one is answered is left for later."""
-        if self._asked is not None:
-            self._hold(arrived)
+        if self._asked is not None or self._is_held:
+            # No more than this: the system keeps the rest, and the caller has to wait.
+            self._is_held = True
+            self._arrivals.release(self._unread + arrived)
+            self._unread = b""
             return
         try:
             self._serve(arrived)
@@ -162,14 +169,9 @@ class Connection(HTTP1ServerConnection):
             return
         self._asked = self._last = asked
         if len(arrived) > asked.size:
-            self._hold(arrived[asked.size :])
+            self._is_held, self._unread = True, arrived[asked.size :]
         self._replies.begun(self)
         asked.begin(self)
-
-    def _hold(self, unread: bytes) -> None:
-        """Read no further for now."""
-        self._is_held = True
-        self._arrivals.release(unread)
 
     # The answer of the short way
 

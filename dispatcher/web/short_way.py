@@ -218,7 +218,7 @@ class Plain:
         if caller is not None:
             self._services.gate.leave(self._identity, caller)
         if execution is not None:
-            execution.leave_queue()
+            self._services.executions.leave_queue(execution)
 
     def answer(self) -> bytes | Callable[[IOStream], Awaitable[None]]:
         """Write what came of it."""

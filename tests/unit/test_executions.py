@@ -11,6 +11,7 @@ from dispatcher.actors.messages import (
     Outcome,
 )
 from dispatcher.errors import FailureKind
+from dispatcher.execution import Execution
 from dispatcher.not_accepted import (
     AbandonedError,
     DrainingError,
@@ -148,6 +149,54 @@ def test_one_whose_caller_goes_away_leaves_the_queue_and_no_record() -> None:
         await tasks[2]
         assert ["http://a/", "http://c/"] == urls(coordinator)
         assert 2 == len(coordinator.rows)
+
+    on_loop(test)
+
+
+def test_whoever_is_told_by_a_call_gets_the_execution_once_with_its_record() -> None:
+    async def test() -> None:
+        held = Held()
+        coordinator = Coordinator(held)
+        ended: list[tuple[object, Outcome | None]] = []
+
+        def hear(execution: Execution) -> None:
+            ended.append((execution.caller, execution.record and execution.record.outcome))
+
+        for caller in "ab":
+            coordinator.executions.start_for(caller, RequestSpec(f"http://{caller}/"), hear)
+        await turns(10)
+        assert [] == ended
+        for caller in "ba":
+            held.let_go(coordinator, f"http://{caller}/")
+            await turns(10)
+        assert [("b", Outcome.COMPLETED), ("a", Outcome.COMPLETED)] == ended
+
+    on_loop(test)
+
+
+def test_an_execution_that_leaves_the_queue_ends_as_abandoned_and_one_that_has_begun_goes_on() -> None:
+    async def test() -> None:
+        held = Held()
+        coordinator = Coordinator(held, max_in_flight=1, max_queue=1)
+        errors: list[Exception | None] = []
+        begun, waiting = (
+            coordinator.executions.start_for(
+                None, RequestSpec(f"http://{name}/"), lambda ended: errors.append(ended.error)
+            )
+            for name in "ab"
+        )
+        await turns(10)
+        coordinator.executions.leave_queue(waiting)
+        coordinator.executions.leave_queue(begun)
+        await turns(10)
+        assert [AbandonedError] == [type(error) for error in errors]
+        assert (1, 0) == (coordinator.executions.in_flight, coordinator.executions.queued)
+        held.let_go(coordinator, "http://a/")
+        await turns(10)
+        coordinator.executions.leave_queue(begun)
+        assert [None] == errors[1:]
+        assert ["http://a/"] == urls(coordinator)
+        assert 1 == len(coordinator.rows)
 
     on_loop(test)
 

@@ -164,6 +164,7 @@ def test_removing_the_file_revokes_all(store: TokenStore) -> None:
             store.path.unlink()
             await guest.ended.wait()
             assert not gate.has_tokens
+            assert 1 == gate.changes
 
     on_loop(test)
 

@@ -12,12 +12,18 @@ from tornado.netutil import bind_sockets
 from tornado.platform.asyncio import BaseAsyncIOLoop
 from tornado.web import Application, RequestHandler
 
+from dispatcher.streams import READ_BYTES
+from dispatcher.tls.contexts import ServerFiles
+from dispatcher.tls.reload import Certificates
 from dispatcher.web.connection import LOOK_BYTES
 from dispatcher.web.server import Server
+from tests.support.certificates import Authority
 from tests.unit.loops import on_loop, turns
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
 
     from tornado.iostream import IOStream
 
@@ -110,13 +116,17 @@ class Size(RequestHandler):
 
 
 @contextlib.asynccontextmanager
-async def talking(**options: Any) -> AsyncIterator[tuple[Server, Way, asyncio.StreamReader, asyncio.StreamWriter]]:
-    """A server, its short way, and both ends of a connection to it."""
+async def talking(
+    context: ssl.SSLContext | None = None, **options: Any
+) -> AsyncIterator[tuple[Server, Way, asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A server, its short way, and both ends of a connection to it, over TLS where there is a `context`."""
     way = Way()
     server = Server(Application([("/", Size)], log_function=lambda _: None), short_way=way, **options)
     sockets = bind_sockets(0, "127.0.0.1")
     server.add_sockets(sockets)
-    reader, writer = await asyncio.open_connection("127.0.0.1", sockets[0].getsockname()[1])
+    port = sockets[0].getsockname()[1]
+    name = None if context is None else "localhost"
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname=name)
     try:
         yield server, way, reader, writer
     finally:
@@ -211,6 +221,137 @@ def test_a_request_of_the_short_way_neither_leaves_nor_joins_the_selector(monkey
     on_loop(test)
 
 
+def test_a_request_of_the_short_way_takes_no_task_and_its_answer_no_turn() -> None:
+    async def test() -> None:
+        async with talking() as (_, way, reader, writer):
+            way.is_held = True
+            for word in (b"one", b"two", b"three"):
+                writer.write(b"say %s." % word)
+                await way.begins(word)
+                assert {asyncio.current_task()} == asyncio.all_tasks()
+                way.waiting.pop().let_go()
+                assert word == way.ended[-1]
+                assert word + b"\n" == await reader.readline()
+
+    on_loop(test)
+
+
+def test_what_comes_before_an_answer_is_served_after_it_and_in_order() -> None:
+    async def test() -> None:
+        async with talking() as (_, way, reader, writer):
+            way.is_held = True
+            writer.write(b"say one.")
+            await way.begins(b"one")
+            writer.write(b"say two." + post(6) + b"say three.")
+            await turns(50)
+            assert [b"one"] == way.begun
+            way.let_go()
+            assert [b"one\n", b"two\n"] == [await reader.readline() for _ in range(2)]
+            assert (await reader.readuntil(b"6 bytes\n")).startswith(b"HTTP/1.1 200 OK\r\n")
+            assert b"three\n" == await reader.readline()
+            assert [b"one", b"two", b"three"] == way.begun == way.ended
+
+    on_loop(test)
+
+
+def test_no_more_is_read_while_an_answer_is_awaited_than_fits_two_reads() -> None:
+    async def test() -> None:
+        async with talking() as (server, way, _, writer):
+            way.is_held = True
+            writer.write(b"say one.")
+            await way.begins(b"one")
+            writer.write(MUCH)
+            unsent = -1
+            while unsent != (unsent := writer.transport.get_write_buffer_size()):  # type: ignore[attr-defined]  # it has
+                await turns(100)
+            (connection,) = server._connections
+            assert unsent > len(MUCH) // 2
+            assert 2 * (READ_BYTES + LOOK_BYTES) > connection.stream._read_buffer_size  # type: ignore[attr-defined]  # ours
+
+    on_loop(test)
+
+
+def test_the_next_request_waits_until_the_answer_before_it_was_taken() -> None:
+    async def test() -> None:
+        async with talking() as (_, way, reader, writer):
+            writer.write(b"say much.say next.")
+            await way.begins(b"much")
+            await turns(50)
+            assert [b"much"] == way.begun
+            assert [] == way.ended
+            assert MUCH == await reader.readexactly(len(MUCH))
+            assert b"\nnext\n" == await reader.readexactly(len(b"\nnext\n"))
+            assert [b"much", b"next"] == way.ended
+
+    on_loop(test)
+
+
+def test_an_answer_may_leave_in_pieces_and_the_next_request_waits_for_them() -> None:
+    async def test() -> None:
+        async with talking() as (_, way, reader, writer):
+            writer.write(b"say slow.say next.")
+            assert [b"slow\n", b"next\n"] == [await reader.readline() for _ in range(2)]
+            writer.write(b"say slow.")
+            assert b"slow\n" == await reader.readline()
+            writer.write(b"say last.")
+            assert b"last\n" == await reader.readline()
+            assert [b"slow", b"next", b"slow", b"last"] == way.ended
+
+    on_loop(test)
+
+
+def test_many_requests_in_one_piece_leave_others_their_turn() -> None:
+    async def test() -> None:
+        async with talking() as (_, way, reader, writer):
+            writer.write(b"say it." * 2000)
+            reading = asyncio.create_task(reader.readexactly(len(b"it\n") * 2000))
+            turned = 0
+            while not reading.done():
+                turned += 1
+                await asyncio.sleep(0)
+            assert b"it\n" * 2000 == await reading
+            assert turned > 2000
+            assert 2000 == len(way.ended)
+
+    on_loop(test)
+
+
+@pytest.mark.parametrize("behind", [b"", b"say more."])
+def test_the_last_request_of_a_connection_is_answered_and_closes_it(behind: bytes) -> None:
+    async def test() -> None:
+        async with talking() as (server, way, reader, writer):
+            writer.write(b"say one.say bye." + behind)
+            with contextlib.suppress(ConnectionResetError):  # where something was left unread
+                assert b"one\nbye\n" == await reader.read(8)
+                assert b"" == await reader.read()
+            await turns()
+            assert [b"one", b"bye"] == way.begun == way.ended
+            assert set() == server._connections
+
+    on_loop(test)
+
+
+def test_over_tls_it_is_the_same(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    pair = authority.pair("coordinator")
+    certificates = Certificates(ServerFiles(pair.cert, pair.key))
+
+    async def test() -> None:
+        async with talking(authority.client(), certificates=certificates) as (_, way, reader, writer):
+            writer.write(b"say one.say two." + post(60_000) + b"say three.")
+            assert [b"one\n", b"two\n"] == [await reader.readline() for _ in range(2)]
+            assert (await reader.readuntil(b"60000 bytes\n")).startswith(b"HTTP/1.1 200 OK\r\n")
+            assert b"three\n" == await reader.readline()
+            # More than a look in one record: what OpenSSL has of it already is not forgotten.
+            writer.write(b"say four." * 1000)
+            assert b"four\n" * 1000 == await reader.readexactly(5000)
+            writer.write(b"say much.")
+            assert MUCH == await reader.readexactly(len(MUCH))
+            assert 1004 == len(way.begun)
+
+    on_loop(test)
+
+
 @pytest.mark.parametrize("before", [b"", b"say one."])
 def test_an_idle_connection_is_closed_when_patience_ends(before: bytes) -> None:
     async def test() -> None:
@@ -295,25 +436,51 @@ def test_an_answer_of_the_short_way_is_waited_for() -> None:
     on_loop(test)
 
 
-def test_a_fault_is_logged_and_ends_its_connection_alone(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("word", [b"fault", b"early fault", b"slow fault"])
+def test_a_fault_is_logged_and_ends_its_connection_alone(word: bytes, caplog: pytest.LogCaptureFixture) -> None:
     async def test() -> None:
-        async with talking() as (server, _, reader, writer):
-            writer.write(b"say fault.")
-            assert b"" == await reader.read()
+        async with talking() as (server, way, reader, writer):
+            writer.write(b"say %s.say next." % word)
+            with contextlib.suppress(ConnectionResetError):  # where something was left unread
+                assert (await reader.read()) in (b"", b"slow")
             await turns()
             assert set() == server._connections
+            assert [word] == way.begun == way.ended
 
     on_loop(test)
     assert [(logging.ERROR, "a connection failed")] == [(one.levelno, one.getMessage()) for one in caplog.records]
 
 
-def test_who_goes_away_is_forgotten(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("word", [b"it", b"much", b"slow"])
+def test_who_goes_away_is_forgotten_and_what_was_asked_is_told(word: bytes, caplog: pytest.LogCaptureFixture) -> None:
     async def test() -> None:
         async with talking() as (server, way, _, writer):
-            writer.write(b"say it.")
-            await way.begins(b"it")
+            way.is_held = word == b"it"
+            writer.write(b"say %s.say next." % word)
+            await way.begins(word)
             writer.transport.abort()
             await server_forgets(server)
+            assert [word] == way.ended
+            way.let_go()
+            await turns()
+            assert [word] == way.begun == way.ended
 
     on_loop(test)
     assert [] == [one for one in caplog.records if one.levelno > logging.DEBUG]
+
+
+@pytest.mark.parametrize("asked", [b"", b"say held.", b"say much.", b"GET / HTTP/1.1\r\nHost: here\r\n\r\n", b"POST /"])
+def test_whatever_is_under_way_ends_when_all_connections_are_closed(asked: bytes) -> None:
+    async def test() -> None:
+        async with talking() as (server, way, reader, writer):
+            writer.write(b"say one.")
+            assert b"one\n" == await reader.readline()
+            way.is_held = b"held" in asked
+            writer.write(asked)
+            await turns(20)
+            await server.close_all_connections()
+            assert set() == server._connections
+            assert way.begun == way.ended
+            assert await server.finish_replies(0.0)
+
+    on_loop(test)

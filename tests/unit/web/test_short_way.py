@@ -6,10 +6,12 @@ import asyncio
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dispatcher.auth.roles import Role
+from dispatcher.auth.tokens import TokenStore
 from dispatcher.errors import FailureKind
 from dispatcher.web import execute
 from dispatcher.web.record_writer import PIECE_BYTES
@@ -19,6 +21,9 @@ from tests.support.api import PROBLEM, Reply, Served, exchange, raw_request, ser
 from tests.support.broken_store import unwritable_history
 from tests.support.scripted_agent import WAIT, answers, fails, never_answers, ok
 from tests.unit.loops import turns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PATH = execute.PATH
 LONG = {"X-Long": "way"}
@@ -293,6 +298,94 @@ def test_what_is_asked_again_on_a_connection_is_executed_as_it_is_configured_by_
         return urls
 
     assert ["http://first.test/"] * 2 + ["http://second.test/"] * 2 == api.run(test())
+    assert [] == long_way
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Let the loop turn until something is so of which nobody is told."""
+    async with asyncio.timeout(WAIT):
+        while not is_so():  # noqa: ASYNC110 (nobody is told)
+            await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("again", [one(), one("POST", b'{"timeout": 5.0}')])
+def test_a_token_that_was_revoked_counts_no_more_for_what_is_asked_again(
+    tmp_path: Path, long_way: list[str], again: bytes
+) -> None:
+    store = TokenStore(tmp_path)
+    token, secret = store.create(Role.OPERATOR)
+    again = again.replace(b"\r\n\r\n", f"\r\nAuthorization: Bearer {secret}\r\n\r\n".encode(), 1)
+    with served(tmp_path) as api:
+        api.configure()
+
+        async def test() -> list[bytes]:
+            reader, writer = await asyncio.open_connection("127.0.0.1", api.running.port)
+            statuses = []
+            for _ in range(3):
+                writer.write(again)
+                head = await reader.readuntil(b"\r\n\r\n")
+                await reader.readexactly(int(head.partition(b"Content-Length: ")[2].split()[0]))
+                statuses.append(head.split()[1])
+                if len(statuses) == 2:
+                    store.revoke(token.id)
+                    await until(lambda: api.running.services.gate.changes > 0)
+            writer.close()
+            return statuses
+
+        assert [b"503", b"503", b"401"] == api.run(test())
+    assert [] == long_way
+
+
+def test_a_token_that_is_revoked_in_the_midst_of_a_plain_request_cuts_it(tmp_path: Path, long_way: list[str]) -> None:
+    store = TokenStore(tmp_path)
+    token, secret = store.create(Role.OPERATOR)
+    asked = one(Authorization=f"Bearer {secret}")
+    with served(tmp_path, max_in_flight=1, max_queue=1) as api:
+        agent = api.agent(answer=never_answers)
+
+        async def test() -> None:
+            executions = api.running.services.executions
+            writers = []
+            for _ in range(2):
+                reader, writer = await asyncio.open_connection("127.0.0.1", api.running.port)
+                writer.write(asked)
+                writers.append(writer)
+            given = await agent.hear(Execute)
+            await until(lambda: executions.queued == 1)
+            store.revoke(token.id)
+            assert b"" == await reader.read()
+            await until(lambda: executions.queued == 0)
+            assert 1 == executions.in_flight
+            agent.send(ok(given))
+            assert await executions.drain(WAIT)
+            for writer in writers:
+                writer.close()
+
+        api.run(test())
+    assert [] == long_way
+
+
+def test_a_caller_that_goes_away_while_it_waits_in_the_queue_leaves_it(tmp_path: Path, long_way: list[str]) -> None:
+    with served(tmp_path, max_in_flight=1, max_queue=1) as api:
+        agent = api.agent(answer=never_answers)
+
+        async def test() -> None:
+            executions = api.running.services.executions
+            _, first = await asyncio.open_connection("127.0.0.1", api.running.port)
+            first.write(one())
+            given = await agent.hear(Execute)
+            _, second = await asyncio.open_connection("127.0.0.1", api.running.port)
+            second.write(one() + one())
+            await until(lambda: executions.queued == 1)
+            second.close()
+            await until(lambda: executions.queued == 0)
+            assert 1 == executions.in_flight
+            agent.send(ok(given))
+            assert await executions.drain(WAIT)
+            first.close()
+
+        api.run(test())
+        assert 1 == len(api.call("GET", "/api/history").json["items"])
     assert [] == long_way
 
 
