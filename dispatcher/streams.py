@@ -14,7 +14,7 @@ import ssl
 from typing import TYPE_CHECKING
 
 from tornado.ioloop import IOLoop
-from tornado.iostream import SSLIOStream, StreamClosedError
+from tornado.iostream import StreamClosedError
 
 if TYPE_CHECKING:
     import asyncio
@@ -58,22 +58,6 @@ def write(stream: IOStream, content: bytes) -> asyncio.Future[None] | None:
     return None if taken == len(content) else stream.write(memoryview(content)[taken:])
 
 
-async def wait_for_handshake(stream: IOStream) -> None:
-    """Wait until a stream that was accepted can carry bytes: with TLS that is when its handshake is done.
-
-    Raises:
-        StreamClosedError: it never will.
-    """
-    if not isinstance(stream, SSLIOStream):
-        return
-    if stream.closed():
-        raise StreamClosedError(real_error=stream.error)
-    try:
-        await stream.wait_for_handshake()
-    except (OSError, AttributeError) as error:  # the latter where it was reset too early, says Tornado
-        raise StreamClosedError(real_error=error) from error
-
-
 class Arrivals:
     """Hands what comes over a stream to `on_arrival`, in the socket's own event: once a turn of the loop.
 
@@ -85,7 +69,7 @@ class Arrivals:
         """Prepare; `listen` begins."""
         self._stream = stream
         self._on_arrival = on_arrival
-        self._on_end: Callable[[], object] | None = on_end
+        self._on_end = on_end
 
     def listen(self) -> bytes:
         """Take the stream over, and return what Tornado has read of it already: that has arrived too.
@@ -135,10 +119,15 @@ class Arrivals:
             return None
 
     def _end(self) -> None:
-        self._let_go()  # what is put on the stream knows it: no cycle of references is to outlive it
-        on_end, self._on_end = self._on_end, None
-        if on_end is not None:
-            on_end()
+        """Tell of the end, and let go of all that was given: no cycle of references is to outlive a connection."""
+        self._let_go()
+        on_end, self._on_end = self._on_end, _nothing
+        self._on_arrival = _nothing
+        on_end()
+
+
+def _nothing(_came: bytes = b"") -> None:
+    """Do what is to be done once the end was told."""
 
 
 def _is_reading() -> bool:

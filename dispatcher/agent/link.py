@@ -258,9 +258,9 @@ class Link:
         with suppress(WebSocketClosedError):
             self._connection.ping(data)
 
-    def _write(self, frame: bytes) -> asyncio.Future[None]:
+    def _write(self, frame: bytes) -> asyncio.Future[None] | None:
         assert self._connection is not None
-        return self._connection.write_message(frame, binary=True)
+        return self._connection.send_frame(frame)
 
 
 def _log_failure(error: Exception) -> None:

@@ -251,7 +251,8 @@ class AgentSocket(GuardedHandler, LinkServer):
             return
         self._ended = str(refusal.code)
         try:
-            await self._write(encode([refusal]))
+            if (under_way := self._write(encode([refusal]))) is not None:
+                await under_way
         except (WebSocketClosedError, StreamClosedError):
             return
         self.close(_CLOSE_POLICY, str(refusal.code))
@@ -283,6 +284,6 @@ class AgentSocket(GuardedHandler, LinkServer):
         self.request, self._headers = _SPENT, _SPENT.headers
         self.ui = None  # type: ignore[assignment]  # as Tornado does when it ends a handler
 
-    def _write(self, frame: bytes) -> asyncio.Future[None]:
+    def _write(self, frame: bytes) -> asyncio.Future[None] | None:
         self.services.meters.sent.add(frame)
-        return self.write_message(frame, binary=True)
+        return self.send_frame(frame)

@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 from dispatcher.wire.channel import Channel
 
-Write = Callable[[bytes], "asyncio.Future[None]"]
+Write = Callable[[bytes], "asyncio.Future[None] | None"]
+"""Sends a frame: None where all of it was taken by now, else a future that is done when it was."""
 
 
 class Pump:
@@ -51,16 +52,16 @@ class Pump:
             return
         try:
             frame = self._channel.outbox.next_frame()
-            taken = None if frame is None else self._write(frame)
+            under_way = None if frame is None else self._write(frame)
         except Exception as error:  # noqa: BLE001 (it is told as it is)
             self._fail(error)
             return
-        if taken is None:
-            self._rest()
-        elif taken.done():
-            self._taken(taken)
-        else:
-            taken.add_done_callback(self._taken)
+        if under_way is not None:
+            under_way.add_done_callback(self._taken)
+            return
+        self._rest()
+        if frame is not None:
+            self.wake()
 
     def _taken(self, frame: asyncio.Future[None]) -> None:
         error = frame.exception()

@@ -1,84 +1,110 @@
 """Tornado's WebSocket as a link needs it: between steps 4 and 5 of a request's way, and back. On the event loop.
 
-What would surprise: two methods of Tornado's are replaced. Its own reads a frame in four pieces, for which the stream
-leaves and joins the selector each time; and it makes a task of each frame that is written, to raise another exception.
-Both cost more than a small frame itself. Nor would it let the loop turn while a peer sends as fast as it is read. A
-test fails if Tornado no longer calls what is replaced here. Its mask is replaced too where it is not in C (`masking`).
+What would surprise: Tornado's own loop of reading is replaced, by callbacks in the socket's own events (`streams.py`)
+that cut frames by themselves (`frames.py`), and a frame is written without a future where the system takes it. Tornado
+wakes a task for each, reads each in pieces, and makes a task of each that is written; all that costs more than a small
+frame itself. Nor would it let the loop turn while a peer sends as fast as it is read. The handshake, what a frame says,
+the answers to pings and the way to part are Tornado's. A test fails if Tornado no longer calls what is replaced here.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
 from tornado import httpclient
 from tornado.httputil import HTTPHeaders
-from tornado.websocket import WebSocketClientConnection, WebSocketHandler, WebSocketProtocol13
+from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, WebSocketHandler, WebSocketProtocol13
 
-from dispatcher.wire import limits, masking
+from dispatcher import streams
+from dispatcher.wire import frames, limits, masking
+from dispatcher.wire.frames import FrameReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-READ_BYTES = 64 * 1024
-"""What is taken from a stream on which much comes."""
-
-LITTLE_BYTES = 4096
-"""What is taken from one on which little comes: to clear 64 KiB each time cost more than to read a small frame."""
-
 TURN_SECONDS = 0.005
 """How long frames that come one upon another may keep the loop before others get their turn."""
 
+_CLOSE_TOO_LONG = 1009
+
 
 class LinkProtocol(WebSocketProtocol13):
-    """Reads all that has come at once, and writes without a task."""
+    """Reads frames as they come, and writes them as they are."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Take what Tornado's takes."""
         super().__init__(*args, **kwargs)
         masking.have_tornado_mask_quickly()
-        self._arrived = bytearray()
-        self._turn_ends = 0.0
+        self._frames = FrameReader(self.params.max_message_size, are_masked=not self.mask_outgoing)
+        self._arrivals: streams.Arrivals | None = None
+        self._is_held = False
+        self._has_ended = False
 
-    def write_message(self, message: str | bytes | dict[str, Any], binary: bool = False) -> asyncio.Future[None]:
-        """Send bytes as one frame; the future is done when all of it was handed to the system.
+    def send(self, content: bytes) -> asyncio.Future[None] | None:
+        """Send a message as one frame; None where the system has taken all of it by now, else when it has.
 
         Raises:
             StreamClosedError: here or from the future; nobody is there to take it.
         """
-        assert binary
-        assert isinstance(message, bytes)
-        return self._write_frame(True, 0x2, message)
+        return streams.write(self.stream, frames.write(content, os.urandom(4) if self.mask_outgoing else b""))
 
-    async def _read_bytes(self, n: int) -> bytes:
-        """Return the next `n` bytes. Tornado calls this for each part of a frame."""
-        arrived = self._arrived
-        while len(arrived) < n:
-            arrived += await self._read_some()
-        self._wire_bytes_in += n
-        taken = bytes(arrived[:n])
-        del arrived[:n]
-        return taken
+    async def _receive_frame_loop(self) -> None:
+        """Begin to read. Tornado calls this once, as a loop that ends with the link; here, what comes calls."""
+        self._arrivals = streams.Arrivals(self.stream, self._arrive, self._end)
+        self._arrive(self._arrivals.listen())
 
-    async def _read_some(self) -> bytes:
-        assert self.stream is not None
-        reading = self.stream.read_bytes(READ_BYTES, partial=True)
-        assert isinstance(reading, asyncio.Future)
-        turns = not reading.done()
-        if not turns and time.monotonic() > self._turn_ends:
-            await asyncio.sleep(0)
-            # Once more: only now comes what was due by time, or on other sockets, when the first turn began.
-            await asyncio.sleep(0)
-            turns = True
+    def _arrive(self, came: bytes) -> None:
+        self._frames.add(came)
         try:
-            came: bytes = await reading
-        finally:
-            del reading  # else the error of a stream that was closed would hold all that led here, and that the error
-        if turns:
-            self._turn_ends = time.monotonic() + TURN_SECONDS
-        self.stream.read_chunk_size = LITTLE_BYTES if len(came) < LITTLE_BYTES else READ_BYTES
-        return came
+            self._handle_frames()
+        except frames.TooLongError:
+            self.close(_CLOSE_TOO_LONG, "message too big")
+            self._abort()
+        except frames.BrokenFrameError:
+            self._abort()
+
+    def _handle_frames(self) -> None:
+        """Handle all frames that are there as a whole, unless one has others wait, or the turn is over before."""
+        ends = time.monotonic() + TURN_SECONDS
+        while not self.client_terminated and (frame := self._frames.next()) is not None:
+            handled = self._handle_message(*frame)
+            if handled is not None:
+                self._hold()
+                handled.add_done_callback(self._go_on)
+                return
+            if time.monotonic() > ends:
+                self._hold()
+                asyncio.get_running_loop().call_soon(self._let_a_turn_pass)
+                return
+
+    def _hold(self) -> None:
+        """Read nothing more for a while."""
+        assert self._arrivals is not None
+        self._is_held = True
+        self._arrivals.release()
+
+    def _let_a_turn_pass(self) -> None:
+        # Only in the next comes what was due by time, or on other sockets, when this one began.
+        asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self, _handled: object = None) -> None:
+        assert self._arrivals is not None
+        self._is_held = False
+        self._arrive(self._arrivals.listen())
+        if self.stream.closed():
+            self._end()
+
+    def _end(self) -> None:
+        """Tell the handler that the link is gone, once, and after all that came."""
+        if self._is_held or self._has_ended:
+            return
+        self._has_ended = True
+        if not self.client_terminated:
+            self._abort()
+        self.handler.on_ws_connection_close(self.close_code, self.close_reason)
 
 
 class LinkServer(WebSocketHandler):
@@ -92,6 +118,14 @@ class LinkServer(WebSocketHandler):
         assert isinstance(made, WebSocketProtocol13)
         return LinkProtocol(self, made.mask_outgoing, made.params)
 
+    def send_frame(self, content: bytes) -> asyncio.Future[None] | None:
+        """Send a frame, as `LinkProtocol.send` does. Raises `WebSocketClosedError` too, once the link ends."""
+        link = self.ws_connection
+        if link is None or link.is_closing():
+            raise WebSocketClosedError
+        assert isinstance(link, LinkProtocol)
+        return link.send(content)
+
 
 class LinkClient(WebSocketClientConnection):
     """The agent's end."""
@@ -99,6 +133,14 @@ class LinkClient(WebSocketClientConnection):
     def get_websocket_protocol(self) -> LinkProtocol:
         """Make the protocol. Tornado calls this once the coordinator has agreed."""
         return LinkProtocol(self, mask_outgoing=True, params=self.params)
+
+    def send_frame(self, content: bytes) -> asyncio.Future[None] | None:
+        """Send a frame, as `LinkProtocol.send` does. Raises `WebSocketClosedError` too, once the link ends."""
+        link = self.protocol
+        if link is None or link.is_closing():
+            raise WebSocketClosedError
+        assert isinstance(link, LinkProtocol)
+        return link.send(content)
 
 
 async def connect(request: httpclient.HTTPRequest, on_frame: Callable[[str | bytes | None], None]) -> LinkClient:

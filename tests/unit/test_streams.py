@@ -20,7 +20,7 @@ from dispatcher.streams import LITTLE_BYTES, READ_BYTES, Arrivals
 from tests.unit.loops import on_loop, turns
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Callable
 
 AUTHORITY = trustme.CA()
 MUCH = bytes(range(256)) * (1 << 14)
@@ -75,7 +75,8 @@ def _sockets() -> tuple[socket.socket, socket.socket]:
 @contextlib.asynccontextmanager
 async def plain() -> AsyncIterator[Both]:
     near, far = _sockets()
-    async with _ends(IOStream(near), asyncio.open_connection(sock=far)) as both:
+    reader, writer = await asyncio.open_connection(sock=far)
+    async with _ends(Both(IOStream(near), reader, writer)) as both:
         yield both
 
 
@@ -84,21 +85,20 @@ async def tls() -> AsyncIterator[Both]:
     near, far = _sockets()
     near.setblocking(False)
     wrapped = _SERVER.wrap_socket(near, server_side=True, do_handshake_on_connect=False)
+    stream = SSLIOStream(wrapped)
     opening = asyncio.open_connection(sock=far, ssl=_CLIENT, server_hostname="127.0.0.1")
-    async with _ends(SSLIOStream(wrapped), opening) as both:
+    (reader, writer), _ = await asyncio.gather(opening, stream.wait_for_handshake())
+    async with _ends(Both(stream, reader, writer)) as both:
         yield both
 
 
 @contextlib.asynccontextmanager
-async def _ends(
-    stream: IOStream, opening: Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]
-) -> AsyncIterator[Both]:
-    (reader, writer), _ = await asyncio.gather(opening, streams.wait_for_handshake(stream))
+async def _ends(both: Both) -> AsyncIterator[Both]:
     try:
-        yield Both(stream, reader, writer)
+        yield both
     finally:
-        stream.close()
-        writer.transport.abort()
+        both.stream.close()
+        both.writer.transport.abort()
 
 
 Kind = Callable[[], contextlib.AbstractAsyncContextManager[Both]] if TYPE_CHECKING else Any
@@ -315,14 +315,29 @@ def test_what_comes_is_read_while_much_waits_to_be_written() -> None:
     on_loop(test)
 
 
-def test_a_stream_that_has_ended_is_let_go_of() -> None:
+class User:
+    """Whoever has arrivals, and is known to them."""
+
+    def __init__(self, stream: IOStream, on_end: Callable[[], object]) -> None:
+        self._on_end = on_end
+        self.arrivals = Arrivals(stream, self._take, self._end)
+
+    def _take(self, came: bytes) -> None:
+        raise AssertionError(came)
+
+    def _end(self) -> None:
+        self._on_end()
+
+
+def test_who_listens_is_let_go_of_at_the_end() -> None:
     async def test() -> None:
         async with plain() as both:
-            both.arrivals.listen()
+            user = User(both.stream, both.ended.set)
+            user.arrivals.listen()
             both.writer.close()
             await both.ended.wait()
-            known = weakref.ref(both.arrivals)
-            del both.arrivals
+            known = weakref.ref(user)
+            del user
             assert known() is None  # by counting alone: the collector has not looked
 
     on_loop(test)
@@ -392,22 +407,5 @@ def test_who_writes_to_nobody_is_told_and_the_stream_is_closed() -> None:
                 streams.write(both.stream, b"x")
             assert isinstance(raised.value.real_error, ConnectionError)
             assert both.stream.closed()
-
-    on_loop(test)
-
-
-# The handshake
-
-
-def test_a_handshake_that_fails_closes_the_stream() -> None:
-    async def test() -> None:
-        near, far = _sockets()
-        near.setblocking(False)
-        stream = SSLIOStream(_SERVER.wrap_socket(near, server_side=True, do_handshake_on_connect=False))
-        far.close()
-        with pytest.raises(StreamClosedError):
-            await streams.wait_for_handshake(stream)
-        with pytest.raises(StreamClosedError):  # and whoever waits for it later is not left waiting
-            await streams.wait_for_handshake(stream)
 
     on_loop(test)

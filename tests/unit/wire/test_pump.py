@@ -21,13 +21,12 @@ class Wire:
         self._is_open = is_open
         self._under_way: list[asyncio.Future[None]] = []
 
-    def write(self, frame: bytes) -> asyncio.Future[None]:
+    def write(self, frame: bytes) -> asyncio.Future[None] | None:
         self.frames.put_nowait(codec.decode(frame, wire.FROM_COORDINATOR))
-        taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self._is_open:
-            taken.set_result(None)
-        else:
-            self._under_way.append(taken)
+            return None
+        taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._under_way.append(taken)
         return taken
 
     def open(self) -> None:
@@ -43,7 +42,7 @@ class Wire:
 class BrokenWire(Wire):
     """Fails at the first frame."""
 
-    def write(self, _frame: bytes) -> asyncio.Future[None]:
+    def write(self, _frame: bytes) -> asyncio.Future[None] | None:
         raise ConnectionResetError("gone")
 
 

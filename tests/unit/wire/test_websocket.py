@@ -15,6 +15,7 @@ from tornado.netutil import bind_sockets
 from tornado.platform.asyncio import BaseAsyncIOLoop
 from tornado.web import Application
 
+from dispatcher.streams import READ_BYTES
 from dispatcher.wire import limits, websocket
 from tests.unit.loops import on_loop, turns
 
@@ -27,6 +28,9 @@ HANDSHAKE = (
 )
 BINARY, PING, CLOSE = 0x2, 0x9, 0x8
 FINAL = 0x80
+
+SOON = 5.0
+"""Seconds that the end of a link may take, also where a test has failed already."""
 
 
 class Far(websocket.LinkServer):
@@ -46,17 +50,17 @@ class Far(websocket.LinkServer):
     def on_close(self) -> None:
         self.closed.set()
 
-    def send(self, frame: bytes) -> asyncio.Future[None]:
-        return self.write_message(frame, binary=True)
+    def send(self, frame: bytes) -> asyncio.Future[None] | None:
+        return self.send_frame(frame)
 
 
 @contextlib.asynccontextmanager
-async def served() -> AsyncIterator[tuple[int, asyncio.Queue[Far]]]:
+async def served(end: type[Far] = Far) -> AsyncIterator[tuple[int, asyncio.Queue[Far]]]:
     """Run a server on a free port; `links` are those that were opened."""
     links: asyncio.Queue[Far] = asyncio.Queue()
     server = HTTPServer(
         Application(
-            [("/", Far, {"links": links})],
+            [("/", end, {"links": links})],
             websocket_max_message_size=limits.MAX_FRAME_BYTES,
             log_function=lambda _: None,
         )
@@ -71,16 +75,18 @@ async def served() -> AsyncIterator[tuple[int, asyncio.Queue[Far]]]:
 
 
 @contextlib.asynccontextmanager
-async def raw_link() -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter, Far]]:
+async def raw_link(end: type[Far] = Far) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter, Far]]:
     """Open a link by hand, so that a test may cut what it sends."""
-    async with served() as (port, links):
+    async with served(end) as (port, links):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(HANDSHAKE % b"13")
         await reader.readuntil(b"\r\n\r\n")
+        far = await links.get()
         try:
-            yield reader, writer, await links.get()
+            yield reader, writer, far
         finally:
             writer.close()
+            await asyncio.wait_for(far.closed.wait(), SOON)
 
 
 @contextlib.asynccontextmanager
@@ -88,11 +94,21 @@ async def linked() -> AsyncIterator[tuple[websocket.LinkClient, asyncio.Queue[An
     """Open a link as an agent does; what it heard is in the queue."""
     async with served() as (port, links):
         heard: asyncio.Queue[Any] = asyncio.Queue()
-        client = await websocket.connect(HTTPRequest(f"ws://127.0.0.1:{port}/"), heard.put_nowait)
+        closed = asyncio.Event()
+
+        def hear(frame: str | bytes | None) -> None:
+            heard.put_nowait(frame)
+            if frame is None:
+                closed.set()
+
+        client = await websocket.connect(HTTPRequest(f"ws://127.0.0.1:{port}/"), hear)
+        far = await links.get()
         try:
-            yield client, heard, await links.get()
+            yield client, heard, far
         finally:
             client.close()
+            await asyncio.wait_for(closed.wait(), SOON)
+            await asyncio.wait_for(far.closed.wait(), SOON)
 
 
 def frame(content: bytes, opcode: int = BINARY | FINAL) -> bytes:
@@ -107,7 +123,7 @@ def frame(content: bytes, opcode: int = BINARY | FINAL) -> bytes:
     return head + bytes(4) + content
 
 
-LARGE = bytes(range(256)) * (3 * websocket.READ_BYTES // 256)
+LARGE = bytes(range(256)) * (3 * READ_BYTES // 256)
 
 
 @pytest.mark.parametrize("content", [b"", b"short", b"x" * 200, LARGE])
@@ -149,7 +165,7 @@ def test_what_is_due_by_time_comes_before_more_of_a_peer_that_sends_without_a_pa
                 far.heard.put_nowait(message)
 
             monkeypatch.setattr(far, "on_message", hear)
-            writer.write(frame(bytes(websocket.READ_BYTES)) * 16)
+            writer.write(frame(bytes(READ_BYTES)) * 16)
             for _ in range(16):
                 await far.heard.get()
             await turns()
@@ -158,7 +174,10 @@ def test_what_is_due_by_time_comes_before_more_of_a_peer_that_sends_without_a_pa
     on_loop(test)
 
 
-def test_a_peer_that_sends_as_fast_as_it_is_read_does_not_hold_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("size", [1, READ_BYTES])  # all of them come at once, or each by itself
+def test_a_peer_that_sends_as_fast_as_it_is_read_does_not_hold_the_loop(
+    size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(websocket, "TURN_SECONDS", -1.0)  # as if each frame took its whole turn
 
     async def test() -> None:
@@ -178,11 +197,75 @@ def test_a_peer_that_sends_as_fast_as_it_is_read_does_not_hold_the_loop(monkeypa
             counting = asyncio.get_running_loop().call_soon(count)
             monkeypatch.setattr(far, "on_message", hear)
             frames = 16
-            writer.write(frame(bytes(websocket.READ_BYTES)) * frames)
+            writer.write(frame(bytes(size)) * frames)
             for _ in range(frames):
                 await far.heard.get()
             counting.cancel()
             assert frames == len(set(heard_in)), heard_in
+
+    on_loop(test)
+
+
+class Thinking(Far):
+    """Takes its time over each message."""
+
+    def initialize(self, links: asyncio.Queue[Far]) -> None:
+        super().initialize(links)
+        self.thought = asyncio.Semaphore(0)
+        self.order: list[str | bytes] = []
+
+    async def on_message(self, message: str | bytes) -> None:  # type: ignore[override]  # Tornado takes either
+        self.heard.put_nowait(message)
+        await self.thought.acquire()
+        self.order.append(message)
+
+    def on_close(self) -> None:
+        self.order.append("closed")
+        super().on_close()
+
+
+def test_what_is_behind_a_message_that_takes_its_time_waits_for_it() -> None:
+    async def test() -> None:
+        async with raw_link(Thinking) as (_, writer, far):
+            assert isinstance(far, Thinking)
+            writer.write(frame(b"1") + frame(b"2") + frame(b"3")[:4])
+            assert b"1" == await far.heard.get()
+            writer.write(frame(b"3")[4:] + frame(LARGE))
+            await turns()
+            assert far.heard.empty()
+            for expected in (b"2", b"3", LARGE):
+                far.thought.release()
+                assert expected == await far.heard.get()
+            far.thought.release()
+
+    on_loop(test)
+
+
+def test_the_end_of_a_link_is_told_after_all_that_came_before_it() -> None:
+    async def test() -> None:
+        async with raw_link(Thinking) as (_, writer, far):
+            assert isinstance(far, Thinking)
+            assert far.ws_connection is not None
+            assert far.ws_connection.stream is not None
+            writer.write(frame(b"1") + frame(b"2"))
+            assert b"1" == await far.heard.get()
+            far.ws_connection.stream.close()
+            await turns()
+            for _ in range(2):
+                far.thought.release()
+            await asyncio.wait_for(far.closed.wait(), SOON)
+            assert [b"1", b"2", "closed"] == far.order
+
+    on_loop(test)
+
+
+def test_a_frame_without_a_mask_ends_the_link() -> None:
+    async def test() -> None:
+        async with raw_link() as (reader, writer, far):
+            writer.write(b"\x82\x01x")
+            assert b"" == await reader.read()
+            await asyncio.wait_for(far.closed.wait(), SOON)
+            assert far.heard.empty()
 
     on_loop(test)
 
@@ -202,7 +285,7 @@ def test_a_frame_over_the_limit_ends_the_link() -> None:
         async with raw_link() as (reader, writer, far):
             writer.write(frame(bytes(limits.MAX_FRAME_BYTES + 1))[:20])
             assert CLOSE | FINAL == (await reader.readexactly(1))[0]
-            await far.closed.wait()
+            await asyncio.wait_for(far.closed.wait(), SOON)
             assert far.heard.empty()
 
     on_loop(test)
@@ -222,8 +305,8 @@ def test_a_version_that_nobody_speaks_is_refused() -> None:
 def test_both_ends_hear_each_other_and_of_the_end() -> None:
     async def test() -> None:
         async with linked() as (client, heard, far):
-            await client.write_message(LARGE, binary=True)
-            await far.send(LARGE)
+            client.send_frame(LARGE)
+            far.send(LARGE)
             assert LARGE == await far.heard.get()
             assert LARGE == await heard.get()
             far.close(4001, "enough")
@@ -238,14 +321,14 @@ def test_reading_a_frame_neither_leaves_nor_joins_the_selector(monkeypatch: pyte
         async with linked() as (client, heard, far):
             far.send(b"first")
             assert b"first" == await heard.get()
-            client.write_message(b"first", binary=True)
+            client.send_frame(b"first")
             assert b"first" == await far.heard.get()
             changes: list[Any] = []
             monkeypatch.setattr(BaseAsyncIOLoop, "update_handler", lambda *change: changes.append(change))
             for number in range(10):
                 far.send(b"%d" % number)
                 assert b"%d" % number == await heard.get()
-                client.write_message(b"%d" % number, binary=True)
+                client.send_frame(b"%d" % number)
                 assert b"%d" % number == await far.heard.get()
             assert [] == changes
             monkeypatch.undo()
@@ -257,7 +340,7 @@ def test_a_frame_that_the_system_takes_at_once_is_written_at_once_and_without_a_
     async def test() -> None:
         async with linked() as (client, _, far):
             tasks = asyncio.all_tasks()
-            assert (True, True) == (client.write_message(b"x", binary=True).done(), far.send(b"x").done())
+            assert (None, None) == (client.send_frame(b"x"), far.send(b"x"))
             assert tasks == asyncio.all_tasks()
 
     on_loop(test)
@@ -272,7 +355,8 @@ def test_whoever_writes_to_nobody_is_told() -> None:
             assert protocol is not None
             far.ws_connection.stream.close()
             assert await heard.get() is None
+            assert isinstance(protocol, websocket.LinkProtocol)
             with pytest.raises(StreamClosedError):
-                await protocol.write_message(b"x", binary=True)
+                protocol.send(b"x")
 
     on_loop(test)
