@@ -8,6 +8,7 @@ Reading is another actor (`history_reader.py`): a page of large records must not
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from dispatcher.actors.database import Database
 from dispatcher.actors.errors import StoreError
 from dispatcher.actors.history_blocks import Notes
 from dispatcher.actors.history_retention import PRUNE_AHEAD, Retention, oldest_kept_ms, prune
+from dispatcher.actors.history_staging import Staging, clear
 from dispatcher.actors.history_tables import NOTHING_ADDED
 from dispatcher.actors.history_totals import Totals
 from dispatcher.actors.messages import AppendRecords, CheckStore, ClaimKey, KeyClaim, ReadTotals, ReleaseKey
@@ -29,8 +31,17 @@ if TYPE_CHECKING:
     from dispatcher.actors.history_tables import Added
     from dispatcher.actors.messages import RecordRow
 
+_log = logging.getLogger(__name__)
+
+IDLE_SECONDS = 0.05
+"""After how long without a message what is staged goes into the tables: a client that asks again has done so by then,
+and other programs that read the file hardly ever find anything staged."""
+
 PRUNE_AT_START_SECONDS = 1.0
 """How long a start may delete what retention no longer keeps; the rest goes with appends."""
+
+
+NOTHING_KNOWN: frozenset[str] = frozenset()
 
 
 class HistoryLog(BatchingActor):
@@ -60,25 +71,38 @@ class HistoryLog(BatchingActor):
         self._notes = Notes()
         with self._database.first_reading():
             self._totals = Totals.load(self._database.connection)
+            self._staging = Staging(self._database.connection, self._retention)
+            self.on_idle()
             self._prune_at_start()
             with self._database.transaction() as connection:
                 history_keys.drop_lost(connection)
 
+    @property
+    def idle_seconds(self) -> float | None:
+        """Where something is staged, it is not for long; what cannot be moved is tried again with the next message."""
+        return IDLE_SECONDS if self._staging.rows and self._staging.is_open else None
+
+    def on_idle(self) -> None:
+        """Move what is staged."""
+        try:
+            self._move_staged()
+        except StoreError as error:
+            _log.warning("%d records stay staged: %s", len(self._staging.rows), error)
+
     def on_batch(self, requests: Sequence[Request]) -> None:
-        """Commit all appends in one transaction, answer them, then see to the rest."""
-        appends = [request for request in requests if isinstance(request.message, AppendRecords)]
+        """Commit all appends together, answer them, then see to the rest."""
+        appends = [request for request in requests if type(request.message) is AppendRecords]
         if appends:
             self._append(appends)
-            self._database.trim()
         for request in requests:
-            if not isinstance(request.message, AppendRecords):
+            if type(request.message) is not AppendRecords:
                 self.handle(request)
 
     def on_receive(self, message: Any) -> Any:
         """Answer what is no append."""
         match message:
             case ReadTotals():
-                return self._totals.describe()
+                return self._staging.counted(self._totals).describe()
             case CheckStore():
                 return self._check()
             case ClaimKey():
@@ -89,31 +113,47 @@ class HistoryLog(BatchingActor):
                 return super().on_receive(message)
 
     def on_stop(self) -> None:
-        """Close the file; everything that was answered is in it."""
+        """Move what is staged and close the file; everything that was answered is in it."""
+        self.on_idle()
         self._database.close()
 
     def _append(self, requests: Sequence[Request]) -> None:
+        rows: list[RecordRow] = []
+        for request in requests:
+            rows += request.message.rows
         try:
-            known = self._commit([row for request in requests for row in request.message.rows])
+            known = () if self._staging.put(self._database, rows, self._totals) else self._commit(rows)
         except StoreError as error:
             for request in requests:
                 request.fail(StoreError(str(error)))  # an exception of its own for each: raising one changes it
             return
-        refused = {id(row) for row in known}  # by itself, not by its id, which another of these rows may have too
         for request in requests:
-            request.answer(frozenset(row.id for row in request.message.rows if id(row) in refused))
+            request.answer(_known_of(request.message.rows, known) if known else NOTHING_KNOWN)
+
+    def _move_staged(self) -> None:
+        if self._staging.rows:
+            self._commit(())
 
     def _commit(self, rows: Sequence[RecordRow]) -> Sequence[RecordRow]:
-        """Write all `rows` or none, but for those whose id is known; return these."""
+        """Write what is staged and all `rows` into the tables, or nothing of it, but for `rows` whose id is known.
+
+        Returns these.
+        """
+        staged = self._staging.rows
         try:
             with self._database.transaction() as connection:
-                added = history_tables.add(connection, rows)
+                if staged:
+                    clear(connection)
+                added = history_tables.add(connection, [*staged, *rows])
                 self._notes.add(connection, added.places, added.columns)
-                totals = self._settle(connection, added, len(rows) + PRUNE_AHEAD)
+                totals = self._settle(connection, added, len(staged) + len(rows) + PRUNE_AHEAD)
         except BaseException:
             self._notes.forget()
+            self._staging.is_open = False
             raise
         self._totals = totals
+        self._staging.moved(added.columns.id)
+        self._database.trim()
         return added.known
 
     def _settle(self, connection: sqlite3.Connection, added: Added, at_most: int) -> Totals:
@@ -128,6 +168,7 @@ class HistoryLog(BatchingActor):
         return totals
 
     def _claim(self, asked: ClaimKey) -> KeyClaim:
+        self._move_staged()  # retention may take a key with what they take the room of
         oldest_ms = oldest_kept_ms(self._retention.max_age, self._clock())
         with self._database.transaction() as connection:
             return history_keys.claim(connection, asked.key, asked.digest, oldest_ms)
@@ -138,6 +179,7 @@ class HistoryLog(BatchingActor):
 
     def _check(self) -> str | None:
         try:
+            self._move_staged()
             with self._database.transaction() as connection:
                 connection.execute("INSERT OR REPLACE INTO probe VALUES (0, ?)", (round(self._clock() * 1000),))
         except StoreError as error:
@@ -152,3 +194,9 @@ class HistoryLog(BatchingActor):
                 totals = self._settle(connection, NOTHING_ADDED, PRUNE_AHEAD)
             pruned = self._totals.kept.records - totals.kept.records
             self._totals = totals
+
+
+def _known_of(rows: Sequence[RecordRow], known: Sequence[RecordRow]) -> frozenset[str]:
+    """Return the ids of those of the `rows` that are `known`: themselves, since another row may have the same id."""
+    refused = {id(row) for row in known}
+    return frozenset(row.id for row in rows if id(row) in refused)

@@ -3,11 +3,13 @@
 Not on the way of a request, but beside step 9: on a thread of its own, so that a page of 500 large records holds up
 no append. What would surprise: a search for a value goes through the blocks that have it (`history_blocks.py`) and in
 each of them from row to row. The query names the order in which its tables are gone through: SQLite keeps no statistics
-here, so the reader counts a little of each value's blocks first and begins with the value that has the fewest.
+here, so the reader counts a little of each value's blocks first and begins with the value that has the fewest. What is
+staged (`history_staging.py`) is read where it lies, as the newest records: nobody who reads waits for a move.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +22,7 @@ from dispatcher.actors.thread_actor import BatchingActor
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from dispatcher.actors.messages import HistoryFilter
@@ -30,6 +32,12 @@ PROBE_BLOCKS = 1000
 
 Condition = tuple[Any, ...]
 """A condition in SQL, and the values of its parameters."""
+
+_KEPT_FROM = "SELECT kept_from FROM staged ORDER BY seq DESC LIMIT 1"
+_RECORD = f"""WITH shown AS (SELECT ? AS id, ? AS oldest, coalesce(({_KEPT_FROM}), 0) AS first)
+    SELECT staged.record FROM shown CROSS JOIN staged USING (id) WHERE finished_at >= oldest AND seq >= first
+    UNION ALL SELECT content.record FROM shown CROSS JOIN record USING (id) CROSS JOIN content USING (seq)
+        WHERE finished_at >= oldest AND seq >= first"""  # noqa: S608  (text of ours only)
 
 _OF_BLOCK = f"record.seq >= seen.block * {BLOCK} AND record.seq < (seen.block + 1) * {BLOCK}"
 _IN_BLOCK_TOO = "EXISTS (SELECT 1 FROM seen AS other WHERE what = ? AND value = ? AND other.block = seen.block)"
@@ -72,19 +80,29 @@ class HistoryReader(BatchingActor):
         self._connection.close()
 
     def _page(self, limit: int, before: int | None, where: HistoryFilter) -> HistoryPage:
-        query, values = page_query(self._connection, before, where, self._oldest_ms())
-        rows = self._connection.execute(query, (*values, limit + 1)).fetchall()
+        with _snapshot(self._connection):
+            rows = self._rows(limit + 1, before, where)
         page = rows[:limit]
         return HistoryPage(
             records=tuple(record for _, record in page),
             next_cursor=page[-1][0] if page and len(rows) > limit else None,
         )
 
+    def _rows(self, most: int, before: int | None, where: HistoryFilter) -> list[tuple[int, bytes]]:
+        """Return place and content of up to `most` records; the snapshot that they are of has to be begun."""
+        rows: list[tuple[int, bytes]] = []
+        (kept_from,) = self._connection.execute(_KEPT_FROM).fetchone() or (None,)
+        oldest_ms = self._oldest_ms()
+        if kept_from is not None:
+            query, values = staged_query(before, where, oldest_ms, kept_from)
+            rows += self._connection.execute(query, (*values, most)).fetchall()
+        if len(rows) < most:
+            query, values = page_query(self._connection, before, where, oldest_ms, kept_from or 0)
+            rows += self._connection.execute(query, (*values, most - len(rows))).fetchall()
+        return rows
+
     def _record(self, record_id: str) -> bytes | None:
-        found = self._connection.execute(
-            "SELECT content.record FROM record CROSS JOIN content USING (seq) WHERE id = ? AND finished_at >= ?",
-            (record_id, self._oldest_ms()),
-        ).fetchone()
+        found = self._connection.execute(_RECORD, (record_id, self._oldest_ms())).fetchone()
         return found[0] if found else None
 
     def _oldest_ms(self) -> int:
@@ -92,11 +110,32 @@ class HistoryReader(BatchingActor):
         return oldest_kept_ms(self._max_age, self._clock())
 
 
+@contextlib.contextmanager
+def _snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    """Have all that the block reads be as of one moment, so that nothing is moved between two looks."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def staged_query(before: int | None, where: HistoryFilter, oldest_ms: int, kept_from: int) -> tuple[str, list[Any]]:
+    """Build the query of the part of a page that is staged, as `page_query` builds that of the rest."""
+    conditions = [
+        ("record.seq >= ? AND record.seq <= ?", kept_from, LAST_PLACE if before is None else before - 1),
+        *_matching(where, oldest_ms),
+    ]
+    return _query("record.record FROM staged AS record", conditions, "record.seq DESC")
+
+
 def page_query(
-    connection: sqlite3.Connection, before: int | None, where: HistoryFilter, oldest_ms: int
+    connection: sqlite3.Connection, before: int | None, where: HistoryFilter, oldest_ms: int, kept_from: int = 0
 ) -> tuple[str, list[Any]]:
     """Build the query of a page, newest first, and its values but for the last, the number of rows."""
     first, last = _places(connection, before, where)
+    first = max(first, kept_from)
     equal = _equalities(where)
     if equal:
         tables, order = "seen CROSS JOIN record", "seen.block DESC, record.seq DESC"
@@ -106,10 +145,20 @@ def page_query(
     else:
         tables, order = "record NOT INDEXED", "record.seq DESC"
         conditions = [("record.seq >= ? AND record.seq <= ?", first, last)]
-    conditions += [*((f"record.{column} = ?", value) for column, value in equal), *_times(where, oldest_ms)]
-    query = f"""SELECT record.seq, content.record FROM {tables} CROSS JOIN content USING (seq)
-        WHERE {" AND ".join(text for text, *_ in conditions)} ORDER BY {order} LIMIT ?"""  # noqa: S608  (names of ours only)
+    conditions += _matching(where, oldest_ms)
+    return _query(f"content.record FROM {tables} CROSS JOIN content USING (seq)", conditions, order)
+
+
+def _query(source: str, conditions: Sequence[Condition], order: str) -> tuple[str, list[Any]]:
+    query = f"""SELECT record.seq, {source}
+        WHERE {" AND ".join(text for text, *_ in conditions)} ORDER BY {order} LIMIT ?"""
     return query, [value for _, *values in conditions for value in values]
+
+
+def _matching(where: HistoryFilter, oldest_ms: int) -> list[Condition]:
+    """Return what each record of a page has to be."""
+    equal = [(f"record.{column} = ?", value) for column, value in _equalities(where)]
+    return [*equal, *_times(where, oldest_ms)]
 
 
 def _equalities(where: HistoryFilter) -> list[tuple[str, Any]]:

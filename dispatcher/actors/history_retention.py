@@ -6,12 +6,14 @@ that a limit is kept to the record; but SQLite finds them, and no row of them pa
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dispatcher.actors.history_blocks import BLOCK
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterator
 
 PRUNE_AHEAD = 64
 """Records that a transaction may delete beyond as many as it adds: about 1 ms, so that catching up holds up nobody."""
@@ -37,6 +39,37 @@ class Kept(NamedTuple):
 
     records: int
     size: int
+
+
+class Room:
+    """What history has room for, and which of its oldest records more of them take the place of.
+
+    `kept_from` is the first place that is kept with all that room was made for; 0 where all are.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, retention: Retention, kept: Kept, at_most: int) -> None:
+        """Look at what is `kept` in the tables, of which up to `at_most` records may have to go."""
+        self._records = retention.max_records - kept.records
+        self._size = math.inf if retention.max_bytes is None else retention.max_bytes - kept.size
+        self._connection = connection
+        self._at_most = at_most
+        self._oldest: Iterator[tuple[int, int]] | None = None
+        self.kept_from = 0
+
+    def make(self, records: int, size: int) -> bool:
+        """Make room for so many records, of so many bytes in all; False where what has to go for them is not known."""
+        self._records -= records
+        self._size -= size
+        while self._records < 0 or self._size < 0:
+            if self._oldest is None:
+                self._oldest = iter(self._connection.execute(_OLDEST, (self._at_most,)).fetchall())
+            place, gone = next(self._oldest, (None, 0))
+            if place is None:
+                return False
+            self._records += 1
+            self._size += gone
+            self.kept_from = place + 1
+        return True
 
 
 class Pruned(NamedTuple):

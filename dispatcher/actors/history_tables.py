@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dispatcher.actors import history_blocks, history_keys, history_totals
+from dispatcher.actors import history_blocks, history_keys, history_staging, history_totals
 from dispatcher.actors.history_columns import Columns
 from dispatcher.actors.inserts import insert
 
@@ -62,6 +62,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     history_keys.MIGRATION,
     history_blocks.MIGRATION + history_totals.MIGRATION_3,
     history_totals.MIGRATION_4,
+    history_staging.MIGRATION,
 )
 
 

@@ -8,9 +8,8 @@ answered is lost either way, because an answer comes after the commit, and SQLit
 
 from __future__ import annotations
 
-import contextlib
 import logging
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pykka
@@ -20,7 +19,7 @@ from dispatcher.actors.loop_actor import ActorFailedError
 from dispatcher.actors.loop_future import LoopFuture
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from pykka._envelope import Envelope
 
@@ -43,8 +42,10 @@ class Request:
         if self._open:
             self._open = False
             if self._reply_to is not None:
-                with _delivery(self.message):
+                try:
                     self._reply_to.set(value)
+                except RuntimeError as error:
+                    _log_undelivered(self.message, error)
 
     def fail(self, error: BaseException) -> None:
         """Raise `error` in the asker; log it where nobody asked."""
@@ -55,8 +56,10 @@ class Request:
             _log.error("a told %s failed", type(self.message).__name__, exc_info=error)
         else:
             given = error if isinstance(error, Exception) else _stand_in(error)
-            with _delivery(self.message):
+            try:
                 self._reply_to.set_exception((type(given), given, given.__traceback__))
+            except RuntimeError as closed:
+                _log_undelivered(self.message, closed)
 
 
 class BatchingActor(pykka.ThreadingActor):
@@ -66,6 +69,7 @@ class BatchingActor(pykka.ThreadingActor):
     actors of the process after a `BaseException` in any.
     """
 
+    actor_inbox: SimpleQueue[Envelope[Any]]
     use_daemon_thread = True
     max_batch: ClassVar[int] = 256
     """The most messages that one batch takes."""
@@ -78,6 +82,14 @@ class BatchingActor(pykka.ThreadingActor):
     @staticmethod
     def _create_future() -> pykka.Future[Any]:
         return LoopFuture()
+
+    @property
+    def idle_seconds(self) -> float | None:
+        """After how long without a message `on_idle` is called, as things are now; None: not at all."""
+        return None
+
+    def on_idle(self) -> None:
+        """Do what waited for a pause."""
 
     def on_batch(self, requests: Sequence[Request]) -> None:
         """Answer each request, in this order unless a subclass says otherwise."""
@@ -103,20 +115,29 @@ class BatchingActor(pykka.ThreadingActor):
 
     def _actor_loop_running(self) -> None:
         while not self.actor_stopped.is_set():
-            envelopes = self._take_batch()
-            stop = envelopes.pop() if isinstance(envelopes[-1].message, _ActorStop) else None
-            if envelopes:
-                self._run([Request(envelope) for envelope in envelopes])
-            if stop is not None:
-                self._end(stop)
+            self._turn()
+
+    def _turn(self) -> None:
+        envelopes = self._take_batch()
+        if not envelopes:
+            self._rest()
+            return
+        stop = envelopes.pop() if isinstance(envelopes[-1].message, _ActorStop) else None
+        if envelopes:
+            self._run([Request(envelope) for envelope in envelopes])
+        if stop is not None:
+            self._end(stop)
 
     def _take_batch(self) -> list[Envelope[Any]]:
-        """Wait for one envelope, then take those that are there already; a stop ends the batch."""
-        taken = [self.actor_inbox.get()]
-        while len(taken) < self.max_batch and not isinstance(taken[-1].message, _ActorStop):
-            if self.actor_inbox.empty():  # this thread alone takes from it, so what it shows stays
-                break
-            taken.append(self.actor_inbox.get())
+        """Wait for one envelope, then take those that are there already; a stop ends the batch. Empty after a pause."""
+        inbox = self.actor_inbox
+        try:
+            taken = [inbox.get(timeout=self.idle_seconds)]
+        except Empty:
+            return []
+        # This thread alone takes from the inbox, so what it shows stays.
+        while not inbox.empty() and len(taken) < self.max_batch and not isinstance(taken[-1].message, _ActorStop):
+            taken.append(inbox.get())
         return taken
 
     def _run(self, requests: Sequence[Request]) -> None:
@@ -126,6 +147,12 @@ class BatchingActor(pykka.ThreadingActor):
             _log.exception("a batch of %s failed", self)
             for request in requests:
                 request.fail(_stand_in(error))
+
+    def _rest(self) -> None:
+        try:
+            self.on_idle()
+        except BaseException:  # noqa: BLE001  (as in `handle`)
+            _log.exception("%s failed over what waited for a pause", self)
 
     def _end(self, stop: Envelope[Any]) -> None:
         """Let Pykka unregister the actor and call `on_stop`; the rest of the inbox is told that the actor is dead."""
@@ -137,13 +164,9 @@ class BatchingActor(pykka.ThreadingActor):
             stop.reply_to.set(None)
 
 
-@contextlib.contextmanager
-def _delivery(message: object) -> Iterator[None]:
+def _log_undelivered(message: object, error: RuntimeError) -> None:
     """Go on where nobody is left to take an answer: the asker's loop is closed."""
-    try:
-        yield
-    except RuntimeError as error:
-        _log.debug("the answer to %s found nobody: %s", type(message).__name__, error)
+    _log.debug("the answer to %s found nobody: %s", type(message).__name__, error)
 
 
 def _stand_in(error: BaseException) -> ActorFailedError:

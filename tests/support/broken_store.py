@@ -41,7 +41,7 @@ def unwritable(path: Path, *tables: str) -> Iterator[None]:
 
 def unwritable_history(state_dir: Path) -> contextlib.AbstractContextManager[None]:
     """Let history take neither a record nor a probe inside the block."""
-    return unwritable(database_path(state_dir, history_tables.NAME), "record", "probe")
+    return unwritable(database_path(state_dir, history_tables.NAME), "staged", "record", "probe")
 
 
 def unwritable_config(state_dir: Path) -> contextlib.AbstractContextManager[None]:

@@ -30,11 +30,14 @@ OUTCOMES = ("completed", "failed", "unknown")
 def kept_in_file(state_dir: Path) -> list[Record]:
     """Read every record from the file in the order of the commits, past the program; the file is not changed."""
     uri = f"{(state_dir / 'history.sqlite3').absolute().as_uri()}?mode=ro"
-    with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
+    with contextlib.closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
+        connection.execute("BEGIN")  # all of it as of one moment: what is staged is moved while this looks
         assert [("ok",)] == connection.execute("PRAGMA integrity_check").fetchall()
         _check_file(connection)
-        rows = connection.execute("SELECT record FROM content ORDER BY seq")
-        return [json.loads(content) for (content,) in rows]
+        rows = connection.execute(
+            "SELECT seq, record FROM content UNION ALL SELECT seq, record FROM staged ORDER BY seq"
+        )
+        return [json.loads(content) for _, content in rows]
 
 
 def _check_file(connection: sqlite3.Connection) -> None:
@@ -45,7 +48,9 @@ def _check_file(connection: sqlite3.Connection) -> None:
     (uncounted,) = connection.execute(later).fetchone()
     assert records == counted + uncounted
     for seq, identifier, outcome, agent_id, source_ip, content in connection.execute(
-        "SELECT r.seq, r.id, r.outcome, r.agent_id, r.source_ip, c.record FROM record r LEFT JOIN content c USING (seq)"
+        """SELECT r.seq, r.id, r.outcome, r.agent_id, r.source_ip, c.record
+            FROM record r LEFT JOIN content c USING (seq)
+            UNION ALL SELECT seq, id, outcome, agent_id, source_ip, record FROM staged"""
     ):
         record = json.loads(content)
         named = (record["id"], record["outcome"], record["agent_id"], record["source_ip"])

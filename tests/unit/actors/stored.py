@@ -15,9 +15,9 @@ import pykka
 from hypothesis import strategies as st
 
 from dispatcher.actors import history_tables
-from dispatcher.actors.database import Database
+from dispatcher.actors.database import Database, database_path
 from dispatcher.actors.history import HistoryLog
-from dispatcher.actors.messages import AppendRecords, HistoryFilter, Outcome, RecordRow
+from dispatcher.actors.messages import AppendRecords, CheckStore, HistoryFilter, Outcome, RecordRow
 
 WAIT = 20
 """Seconds that a test waits for what should take milliseconds."""
@@ -77,6 +77,18 @@ def append(log: pykka.ActorRef[Any], *rows: RecordRow) -> None:
     """Append records one after the other, each after the answer to the one before."""
     for one in rows:
         assert frozenset() == answer(log, AppendRecords((one,)))
+
+
+def settle(log: pykka.ActorRef[Any]) -> None:
+    """Have what is staged moved into the tables."""
+    assert None is answer(log, CheckStore())
+
+
+def kept_ids(state_dir: Path) -> list[str]:
+    """Return the ids that are in the file, in the order of the commits, staged or not."""
+    query = "SELECT seq, id FROM record UNION ALL SELECT seq, id FROM staged ORDER BY seq"
+    with contextlib.closing(sqlite3.connect(database_path(state_dir, history_tables.NAME))) as other:
+        return [one for _, one in other.execute(query)]
 
 
 @dataclass(frozen=True)

@@ -177,6 +177,19 @@ def test_a_log_that_readers_keep_growing_is_emptied_once_they_leave(
         assert 61 == len(fruit(database.connection))
 
 
+def test_one_statement_by_itself_is_a_transaction(tmp_path: Path) -> None:
+    statement = "INSERT INTO fruit VALUES (?), (?)"
+    with (
+        closing(Database(tmp_path, "test", [FIRST])) as database,
+        closing(connect_read_only(tmp_path, "test")) as reader,
+    ):
+        assert 2 == database.write_at_once(statement, ["pear", "plum"])
+        assert [("apple",), ("pear",), ("plum",)] == fruit(reader)
+        with pytest.raises(StoreError, match=r"cannot write .*test\.sqlite3: UNIQUE"):
+            database.write_at_once(statement, ["cherry", "apple"])
+        assert 3 == len(fruit(reader))
+
+
 @pytest.mark.parametrize("what", ["removed", "replaced"])
 def test_nothing_is_written_where_nobody_would_ever_read_it(tmp_path: Path, what: str) -> None:
     path = database_path(tmp_path, "test")
@@ -188,6 +201,9 @@ def test_nothing_is_written_where_nobody_would_ever_read_it(tmp_path: Path, what
             told = f"{path} was replaced while it was in use: restart the coordinator"
         with pytest.raises(StoreError) as raised:
             add(database, "pear")
+        assert told == str(raised.value)
+        with pytest.raises(StoreError) as raised:
+            database.write_at_once("INSERT INTO fruit VALUES (?)", ["pear"])
         assert told == str(raised.value)
         (tmp_path / "aside").rename(path)
         add(database, "plum")

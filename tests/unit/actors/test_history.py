@@ -21,7 +21,7 @@ from dispatcher.actors.history import HistoryLog
 from dispatcher.actors.history_reader import HistoryReader
 from dispatcher.actors.messages import AppendRecords, CheckStore, HistoryFilter, Outcome, ReadHistory, ReadTotals
 from tests.support.broken_store import REASON, unwritable_history
-from tests.unit.actors.stored import T0, WAIT, HeldLog, answer, append, held, row, running
+from tests.unit.actors.stored import T0, WAIT, HeldLog, answer, append, held, kept_ids, row, running, settle
 
 ROOT = Path(__file__).parents[3]
 
@@ -55,37 +55,43 @@ def stored(state_dir: Path, query: str = "SELECT id FROM record ORDER BY seq") -
 def break_agent(state_dir: Path, agent_id: str) -> None:
     """Make the store fail over records of one agent."""
     with closing(sqlite3.connect(database_path(state_dir, "history"))) as other:
-        other.execute(
-            f"""CREATE TRIGGER broken BEFORE INSERT ON record WHEN NEW.agent_id = '{agent_id}'
-                BEGIN SELECT RAISE(ABORT, 'no room'); END"""
-        )
+        for table in ("staged", "record"):
+            other.execute(
+                f"""CREATE TRIGGER broken_{table} BEFORE INSERT ON {table} WHEN NEW.agent_id = '{agent_id}'
+                    BEGIN SELECT RAISE(ABORT, 'no room'); END"""
+            )
 
 
 def test_a_record_is_committed_before_the_answer(tmp_path: Path, log: pykka.ActorRef[Any]) -> None:
     append(log, row(1))
-    assert [row(1).id] == stored(tmp_path)
+    assert [row(1).id] == kept_ids(tmp_path)
+    settle(log)
+    assert [row(1).id] == kept_ids(tmp_path)
     assert [row(1).record] == stored(tmp_path, "SELECT record FROM content")
 
 
 class HeldCommit(list[str]):
-    """A trace of SQL statements in which each COMMIT stops before it is carried out, until it is `released`."""
+    """A trace of SQL statements in which each that `commits` stops before it is carried out, until it is `released`."""
 
-    def __init__(self) -> None:
+    def __init__(self, commits: str) -> None:
         super().__init__()
+        self.commits = commits
         self.reached = threading.Event()
         self.released = threading.Event()
 
     def append(self, statement: str) -> None:
         super().append(statement)
-        if statement == "COMMIT":
+        if statement.startswith(self.commits):
             self.reached.set()
             self.released.wait(WAIT)
 
 
-def test_nobody_is_answered_before_the_commit_is_done(tmp_path: Path) -> None:
-    trace = HeldCommit()
+@pytest.mark.parametrize(("commits", "together"), [("INSERT INTO staged", 1), ("COMMIT", 9)])
+def test_nobody_is_answered_before_the_commit_is_done(tmp_path: Path, commits: str, together: int) -> None:
+    trace = HeldCommit(commits)
     with running(HeldLog, tmp_path, max_records=1000, trace=trace) as log:
-        futures = [log.ask(AppendRecords((row(n),)), block=False) for n in range(3)]
+        numbers = [range(start, start + together) for start in range(0, 3 * together, together)]
+        futures = [log.ask(AppendRecords(tuple(row(n) for n in each)), block=False) for each in numbers]
         assert trace.reached.wait(WAIT)
         try:
             for future in futures:
@@ -132,7 +138,7 @@ def test_a_batch_that_fails_writes_nothing_and_tells_everyone(tmp_path: Path) ->
                 future.get(timeout=WAIT)
         assert {"completed": 1} == answer(log, ReadTotals()).by_outcome
         append(log, row(4))
-        assert [row(1).id, row(4).id] == stored(tmp_path)
+        assert [row(1).id, row(4).id] == kept_ids(tmp_path)
         assert {"completed": 2} == answer(log, ReadTotals()).by_outcome
 
 
@@ -162,7 +168,7 @@ def test_an_id_that_is_known_is_refused_and_the_rest_of_the_batch_is_kept(tmp_pa
 def test_a_told_record_is_kept_too(tmp_path: Path, log: pykka.ActorRef[Any]) -> None:
     log.tell(AppendRecords((row(1),)))
     answer(log, ReadTotals())
-    assert [row(1).id] == stored(tmp_path)
+    assert [row(1).id] == kept_ids(tmp_path)
 
 
 def test_what_waits_when_the_actor_stops_is_committed(tmp_path: Path) -> None:
@@ -176,6 +182,7 @@ def test_what_waits_when_the_actor_stops_is_committed(tmp_path: Path) -> None:
 def test_only_as_many_records_are_kept_as_configured(tmp_path: Path) -> None:
     with running(HistoryLog, tmp_path, max_records=3) as log:
         append(log, *(row(n) for n in range(10)))
+        settle(log)
         assert [row(n).id for n in (7, 8, 9)] == stored(tmp_path)
         assert {"completed": 10} == answer(log, ReadTotals()).by_outcome
 
@@ -184,15 +191,18 @@ def test_records_that_are_too_old_go_with_the_next_append(tmp_path: Path) -> Non
     now = [T0 / 1000]
     with running(HistoryLog, tmp_path, max_records=100, max_age=60, clock=lambda: now[0]) as log:
         append(log, row(0), row(1000))
+        settle(log)
         now[0] += 61
         assert 2 == len(stored(tmp_path))
         append(log, row(61_000))
+        settle(log)
         assert [row(1000).id, row(61_000).id] == stored(tmp_path)
 
 
 def test_only_as_many_bytes_are_kept_as_configured(tmp_path: Path) -> None:
     with running(HistoryLog, tmp_path, max_records=100, max_bytes=250) as log:
         append(log, *(row(n, record=b"x" * 100) for n in range(5)))
+        settle(log)
         assert [row(3).id, row(4).id] == stored(tmp_path)
 
 
@@ -210,6 +220,7 @@ def test_a_start_does_not_wait_for_ever_for_what_it_deletes(tmp_path: Path, monk
     with running(HistoryLog, tmp_path, max_records=10) as log:
         assert 200 == len(stored(tmp_path))
         append(log, row(200))
+        settle(log)
         assert 201 - 65 == len(stored(tmp_path))
 
 

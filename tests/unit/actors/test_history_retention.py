@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dispatcher.actors.history_blocks import BLOCK
-from dispatcher.actors.history_retention import Kept, Pruned, Retention, prune
+from dispatcher.actors.history_retention import Kept, Pruned, Retention, Room, prune
 from dispatcher.actors.history_tables import add
 from dispatcher.actors.messages import RecordRow
 from tests.unit.actors.stored import MOMENTS, T0, opened, row, rows, skip
@@ -85,3 +85,34 @@ def test_what_is_kept_is_what_the_model_keeps(
         assert (len(model) - len(kept), size_of(model) - size_of(kept)) == pruned[:2]
         gone = [place for one, place in zip(model, places, strict=True) if one not in kept]
         assert {place // BLOCK for place in gone} == pruned.blocks
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    rows(),
+    st.builds(Retention, st.integers(0, 30), st.none() | st.integers(0, 300), st.none()),
+    st.lists(st.tuples(st.integers(1, 4), st.integers(0, 60)), min_size=1, max_size=6),
+    st.integers(0, 10),
+)
+def test_what_room_is_made_of_is_what_is_deleted_in_the_end(
+    model: list[RecordRow], retention: Retention, coming: list[tuple[int, int]], at_most: int
+) -> None:
+    with opened() as database, database.transaction() as connection:
+        add(connection, model)
+        kept = Kept(len(model), size_of(model))
+        room = Room(connection, retention, kept, at_most)
+        is_made = all([room.make(records, size) for records, size in coming])
+        kept = Kept(*(before + sum(more) for before, more in zip(kept, zip(*coming, strict=True), strict=True)))
+        gone = prune(connection, retention, kept, 0, 1000).records
+        if is_made:
+            assert room.kept_from == (gone and gone + 1)
+        else:
+            assert gone > at_most or gone == len(model)
+
+
+def test_all_are_kept_as_long_as_there_is_room() -> None:
+    with opened() as database, database.transaction() as connection:
+        add(connection, [row(1), row(2)])
+        room = Room(connection, Retention(3), Kept(2, 10), 1)
+        found = [(room.make(1, 5), room.kept_from) for _ in range(3)]
+        assert [(True, 0), (True, 2), (False, 2)] == found

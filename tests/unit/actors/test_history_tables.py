@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -96,6 +97,18 @@ def test_what_is_noted_of_an_older_history_is_what_would_have_been_noted(tmp_pat
             )
             assert (600, sum(len(one.record) for one in model)) == Totals.load(connection).kept
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("version", [2, 3, 4])
+def test_a_history_of_a_later_version_is_read_and_goes_on(tmp_path: Path, version: int) -> None:
+    model = [row(number) for number in range(20)]
+    fill_version_2(tmp_path, model)
+    Database(tmp_path, "history", history_tables.MIGRATIONS[:version]).close()
+    with running(HistoryLog, tmp_path, max_records=20) as log, running(HistoryReader, tmp_path) as reader:
+        append(log, row(20), row(21))
+        for where in (HistoryFilter(), HistoryFilter(agent_id="agent-01", since_ms=T0)):
+            found = answer(reader, ReadHistory(100, None, where)).records
+            assert [row(number).record for number in reversed(range(2, 22))] == list(found)
 
 
 def test_an_id_that_is_known_is_not_added() -> None:

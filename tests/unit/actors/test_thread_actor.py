@@ -52,6 +52,31 @@ class FailsInBatches(BatchingActor):
         raise ZeroDivisionError("no batch for you")
 
 
+class Rests(BatchingActor):
+    """Has something to do in a pause as long as it is told so, and fails over it the first time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left = 0
+        self.rests: list[int] = []
+
+    @property
+    def idle_seconds(self) -> float | None:
+        return 0.001 if self.left else None
+
+    def on_idle(self) -> None:
+        self.rests.append(self.left)
+        self.left -= 1
+        if len(self.rests) == 1:
+            raise SystemExit(1)
+        if not self.left:
+            self.is_done.set()
+
+    def on_receive(self, message: Any) -> Any:
+        self.left, self.is_done = message
+        return self.rests
+
+
 class FailsToStop(BatchingActor):
     """Cannot clean up."""
 
@@ -111,6 +136,15 @@ def test_a_batch_that_fails_fails_those_that_have_no_answer_yet(caplog: pytest.L
     assert "early" == futures[0].get(timeout=0)
     with pytest.raises(ActorFailedError, match="no batch for you"):
         futures[1].get(timeout=0)
+
+
+def test_what_waits_for_a_pause_is_done_in_one_whatever_it_raises(caplog: pytest.LogCaptureFixture) -> None:
+    is_done = threading.Event()
+    with running(Rests) as actor:
+        rests = answer(actor, (3, is_done))
+        assert is_done.wait(WAIT)
+        assert [3, 2, 1] == answer(actor, (0, is_done)) == rests
+    assert ["failed over what waited for a pause"] == [one.message.partition(") ")[2] for one in caplog.records]
 
 
 def test_a_message_that_nobody_takes_is_refused_by_name() -> None:
