@@ -101,7 +101,7 @@ def test_what_room_is_made_of_is_what_is_deleted_in_the_end(
         add(connection, model)
         kept = Kept(len(model), size_of(model))
         room = Room(connection, retention, kept, at_most)
-        is_made = all([room.make(records, size) for records, size in coming])
+        is_made = all(room.make(records, size) for records, size in coming)
         kept = Kept(*(before + sum(more) for before, more in zip(kept, zip(*coming, strict=True), strict=True)))
         gone = prune(connection, retention, kept, 0, 1000).records
         if is_made:
