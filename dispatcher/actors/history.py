@@ -1,10 +1,10 @@
 """HistoryLog: the one writer of the history. A reply to a client implies a record, because this answers after commit.
 
 Step 9 of a request's way, on a thread of its own. What would surprise: there is no queue. While one commit is under
-way, the next appends gather in the inbox, and all that wait are committed together; few are only staged then
-(`history_staging.py`), and go into the tables with the next many, or in a pause. Retention goes along with that in small
-slices, so an idle history deletes nothing (what is too old is no longer shown either way).
-Reading is another actor (`history_reader.py`): a page of large records must not hold up an append.
+way, the next appends gather in the inbox, and all that wait are committed together; where these are few they are only
+staged (`history_staging.py`), and go into the tables with the next many, or in a pause. Retention goes along with that
+in small slices, so an idle history deletes nothing (what is too old is no longer shown either way). Reading is another
+actor (`history_reader.py`): a page of large records must not hold up an append.
 """
 
 from __future__ import annotations
