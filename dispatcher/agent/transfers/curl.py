@@ -78,6 +78,7 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         self._sockets = SourceSockets()
         self._speed = SpeedWatch(min_speed, min_speed_seconds, self._transfers, self._end_slow)
         self._idle_timer: asyncio.TimerHandle | None = None
+        self._idle_since = 0.0
         super().initialize(max_clients=0)
         if self._timeout is not None:
             self.io_loop.remove_timeout(self._timeout)
@@ -120,7 +121,7 @@ class SourceBoundClient(CurlAsyncHTTPClient):
             detail = f"libcurl does not take the request: {error}"
             raise ExecutionError.of(FailureKind.INTERNAL, detail) from error
         if not self._active:
-            self._begin_work()
+            self._speed.wake()
         lane.use(transfer)
         self._active[handle] = lane
         self._driver.add(handle)
@@ -244,18 +245,26 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         lane.end_use(transfer)
         self._lanes.give(lane)
         if not self._active:
-            self._idle_timer = self._loop.call_later(self._max_idle_seconds, self._rest)
+            self._idle_since = transfer.ended
+            if self._idle_timer is None:
+                self._rest_at(transfer.ended + self._max_idle_seconds)
         return ending
 
-    def _begin_work(self) -> None:
-        """There was no transfer, and now there is: others that begin meanwhile have what is begun here."""
-        if self._idle_timer is not None:
-            self._idle_timer.cancel()
-            self._idle_timer = None
-        self._speed.wake()
+    def _rest_at(self, due: float) -> None:
+        self._idle_timer = self._loop.call_at(due, self._rest)
 
     def _rest(self) -> None:
-        """Nothing was asked for in a while: keep neither connections nor what requests were made of."""
+        """Keep neither connections nor what requests were made of where nothing was asked for in a while.
+
+        One timer for all pauses, which would cost each transfer that is alone a timer that is set and cancelled.
+        """
+        self._idle_timer = None
+        if self._active:
+            return  # the last to end sets it anew
+        due = self._idle_since + self._max_idle_seconds
+        if due > self._loop.time():
+            self._rest_at(due)
+            return
         self._sockets.shut_all()
         self._lanes.clear()
 

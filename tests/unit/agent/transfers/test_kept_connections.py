@@ -6,10 +6,11 @@ import asyncio
 
 import pytest
 
+from dispatcher.agent.transfers.curl import SourceBoundClient
 from dispatcher.errors import FailureKind
 from tests.support.executing import executed, execution, executor, run
 from tests.support.target_http import respond
-from tests.support.targets import Target
+from tests.support.targets import Echo, Hanging, Target
 
 
 class ClosingAfterEach(Target):
@@ -96,5 +97,38 @@ def test_nothing_is_sent_twice_when_a_kept_connection_breaks(method: str) -> Non
             assert ["/", "/second"] == [request.target for request in target.requests]
             for _ in range(2):  # the one that broke, and the one that libcurl would have used instead
                 await asyncio.wait_for(target.closings.get(), 5)
+
+    run(test())
+
+
+def waits(client: SourceBoundClient) -> bool:
+    """Whether a timer is set that ends idle connections."""
+    return client._idle_timer is not None
+
+
+def test_the_time_of_idle_connections_counts_from_the_last_transfer() -> None:
+    async def test() -> None:
+        async with Echo() as target, Hanging() as slow, executor(max_idle_seconds=20) as made:
+            client = made._client
+            await executed(made, execution(target.url()))
+            timer = client._idle_timer
+            await executed(made, execution(target.url()))
+            assert timer is client._idle_timer  # which was set for the first
+            client._rest()
+            assert 1 == target.open_connections == client.open_connections("::1")
+            assert client._idle_timer is not None
+            assert client._idle_since + 20 == client._idle_timer.when()
+            busy = asyncio.create_task(executed(made, execution(slow.url(), timeout=20)))
+            await asyncio.wait_for(slow.seen.wait(), 5)
+            client._idle_since -= 20
+            client._rest()
+            assert not waits(client)
+            assert 2 == client.open_connections("::1")
+            busy.cancel()
+            made.cancel(next(iter(made._runs)))
+            assert waits(client)
+            client._idle_since -= 20
+            client._rest()
+            assert "::1" == await asyncio.wait_for(target.closings.get(), 5)
 
     run(test())
