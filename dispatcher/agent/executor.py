@@ -70,7 +70,10 @@ class Executor:
             guard=guard,
             min_speed=min_speed,
             min_speed_seconds=min_speed_seconds,
+            on_turned=self._told,
         )
+        self.on_told: Callable[[], None] = _nothing
+        """Called after results that came together, however many: they can be handed on together."""
         self._means = Means(
             asyncio.get_running_loop(), Slots(max_concurrency, max_queue), guard, self._client, self._ended
         )
@@ -85,7 +88,7 @@ class Executor:
 
         It leaves with `begin`, which is to follow. `on_result` is called once, on the loop, and not before this has
         returned; never for an execution that is cancelled (by `cancel` or `close`). It may start the next one, which
-        leaves by itself where the result is an answer.
+        leaves by itself.
         """
         if self._draining or execute.id in self._runs:
             self._means.loop.call_soon(on_result, self._refusal(execute))
@@ -155,3 +158,11 @@ class Executor:
             run.on_result(result)
         except Exception:  # whoever calls us has other executions to go on with
             log.exception("the result of execution %s could not be told", run.execute.id)
+        self._client.turn_soon()
+
+    def _told(self) -> None:
+        self.on_told()
+
+
+def _nothing() -> None:
+    """For an executor whose results are handed on one by one."""

@@ -117,15 +117,23 @@ class Link:
 
     def send(self, message: Message) -> None:
         """Put a message among those that leave in this loop turn. On a link that is gone it is dropped."""
+        self.put(message)
+        self._pump.wake()
+
+    def put(self, message: Message) -> None:
+        """Put a message among those that leave with the next `push`, which is to follow, at the latest."""
         try:
             self._channel.outbox.put(message)
         except OutboxFullError as error:
             logger.error("the coordinator does not read: %s", error)  # noqa: TRY400 (a peer's fault, no trace of ours)
             self.close()
             return
-        self._pump.wake()
         if isinstance(message, messages.Result):
             self._proof.want(message.id)
+
+    def push(self) -> None:
+        """Have what was put leave now."""
+        self._pump.push()
 
     async def flush(self) -> None:
         """Wait until all that was put has left, or the link is gone."""

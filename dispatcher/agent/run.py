@@ -160,7 +160,7 @@ class Run:
     def _ask_late(self, _: None) -> None:
         """Begin the first hop, with those who have got their slots at the same time."""
         self._ask(time.monotonic())
-        self._means.client.begin_soon()
+        self._means.client.turn_soon()
 
     def _answered(self, transfer: Transfer, ending: Ending) -> None:
         """A hop has ended: conclude from it, or go on to the next."""

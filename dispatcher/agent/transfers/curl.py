@@ -67,6 +67,7 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         guard: TargetGuard | None = None,
         min_speed: int = MIN_SPEED,
         min_speed_seconds: float = MIN_SPEED_SECONDS,
+        on_turned: Callable[[], None],
     ) -> None:
         """Make the client without any handle: each is made when one more is needed than before."""
         self._guard = guard or TargetGuard()
@@ -82,9 +83,9 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         super().initialize(max_clients=0)
         if self._timeout is not None:
             self.io_loop.remove_timeout(self._timeout)
-        self._driver = Driver(self._multi, self._ended)
+        self._driver = Driver(self._multi, self._ended, on_turned)
         self._lanes = Lanes(self._driver.pauses)
-        self.begin, self.begin_soon = self._driver.begin, self._driver.begin_soon
+        self.begin, self.turn_soon = self._driver.begin, self._driver.turn_soon
         """Have what was started leave: to be called once for all that starts together."""
         self._multi.setopt(pycurl.M_MAXCONNECTS, max_connections)
         # One transfer a connection, HTTP/2 and 3 too: what shares a connection fails with it, and a target that ends
@@ -98,7 +99,7 @@ class SourceBoundClient(CurlAsyncHTTPClient):
     def start(self, hop: Hop, source: str, on_end: OnEnd, *, now: float, seconds: float) -> Transfer:
         """Take up a hop from `source` (canonical text) that has `seconds`, more than 0; tell `on_end` of its end.
 
-        It leaves with `begin` or `begin_soon`; one that is started by an `on_end` leaves by itself. `now` is the time
+        It leaves with `begin` or `turn_soon`; one that is started by an `on_end` leaves by itself. `now` is the time
         (`time.monotonic()`), which the caller has just looked at.
 
         Raises:

@@ -57,12 +57,21 @@ class _Watched:
 
 
 class Driver:
-    """Drives `multi` on the running loop; `ended` gets each transfer's handle, error number (0: none) and message."""
+    """Drives `multi` on the running loop; `ended` gets each transfer's handle, error number (0: none) and message.
 
-    def __init__(self, multi: pycurl.CurlMulti, ended: Callable[[pycurl.Curl, int, str], None]) -> None:
+    `turned` is called at the end of a turn in which `ended` was called, or which was asked for (`turn_soon`).
+    """
+
+    def __init__(
+        self,
+        multi: pycurl.CurlMulti,
+        ended: Callable[[pycurl.Curl, int, str], None],
+        turned: Callable[[], None],
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._multi = multi
         self._ended = ended
+        self._turned = turned
         self._poller = Poller()
         self._watched: dict[int, _Watched] = {}
         self._reused: set[int] = set()
@@ -73,6 +82,7 @@ class Driver:
         self._paused: dict[pycurl.Curl, None] = {}
         self._until = 0.0
         self._is_due = False
+        self._has_told = False
         self._is_turning = False
         self._goes_on = False
         self._timer: asyncio.TimerHandle | None = None
@@ -91,7 +101,7 @@ class Driver:
         self._poller.close()
 
     def add(self, handle: pycurl.Curl) -> None:
-        """Take a transfer up, to begin with `begin` or `begin_soon`; from within `ended` it begins by itself."""
+        """Take a transfer up, to begin with `begin` or `turn_soon`; from within `ended` it begins by itself."""
         if self._begun < _MOST_BEGUN:
             self._begun += 1
             self._multi.add_handle(handle)
@@ -107,10 +117,11 @@ class Driver:
         if self._is_due and self._next_turn is None and not self._is_turning:
             self._turn()
 
-    def begin_soon(self) -> None:
-        """Begin what was added, together with what others add until the next turn of the loop."""
-        if self._next_turn is None:
-            self._next_turn = self._loop.call_soon(self._turn)
+    def turn_soon(self) -> None:
+        """Begin what was added, together with what others add until the next turn of the loop; from `ended`, now."""
+        if not self._is_turning:
+            self._has_told = True
+            self._turn_next()
 
     def pauses(self, handle: pycurl.Curl) -> bool:
         """Say whether the time of this turn is up, so that what comes for this transfer has to wait for the next.
@@ -174,6 +185,10 @@ class Driver:
 
     # What libcurl is told
 
+    def _turn_next(self) -> None:
+        if self._next_turn is None:
+            self._next_turn = self._loop.call_soon(self._turn)
+
     def _look(self) -> None:
         """Some sockets are ready. Not once more in the turn of the loop in which ours ran out of time: it goes on."""
         if not self._goes_on:
@@ -197,35 +212,46 @@ class Driver:
             self._turn()
 
     def _turn(self) -> None:
-        """Tell libcurl what is due, for `SLICE_SECONDS` at most, and ask when it wants to be told again.
-
-        What begins because something has ended does so in the same turn, not in one of its own.
-        """
+        """Tell libcurl what is due, for `SLICE_SECONDS` at most, and ask when it wants to be told again."""
         if self._next_turn is not None:
             self._next_turn.cancel()
             self._next_turn = None
         until = self._until = time.monotonic() + SLICE_SECONDS
         self._is_turning, self._goes_on = True, False
         try:
-            if self._paused:
-                self._unpause(until)
-            if self._is_due:
-                self._begin_due()
-            elif not self._ready:
-                self._listen()
-            is_done = self._act(until)
-            if is_done and self._is_due:
-                self._begin_due()
-                is_done = self._take_ended(until)
+            is_done = self._drive(until)
+        except Exception:
+            self._turn_next()  # for what those who are told of an end, and fail, have kept from its turn
+            raise
         finally:
             self._is_turning = False
             self._reused.clear()
-            if self._is_due:
-                self.begin_soon()
-        if not is_done or self._paused:
-            self.begin_soon()
+        if not is_done or self._is_due or self._paused:
+            self._turn_next()
         self._ask_for_time()
         self._goes_on = self._next_turn is not None
+        if self._has_told:
+            self._has_told = False
+            self._turned()
+
+    def _drive(self, until: float) -> bool:
+        """Say whether all was done, and time is left.
+
+        What begins because something has ended does so in the same turn, not in one of its own.
+        """
+        if self._paused:
+            self._unpause(until)
+        if self._is_due:
+            self._begin_due()
+        elif not self._ready:
+            self._listen()
+        if self._ready:
+            self._act(until)
+        is_done = self._take_ended(until) and not self._ready
+        if is_done and self._is_due:
+            self._begin_due()
+            is_done = self._take_ended(until)
+        return is_done
 
     def _unpause(self, until: float) -> None:
         """Have libcurl hand over what had to wait, the longest first."""
@@ -250,7 +276,7 @@ class Driver:
         milliseconds = self._multi.timeout()
         if milliseconds == 0:
             self._is_due = True
-            self.begin_soon()
+            self._turn_next()
         elif milliseconds > 0:
             self._set_timer(self._loop.time() + milliseconds / 1000)
 
@@ -262,8 +288,8 @@ class Driver:
             self._timer.cancel()
         self._timer = self._loop.call_at(due, self._timer_fired)
 
-    def _act(self, until: float) -> bool:
-        """Go through what is ready, then through what has ended; say whether all was done, and time is left."""
+    def _act(self, until: float) -> None:
+        """Go through what is ready."""
         ready, watched, act, clock = self._ready, self._watched, self._multi.socket_action, time.monotonic
         for _ in range(min(_MOST_EVENTS, len(ready))):
             fd, known, events = ready.popleft()
@@ -275,14 +301,15 @@ class Driver:
             act(fd, _ACTIONS[events])
             if clock() > until:
                 break
-        return self._take_ended(until) and not ready
 
     def _take_ended(self, until: float) -> bool:
-        """Go through what has ended; say as `_act` does."""
+        """Go through what has ended; say as `_drive` does."""
         stopped, ended = self._stopped, self._ended
         while True:
             stopped.clear()
             waiting, succeeded, failed = self._multi.info_read(_MOST_ENDED)
+            if succeeded or failed:
+                self._has_told = True
             for handle in succeeded:
                 if handle not in stopped:
                     ended(handle, 0, "")

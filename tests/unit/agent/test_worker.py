@@ -24,6 +24,7 @@ class HeldExecutor:
 
     def __init__(self) -> None:
         self.held: dict[str, Callable[[Result], None]] = {}
+        self.on_told: Callable[[], None] = list
         self.begun: list[list[str]] = []  # what was held each time
         self.cancelled: list[str] = []
         self.dropped: list[str] = []
@@ -45,6 +46,7 @@ class HeldExecutor:
     def finish(self, *ids: str) -> None:
         for each in ids:
             self.held.pop(each)(Result(id=each, status=200))
+        self.on_told()
         if not self.held:
             self._idle.set()
 
@@ -71,6 +73,7 @@ class KeptLink:
         self.can_resume = can_resume
         self.secret_headers = ("X-Token", session)
         self.sent: list[Any] = []
+        self.frames: list[int] = []  # how much was sent whenever all was pushed
         self._worker = worker
         self._answers_drain = answers_drain
 
@@ -78,6 +81,11 @@ class KeptLink:
         self.sent.append(message)
         if isinstance(message, Draining) and self._answers_drain:
             self._worker.on_draining()
+
+    put = send
+
+    def push(self) -> None:
+        self.frames.append(len(self.sent))
 
     async def flush(self) -> None:
         self.sent.append("flushed")
@@ -190,6 +198,21 @@ def test_a_result_goes_back_on_the_link_that_its_session_has() -> None:
         bench.worker.on_execute(bench.link, EXECUTE)
         bench.executor.finish("x1")
         assert [RESULT] == bench.link.sent
+
+    on_loop(test)
+
+
+def test_results_that_come_together_leave_together() -> None:
+    async def test() -> None:
+        bench = Bench()
+        for each in (EXECUTE, replace(EXECUTE, id="x2"), replace(EXECUTE, id="x3")):
+            bench.worker.on_execute(bench.link, each)
+        bench.executor.finish("x1", "x2")
+        bench.executor.finish("x3")
+        assert [2, 3] == bench.link.frames
+        bench.worker.on_lost(bench.link)
+        bench.executor.on_told()
+        assert [2, 3] == bench.link.frames
 
     on_loop(test)
 

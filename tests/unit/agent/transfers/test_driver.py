@@ -11,6 +11,7 @@ from dispatcher.agent.transfers import driver as module
 from tests.support.driving import fetching
 from tests.support.executing import run
 from tests.support.targets import Echo, Hanging
+from tests.unit.loops import turns
 
 if TYPE_CHECKING:
     import pytest
@@ -62,6 +63,23 @@ def test_transfers_that_end_together_are_all_taken_out(monkeypatch: pytest.Monke
             with fetching(slow.url()) as made:
                 handles = {made.start(milliseconds=50) for _ in range(10)}
                 assert handles == {(await made.end())[0] for _ in handles}
+
+    run(test())
+
+
+def test_the_end_of_a_turn_is_told_where_somebody_may_have_heard_something_in_it() -> None:
+    async def test() -> None:
+        async with Hanging() as slow:
+            with fetching(slow.url()) as made:
+                made.add(milliseconds=50)
+                made.driver.begin()
+                assert [] == made.turned
+                await made.end()
+                assert [1] == made.turned
+                made.driver.turn_soon()
+                made.driver.turn_soon()
+                await turns(2)
+                assert [1, 0] == made.turned
 
     run(test())
 

@@ -114,7 +114,7 @@ def test_one_that_is_stopped_while_it_has_to_wait_gets_nothing_more_and_its_hand
                 assert made.ended.empty()
                 unpacking.came = [0]
                 made.driver.add(unpacking.handle)
-                made.driver.begin_soon()
+                made.driver.turn_soon()
                 await unpacking.until(lambda: not made.ended.empty())
                 assert (unpacking.handle, 0) == await made.end()
                 assert GROWN == sum(unpacking.came)
