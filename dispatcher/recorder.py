@@ -14,7 +14,6 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pykka
@@ -54,14 +53,17 @@ OnKept = Callable[[UnrecordedError | None], None]
 """Is told that a record is in the history (None), or that it is not."""
 
 
-@dataclass(eq=False, slots=True)
 class _Group:
-    """The records of one turn of the loop, and who is told of each. `is_told` once somebody is."""
+    """Records that are committed together, and who is told of each. `is_told` once somebody is."""
 
-    records: list[tuple[Record, RecordRow, OnKept]] = field(default_factory=list)
-    begun: float = 0.0
-    is_overdue: bool = False
-    is_told: bool = False
+    __slots__ = ("begun", "is_overdue", "is_told", "rows", "whom")
+
+    def __init__(self) -> None:
+        self.rows: list[RecordRow] = []
+        self.whom: list[tuple[Record, OnKept]] = []
+        self.begun = 0.0
+        self.is_overdue = False
+        self.is_told = False
 
 
 class Recorder:
@@ -100,20 +102,21 @@ class Recorder:
         group = self._gathering
         if group is None:
             group = self._gathering = _Group()
-            self._afterwards.call(functools.partial(self._commit, group))
-        group.records.append((record, row, on_kept))
+            self._afterwards.call(self._commit)
+        group.rows.append(row)
+        group.whom.append((record, on_kept))
         self.commits.waiting += 1
-        if len(group.records) == MOST_TOGETHER:
-            self._gathering = None
+        if len(group.rows) == MOST_TOGETHER:
+            self._commit()
 
-    def _commit(self, group: _Group) -> None:
-        """Commit what is in `group`, when all is in it that goes on now."""
-        if self._gathering is group:
-            self._gathering = None
+    def _commit(self) -> None:
+        """Commit what has gathered, if anything has since the last time."""
+        group, self._gathering = self._gathering, None
+        if group is None:
+            return
         group.begun = time.monotonic()
         self._overdue.set(group, group.begun + ASK_TIMEOUT_SECONDS)
-        rows = tuple([row for _, row, _ in group.records])
-        ask_then(self._history, AppendRecords(rows), functools.partial(self._take_answer, group))
+        ask_then(self._history, AppendRecords(tuple(group.rows)), functools.partial(self._take_answer, group))
 
     def _give_up(self, group: _Group) -> None:
         if group.is_overdue:
@@ -129,26 +132,26 @@ class Recorder:
         self._overdue.forget(group)
         reason = "its id is that of another record"
         if unkept is None:  # whatever it is, no record is lost over it
-            self._late.extend(row for _, row, _ in group.records)
-            unkept = frozenset(row.id for _, row, _ in group.records)
+            self._late.extend(group.rows)
+            unkept = frozenset(row.id for row in group.rows)
             self.problem = reason = _reason(error)
         else:
             self._well_at = time.monotonic()
-            self.commits.seconds.add(self._well_at - group.begun, len(group.records))
-        self.commits.waiting -= len(group.records)
+            self.commits.seconds.add(self._well_at - group.begun, len(group.rows))
+        self.commits.waiting -= len(group.rows)
         self.commits.failed += len(unkept)
-        self._tell(iter(group.records), unkept, reason)
+        self._tell(iter(group.whom), unkept, reason)
 
-    def _tell(self, records: Iterator[tuple[Record, RecordRow, OnKept]], unkept: frozenset[str], reason: str) -> None:
+    def _tell(self, told: Iterator[tuple[Record, OnKept]], unkept: frozenset[str], reason: str) -> None:
         """Call what follows each record; where that takes long, the loop turns in between."""
         turn_ends = time.monotonic() + TURN_SECONDS
-        for record, _, on_kept in records:
+        for record, on_kept in told:
             try:
                 on_kept(UnrecordedError(record, reason) if record.id in unkept else None)
             except Exception:
                 logger.exception("what follows the commit of %s failed", record.id)
             if time.monotonic() > turn_ends:
-                asyncio.get_running_loop().call_soon(self._tell, records, unkept, reason)
+                asyncio.get_running_loop().call_soon(self._tell, told, unkept, reason)
                 return
 
     async def check(self) -> str | None:

@@ -70,13 +70,13 @@ def ask_then(ref: ActorRef[Any], message: Message[R], then: Callable[[R | None, 
     of this loop is handled before, as it would be in the loop's next turn. There is no deadline.
     """
     inbox = ref.actor_inbox
-    if not (isinstance(inbox, LoopInbox) and inbox.catch_up() and ref.is_alive()):
+    if not (isinstance(inbox, LoopInbox) and inbox.catch_up()):
         _ask_later(ref, message, then)
         return
     try:
         response = inbox.handle(message)
-    except Exception as error:  # noqa: BLE001 (whatever the actor raised is the answer)
-        then(None, error)
+    except BaseException as error:  # noqa: BLE001 (whatever the actor raised is the answer)
+        then(None, _as_exception(error))
         return
     if isinstance(response, asyncio.Future):
         response.add_done_callback(lambda done: then(*_outcome(done)))
@@ -99,7 +99,7 @@ def _outcome(done: asyncio.Future[Any]) -> tuple[Any, Exception | None]:
     error = done.exception()
     if error is None:
         return done.result(), None
-    return None, error if isinstance(error, Exception) else _stand_in(error)
+    return None, _as_exception(error)
 
 
 async def _ask(ref: ActorRef[Any], message: Any, seconds: float) -> Any:
@@ -142,12 +142,12 @@ def tell_or_drop(ref: ActorRef[Any], message: Message[Any]) -> bool:
 def tell_at_once(ref: ActorRef[Any], message: Message[Any]) -> None:
     """Send `message` as `tell_or_drop` does, and have it handled before this returns where `ask_then` would."""
     inbox = ref.actor_inbox
-    if not (isinstance(inbox, LoopInbox) and inbox.catch_up() and ref.is_alive()):
+    if not (isinstance(inbox, LoopInbox) and inbox.catch_up()):
         tell_or_drop(ref, message)
         return
     try:
         inbox.handle(message)
-    except Exception:
+    except BaseException:  # (as in `LoopActor._handle`)
         logger.exception("%s failed over %s", ref, type(message).__name__)
 
 
@@ -191,7 +191,9 @@ class LoopActor(pykka.Actor):
 
     def _start_actor_loop(self) -> None:
         self._actor_loop_setup()
-        self.actor_inbox.attach(asyncio.get_running_loop(), self._actor_loop_running, self._handle_at_once)
+        self.actor_inbox.attach(asyncio.get_running_loop(), self._actor_loop_running, self.on_receive)
+        if self.actor_stopped.is_set():
+            self.actor_inbox.detach()  # it failed to start
 
     def _actor_loop_running(self) -> None:
         end = time.monotonic() + TURN_SECONDS
@@ -202,6 +204,10 @@ class LoopActor(pykka.Actor):
                 return
         if self.actor_stopped.is_set():
             self._actor_loop_teardown()
+
+    def _actor_loop_teardown(self) -> None:
+        self.actor_inbox.detach()
+        super()._actor_loop_teardown()
 
     def _handle(self, envelope: Envelope[Any]) -> None:
         try:
@@ -215,14 +221,6 @@ class LoopActor(pykka.Actor):
             response.add_done_callback(lambda done: _pass_on(done, envelope.reply_to))
         else:
             envelope.reply_to.set(response)
-
-    def _handle_at_once(self, message: Any) -> Any:
-        try:
-            return self.on_receive(message)  # past what Pykka sends itself, which is never asked so
-        except Exception:
-            raise
-        except BaseException as error:  # (as in `_handle`)
-            raise _stand_in(error) from error
 
     def _answer_error(self, envelope: Envelope[Any], error: BaseException) -> None:
         if envelope.reply_to is None:
@@ -246,6 +244,10 @@ def _exc_info(error: BaseException) -> tuple[type[BaseException], BaseException,
         failed = _stand_in(error)
         return type(failed), failed, None
     return type(error), error, error.__traceback__ or sys.exc_info()[2]
+
+
+def _as_exception(error: BaseException) -> Exception:
+    return error if isinstance(error, Exception) else _stand_in(error)
 
 
 def _stand_in(error: BaseException) -> ActorFailedError:

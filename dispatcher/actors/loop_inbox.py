@@ -62,17 +62,23 @@ class LoopInbox:
             self._due.append(self)
             self._loop.call_soon(self.turn)
 
-    def catch_up(self) -> bool:
-        """Let all actors of the loop have the turn that they wait for; True where nothing waits here any more.
+    def detach(self) -> None:
+        """Have no more messages handled at once: the actor is stopped."""
+        self._handle = None
 
-        False on another thread than the loop's, and while the actor is in the midst of a message: it handles one at a
-        time. All is handled in the order in which the loop would have it handled.
+    def catch_up(self) -> bool:
+        """Let all actors of the loop have the turn that they wait for; True where `handle` may be called then.
+
+        False where something waits here, on another thread than the loop's, where the actor is stopped, and while it is
+        in the midst of a message: it handles one at a time. All is handled in the order in which the loop would have it
+        handled.
         """
-        if threading.get_ident() != self._thread or self._handle is None or self._is_busy:
+        if threading.get_ident() != self._thread or self._is_busy:
             return False
-        for inbox in tuple(self._due):  # not those that come to be due meanwhile: they have had their turn
-            inbox.turn()
-        return not self._envelopes
+        if self._due:
+            for inbox in tuple(self._due):  # not those that come to be due meanwhile: they have had their turn
+                inbox.turn()
+        return not self._envelopes and self._handle is not None
 
     def handle(self, message: Any) -> Any:
         """Have the actor handle a message now, after `catch_up`; return its answer, or raise."""

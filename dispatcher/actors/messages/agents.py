@@ -72,6 +72,7 @@ class LinkClosed(Message[None]):
     may_resume: bool = False
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class FromAgent(Message[None]):
     """The agent said this on its link, in this order. What could not be read is an `Invalid`."""
@@ -105,6 +106,7 @@ class Run:
     on_ended: Callable[[Run, Ended], None]
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class RunExecutions(Message["NotTaken | None"]):
     """Have the agent make these requests; None where they were taken.

@@ -86,6 +86,7 @@ class LeaseExits(Message[tuple[Lease, ...]]):
     passing_over: frozenset[tuple[str, str]] = frozenset()
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class LeasesEnded(Message[None]):
     """The executions of these leases ended, in this order."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dispatcher.actors.messages.base import Message, Outcome
+from dispatcher.wire.quick import quickly_made
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +33,7 @@ class RecordRow(NamedTuple):
     idempotency_key: str | None = None
 
 
+@quickly_made
 @dataclass(frozen=True, slots=True)
 class AppendRecords(Message[frozenset[str]]):
     """Commit records in this order, all of them or none; the answer comes after the commit.

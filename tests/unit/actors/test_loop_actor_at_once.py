@@ -189,7 +189,7 @@ def test_what_an_actor_raises_over_what_it_is_told_at_once_is_logged(caplog: pyt
 
     on_loop(test)
     found = [one for one in caplog.records if "failed over Do" in one.getMessage()]
-    assert [ZeroDivisionError, ActorFailedError] == [one.exc_info and one.exc_info[0] for one in found]
+    assert [ZeroDivisionError, SystemExit] == [one.exc_info and one.exc_info[0] for one in found]
 
 
 def test_telling_a_dead_actor_at_once_harms_nobody() -> None:
