@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 from tornado.ioloop import IOLoop
 from tornado.iostream import StreamClosedError
 
+from dispatcher.afterwards import Afterwards
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
@@ -68,6 +70,7 @@ class Arrivals:
     def __init__(self, stream: IOStream, on_arrival: Callable[[bytes], object], on_end: Callable[[], object]) -> None:
         """Prepare; `listen` begins."""
         self._stream = stream
+        self._afterwards = Afterwards.here()
         self._on_arrival = on_arrival
         self._on_end = on_end
 
@@ -104,7 +107,8 @@ class Arrivals:
         if came:
             if len(came) == LITTLE_BYTES:
                 came += self._receive(READ_BYTES) or b""  # an end is there in the next turn too
-            self._on_arrival(came)
+            with self._afterwards:
+                self._on_arrival(came)
         elif came is not None:
             self._stream.close()
 

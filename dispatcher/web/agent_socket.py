@@ -16,7 +16,6 @@ from tornado.websocket import WebSocketClosedError
 
 from dispatcher.actors.loop_actor import ask, tell_at_once, tell_or_drop
 from dispatcher.actors.messages import FindSession, FromAgent, LinkClosed, LinkOpened
-from dispatcher.afterwards import Afterwards
 from dispatcher.auth.roles import Permission
 from dispatcher.web import client_certificate
 from dispatcher.web.guarded import GuardedHandler
@@ -67,7 +66,6 @@ class AgentSocket(GuardedHandler, LinkServer):
         self._bounds: dict[str, int] = {}
         self._channel = Channel(messages.FROM_AGENT, self._bounds.get)
         self._pump = Pump(self._channel, self._write, self._fail)
-        self._afterwards = Afterwards.here()
         self._pulse: Pulse | None = None
         self._hello_timer: asyncio.TimerHandle | None = None
         self._goodbye: asyncio.Task[None] | None = None
@@ -177,16 +175,14 @@ class AgentSocket(GuardedHandler, LinkServer):
         tell_or_drop(connection, LinkOpened(self, first))
 
     def _pass_on(self, connection: ActorRef[Any], received: list[messages.Message | Invalid]) -> None:
-        with self._afterwards:
-            # What comes together is heard at once, and what is more than that when others have had their turn.
-            first = tuple(received[:SAID_AT_ONCE])
-            if first:
-                tell_at_once(connection, FromAgent(self, first))
-            for start in range(SAID_AT_ONCE, len(received), SAID_AT_ONCE):
-                tell_or_drop(connection, FromAgent(self, tuple(received[start : start + SAID_AT_ONCE])))
-            for item in received:
-                if isinstance(item, (messages.Result, Invalid)):
-                    self._bounds.pop(item.id, None)  # type: ignore[arg-type]  # no id is none of them
+        # What comes together is heard at once, and what is more than that when others have had their turn.
+        if received:
+            tell_at_once(connection, FromAgent(self, tuple(received[:SAID_AT_ONCE])))
+        for start in range(SAID_AT_ONCE, len(received), SAID_AT_ONCE):
+            tell_or_drop(connection, FromAgent(self, tuple(received[start : start + SAID_AT_ONCE])))
+        for item in received:
+            if isinstance(item, (messages.Result, Invalid)):
+                self._bounds.pop(item.id, None)  # type: ignore[arg-type]  # no id is none of them
 
     # What the connection sends: the `Link`
 

@@ -1,9 +1,9 @@
 """Sends what a channel has, one frame at a time: the one loop that steps 4 and 8 of a request's way share.
 
 Everything that is put into the channel during one turn of the event loop leaves in one frame, because the pump sends
-only in the next turn, and one frame a turn; whoever knows that all has been said may `push` it before. It waits for
-each frame to be taken before it makes the next: what is small overtakes there. It is no task: nearly every frame is
-taken at once, and a task for each cost two more turns.
+only afterwards, and one frame a turn; whoever knows that all has been said may `push` it before. It waits for each
+frame to be taken before it makes the next: what is small overtakes there. It is no task: nearly every frame is taken at
+once, and a task for each cost two more turns.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from dispatcher.afterwards import Afterwards
 from dispatcher.wire.channel import Channel
 
 Write = Callable[[bytes], "asyncio.Future[None] | None"]
@@ -25,6 +26,7 @@ class Pump:
         self._channel = channel
         self._write: Write | None = write
         self._on_error: Callable[[Exception], None] | None = on_error
+        self._afterwards = Afterwards.here()
         self._is_sending = False
         self._flushed: asyncio.Future[None] | None = None
 
@@ -32,7 +34,7 @@ class Pump:
         """Say that the channel may have something to send."""
         if not self._is_sending and self._write is not None and not self._channel.outbox.is_empty:
             self._is_sending = True
-            asyncio.get_running_loop().call_soon(self._send)
+            self._afterwards.call(self._send)
 
     def push(self) -> None:
         """Send what the channel has now: for whoever has said all that is to share a frame."""

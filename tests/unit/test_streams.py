@@ -16,6 +16,7 @@ import trustme
 from tornado.iostream import IOStream, SSLIOStream, StreamBufferFullError, StreamClosedError
 
 from dispatcher import streams
+from dispatcher.afterwards import Afterwards
 from dispatcher.streams import LITTLE_BYTES, READ_BYTES, Arrivals
 from tests.unit.loops import on_loop, turns
 
@@ -106,6 +107,34 @@ both_kinds = pytest.mark.parametrize("kind", [plain, tls])
 
 
 # Reading
+
+
+def test_what_an_arrival_causes_is_done_in_the_turn_of_the_loop_that_brought_it() -> None:
+    async def test() -> None:
+        async with plain() as both:
+            order: list[str] = []
+            done = asyncio.Event()
+
+            def finish() -> None:
+                order.append("done afterwards")
+                done.set()
+
+            def hear(_: bytes) -> None:
+                Afterwards.here().call(finish)
+                order.append("heard")
+
+            def read() -> None:
+                arrivals._read()
+                order.append("read")
+
+            arrivals = Arrivals(both.stream, hear, lambda: None)
+            arrivals.listen()
+            both.stream._handle_read = read  # type: ignore[method-assign]  # what it is called in
+            both.writer.write(b"something")
+            await done.wait()
+            assert ["heard", "done afterwards", "read"] == order
+
+    on_loop(test)
 
 
 @both_kinds

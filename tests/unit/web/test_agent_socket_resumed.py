@@ -255,15 +255,16 @@ def test_an_agent_that_is_removed_while_its_link_is_asked_is_in_nobodys_way(
 def test_a_copy_with_the_same_key_is_told_that_it_is_one(patient: Served) -> None:
     key = "k" * 43
     registered = register(patient, key=key).json
-    agent = ScriptedAgent(never_answers)
-    agent.session = registered["session"]
 
-    async def connect() -> None:
+    async def connect() -> ScriptedAgent:
+        agent = ScriptedAgent(never_answers)
+        agent.session = registered["session"]
         await agent.connect(registered["websocket_url"].replace("//test", f"//127.0.0.1:{patient.running.port}"))
         agent.say_hello()
         await agent.hear(Welcome)
+        return agent
 
-    patient.run(connect())
+    agent = patient.run(connect())
     reply = register(patient, key=key)
     said = "agent id a is in use by another copy of this agent, which has the same key"
     assert (409, said) == (reply.status, reply.json["detail"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from dispatcher.afterwards import Afterwards
 from dispatcher.wire import codec, limits
 from dispatcher.wire import messages as wire
 from dispatcher.wire.channel import Channel
@@ -87,6 +88,34 @@ def test_the_messages_of_one_turn_share_a_frame() -> None:
         assert cancels(*range(100)) == await sender.frames.get()
         sender.send(*cancels(1, 2))
         assert cancels(1, 2) == await sender.frames.get()
+        assert sender.frames.empty()
+
+    on_loop(test)
+
+
+def test_what_a_socket_brought_is_answered_before_the_loop_turns_where_nothing_else_is_due() -> None:
+    async def test() -> None:
+        sender = Sender()
+        with Afterwards.here():
+            sender.send(*cancels(1))
+            sender.send(*cancels(2))
+            assert sender.frames.empty()
+        assert cancels(1, 2) == sender.frames.get_nowait()
+
+    on_loop(test)
+
+
+def test_all_sockets_of_one_turn_share_a_frame() -> None:
+    async def test() -> None:
+        sender = Sender()
+
+        def hear(number: int) -> None:
+            with Afterwards.here():
+                sender.send(*cancels(number))
+
+        for number in range(3):
+            asyncio.get_running_loop().call_soon(hear, number)
+        assert cancels(0, 1, 2) == await sender.frames.get()
         assert sender.frames.empty()
 
     on_loop(test)
