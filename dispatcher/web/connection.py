@@ -3,9 +3,8 @@
 On the event loop. What has come is shown to the short way in the socket's own event, and a request that it takes is
 begun there and then; its answer is written in the call that tells of its end: no task, no future, no turn of the loop.
 What the short way does not take goes to Tornado, in a task, as if nobody had looked, but not before its whole head is
-there: Tornado ends a connection whose head is too long without a word. What would surprise: one timer a connection
-looks every now and then whether it is idle, or nothing of its answer is taken, for too long; Tornado sets one for each
-request.
+there: Tornado ends a connection whose head is too long without a word. What would surprise: what comes while an answer
+is awaited is read once more, since that is how a caller that goes away is noticed, and then left to the system.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import asyncio
 import functools
 import logging
 import re
+import time
 from typing import TYPE_CHECKING, Protocol
 
 from tornado.http1connection import HTTP1Connection, HTTP1ServerConnection
@@ -21,7 +21,7 @@ from tornado.iostream import StreamClosedError, UnsatisfiableReadError
 
 from dispatcher import streams
 from dispatcher.web import too_large
-from dispatcher.web.send_timeout import SendTimeout
+from dispatcher.web.patience import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from tornado.http1connection import HTTP1ConnectionParameters
     from tornado.httputil import HTTPServerConnectionDelegate
     from tornado.iostream import IOStream
+
+    from dispatcher.web.asked import Asked, ShortWay
 
 logger = logging.getLogger(__name__)
 
@@ -39,47 +41,6 @@ HEAD_END = re.compile(rb"\r?\n\r?\n")
 """Where a head ends, to Tornado too."""
 
 _LONGEST_END = 4
-
-_NOT_TAKEN = "ended a connection of %s: it took nothing of its answer for %g s (--send-timeout)"
-
-
-class Caller(Protocol):
-    """Whoever waits for the answer to a request; the gate's `Visitor`."""
-
-    def take_answer(self) -> None:
-        """The answer is there to be taken. To be said once, and maybe before the request's `begin` returns."""
-
-    def end_access(self) -> None:
-        """End at once."""
-
-
-class Asked(Protocol):
-    """A request that the short way takes: the first `size` bytes of what has come.
-
-    Where it `is_last` its connection is not kept. It may be begun again once it has ended.
-    """
-
-    size: int
-    is_last: bool
-
-    def begin(self, caller: Caller) -> None:
-        """Find the answer, and say so to `caller`."""
-
-    def answer(self) -> bytes | Callable[[IOStream], Awaitable[None]]:
-        """Return the answer that is there; one that is long writes itself to the stream, piece by piece."""
-
-    def end(self) -> None:
-        """Its answer has left, or never will: its caller went away. It may wait for its turn yet."""
-
-
-class ShortWay(Protocol):
-    """Knows which requests need no more than a look."""
-
-    def look(self, arrived: bytes, last: Asked | None) -> Asked | None:
-        """Return the request that `arrived` begins with, if it is one for the short way and all of it is there.
-
-        `last` is what was asked before on the same connection, and has ended.
-        """
 
 
 class Replies(Protocol):
@@ -116,15 +77,13 @@ class Connection(HTTP1ServerConnection):
         self._unread = b""
         self._is_held = False
         self._task: asyncio.Task[None] | None = None
-        self._idle_since: float | None = None
-        self._sending = SendTimeout(stream, send_timeout)
-        self._timer: asyncio.TimerHandle | None = None
+        self._patience = Patience(stream, context, params.header_timeout, send_timeout)
 
     def start_serving(self, delegate: HTTPServerConnectionDelegate) -> None:
         """Serve until the connection ends, and tell `delegate` so. Tornado's server calls this once."""
         self._delegate = delegate
         self.stream.set_nodelay(True)
-        self._watch()
+        self._patience.watch()
         self._go_on()
 
     async def close(self) -> None:
@@ -142,7 +101,7 @@ class Connection(HTTP1ServerConnection):
             self._end()
             return
         self._is_held = False
-        self._idle_since = asyncio.get_running_loop().time()
+        self._patience.idle_since = time.monotonic()
         arrived, self._unread = self._unread + self._arrivals.listen(), b""
         if arrived:
             self._hear(arrived)
@@ -161,7 +120,7 @@ class Connection(HTTP1ServerConnection):
             self._fail(error)
 
     def _serve(self, arrived: bytes) -> None:
-        self._idle_since = None
+        self._patience.idle_since = None
         asked = None if self._short_way is None else self._short_way.look(arrived[:LOOK_BYTES], self._last)
         if asked is None:
             self._arrivals.release()
@@ -219,7 +178,7 @@ class Connection(HTTP1ServerConnection):
         elif self._is_held:
             asyncio.get_running_loop().call_soon(self._go_on)
         else:
-            self._idle_since = asyncio.get_running_loop().time()
+            self._patience.idle_since = time.monotonic()
 
     # What Tornado serves
 
@@ -245,13 +204,13 @@ class Connection(HTTP1ServerConnection):
         head = bytearray(arrived)
         end = HEAD_END.search(head)
         if end is None:
-            self._idle_since = asyncio.get_running_loop().time()
+            self._patience.idle_since = time.monotonic()
         self.stream.read_chunk_size = LOOK_BYTES
         while end is None and len(head) <= limit:
             searched = max(0, len(head) - _LONGEST_END)
             head += await self.stream.read_bytes(LOOK_BYTES, partial=True)
             end = HEAD_END.search(head, searched)
-        self._idle_since = None
+        self._patience.idle_since = None
         if end is not None and end.end() <= limit:
             self._arrivals.release(head)
             return True
@@ -293,32 +252,9 @@ class Connection(HTTP1ServerConnection):
         delegate, self._delegate = self._delegate, None
         if delegate is None:
             return
-        if self._timer is not None:
-            self._timer.cancel()
+        self._patience.end()
         asked, self._asked = self._asked, None
         if asked is not None:
             asked.end()
+        del self._arrivals  # which knows this connection: no cycle of references is to outlive it
         delegate.on_close(self)
-
-    def _watch(self) -> None:
-        """Close the connection once it is idle, or nothing of its answer is taken, for too long; else look again."""
-        loop = asyncio.get_running_loop()
-        now = loop.time()
-        idle_end = self._idle_end(now)
-        if self._sending.has_ended(now):
-            logger.info(_NOT_TAKEN, self.context, self._sending.seconds)
-            self.stream.close()
-        elif idle_end is not None and idle_end <= now:
-            self.stream.close()
-        else:
-            looks = [] if idle_end is None else [idle_end]
-            if self._sending.seconds:
-                looks.append(self._sending.next_look(now))
-            if looks:
-                self._timer = loop.call_at(min(looks), self._watch)
-
-    def _idle_end(self, now: float) -> float | None:
-        """Say when patience ends, at the earliest if the connection is not idle; None for never."""
-        patience = self.params.header_timeout
-        since = now if self._idle_since is None else self._idle_since
-        return None if patience is None else since + patience

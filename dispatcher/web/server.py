@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from tornado.iostream import IOStream
 
     from dispatcher.tls.reload import Certificates
+    from dispatcher.web.asked import ShortWay
     from dispatcher.web.callers import Place
-    from dispatcher.web.connection import ShortWay
     from dispatcher.web.problems import Problem
 
 logger = logging.getLogger(__name__)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from dispatcher.execution import Execution
     from dispatcher.record import Record
     from dispatcher.request import RequestSpec
-    from dispatcher.web.connection import Asked, Caller
+    from dispatcher.web.asked import Asked, Caller
     from dispatcher.web.services import Services
 
 _GET = f"GET {execute.PATH} HTTP/1.1\r\n".encode("ascii")
@@ -232,7 +232,7 @@ class Plain:
         if len(record.body) > record_writer.PIECE_BYTES:
             return functools.partial(self._write_in_pieces, record)
         body = record.to_json_bytes()
-        return b"%b%d\r\n\r\n%b" % (_start_of_head(_now(), is_last=self.is_last), len(body), body)
+        return b"%b%d\r\n\r\n%b" % (_start_of_head(_now(), self.is_last), len(body), body)
 
     async def _write_in_pieces(self, record: Record, stream: IOStream) -> None:
         head = _head(_now(), 200, "OK", _JSON, {"Transfer-Encoding": "chunked"}, is_last=self.is_last)
@@ -291,6 +291,6 @@ def _date(second: int) -> str:
 
 
 @functools.lru_cache(maxsize=4)
-def _start_of_head(second: int, *, is_last: bool) -> bytes:
+def _start_of_head(second: int, is_last: bool, /) -> bytes:
     """Return the head of a record's answer in this `second`, up to how long that is: all of it but the length."""
     return _head(second, 200, "OK", _JSON, {"Content-Length": ""}, is_last=is_last).removesuffix(b"\r\n\r\n")

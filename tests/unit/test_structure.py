@@ -238,6 +238,7 @@ ELSEWHERE = {
     "dispatcher.agent.connector": "tests/integration loses its links",
     "dispatcher.agent.link": "tests/integration/test_links.py",
     "dispatcher.agent.worker": "tests/integration runs it",
+    "dispatcher.web.asked": "protocols without a line of code; tests/unit/web/test_connection.py meets them",
     "dispatcher.web.agent_socket": "tests/unit/web/test_execute.py and test_agents.py speak to it over the wire",
     "dispatcher.web.monitor_changes": "tests/unit/web/test_monitor_feed.py",
     "dispatcher.web.server": "tests/integration/test_lifecycle.py ends it under load",

@@ -1,151 +1,27 @@
-"""A caller's connection: what the short way takes, what goes on as if nobody had looked, and the end of patience."""
+"""A caller's connection: what the short way takes, what goes on as if nobody had looked, and how all of it ends."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tornado.netutil import bind_sockets
 from tornado.platform.asyncio import BaseAsyncIOLoop
-from tornado.web import Application, RequestHandler
 
 from dispatcher.streams import READ_BYTES
 from dispatcher.tls.contexts import ServerFiles
 from dispatcher.tls.reload import Certificates
 from dispatcher.web.connection import LOOK_BYTES
-from dispatcher.web.server import Server
 from tests.support.certificates import Authority
 from tests.unit.loops import on_loop, turns
+from tests.unit.web.talking import MUCH, Said, post, server_forgets, server_knows, talking
 
 if TYPE_CHECKING:
-    import ssl
-    from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
-
-    from tornado.iostream import IOStream
-
-    from dispatcher.web.connection import Asked, Caller
-
-PATIENCE = 0.2
-MUCH = b"x" * 40_000_000
-"""More than the systems of both ends take of what nobody reads."""
-
-
-class Said:
-    """`say WORD.`, which is answered with the word once it is let go; in pieces where it is `slow`."""
-
-    def __init__(self, way: Way, word: bytes) -> None:
-        self._way = way
-        self._word = word
-        self._caller: Caller | None = None
-        self.size = len(b"say .") + len(word)
-        self.is_last = word == b"bye"
-
-    def begin(self, caller: Caller) -> None:
-        self._caller = caller
-        self._way.begun.append(self._word)
-        if self._word == b"early fault":
-            raise ZeroDivisionError
-        if self._way.is_held:
-            self._way.waiting.append(self)
-        else:
-            caller.take_answer()
-
-    def let_go(self) -> None:
-        if self._caller is not None:
-            self._caller.take_answer()
-
-    def answer(self) -> bytes | Callable[[IOStream], Awaitable[None]]:
-        if self._word == b"fault":
-            raise ZeroDivisionError
-        if self._word in (b"slow", b"slow fault"):
-            return self._write
-        return (MUCH if self._word == b"much" else self._word) + b"\n"
-
-    async def _write(self, stream: IOStream) -> None:
-        for letter in b"slow":
-            await stream.write(bytes([letter]))
-            await asyncio.sleep(0)
-        if self._word == b"slow fault":
-            raise ZeroDivisionError
-        await stream.write(b"\n")
-
-    def end(self) -> None:
-        self._caller = None
-        self._way.ended.append(self._word)
-
-
-class Way:
-    """A short way for whoever says something."""
-
-    def __init__(self) -> None:
-        self.is_held = False
-        self.begun: list[bytes] = []
-        self.waiting: list[Said] = []
-        self.ended: list[bytes] = []
-        self.lasts: list[Asked | None] = []
-
-    async def begins(self, word: bytes) -> None:
-        """Wait until this is asked."""
-        while word not in self.begun:  # noqa: ASYNC110 (nobody is told; the test's own deadline bounds it)
-            await asyncio.sleep(0)
-
-    def let_go(self) -> None:
-        """Answer what waits, and all that comes."""
-        self.is_held = False
-        for said in self.waiting:
-            said.let_go()
-
-    def look(self, arrived: bytes, last: Asked | None) -> Said | None:
-        self.lasts.append(last)
-        word, end, _ = arrived.removeprefix(b"say ").partition(b".")
-        return Said(self, word) if arrived.startswith(b"say ") and end else None
-
-
-class Size(RequestHandler):
-    """Answers with the size of what was sent, or with much."""
-
-    def get(self) -> None:
-        self.write(MUCH)
-
-    def post(self) -> None:
-        self.write(f"{len(self.request.body)} bytes\n")
-
-
-@contextlib.asynccontextmanager
-async def talking(
-    context: ssl.SSLContext | None = None, **options: Any
-) -> AsyncIterator[tuple[Server, Way, asyncio.StreamReader, asyncio.StreamWriter]]:
-    """A server, its short way, and both ends of a connection to it, over TLS where there is a `context`."""
-    way = Way()
-    server = Server(Application([("/", Size)], log_function=lambda _: None), short_way=way, **options)
-    sockets = bind_sockets(0, "127.0.0.1")
-    server.add_sockets(sockets)
-    port = sockets[0].getsockname()[1]
-    name = None if context is None else "localhost"
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=context, server_hostname=name)
-    try:
-        yield server, way, reader, writer
-    finally:
-        writer.close()
-        server.stop()
-        await server.close_all_connections()
-
-
-async def server_forgets(server: Server) -> None:
-    """Wait until the server has seen its one connection begin and end."""
-    while not server._connections:  # noqa: ASYNC110 (nobody is told; the test's own deadline bounds it)
-        await asyncio.sleep(0)
-    while server._connections:  # noqa: ASYNC110 (as above)
-        await asyncio.sleep(0)
-
-
-def post(size: int) -> bytes:
-    """A request that is Tornado's."""
-    return b"POST / HTTP/1.1\r\nHost: here\r\nContent-Length: %d\r\n\r\n" % size + b"say x." * (size // 6)
 
 
 @pytest.mark.parametrize("size", [0, 6, 600_000])
@@ -352,76 +228,6 @@ def test_over_tls_it_is_the_same(tmp_path: Path) -> None:
     on_loop(test)
 
 
-@pytest.mark.parametrize("before", [b"", b"say one."])
-def test_an_idle_connection_is_closed_when_patience_ends(before: bytes) -> None:
-    async def test() -> None:
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        async with talking(idle_connection_timeout=PATIENCE) as (_, _, reader, writer):
-            writer.write(before or b"P")
-            assert before[4:-1] == (await reader.read()).rstrip()
-            assert loop.time() - began >= PATIENCE
-
-    on_loop(test)
-
-
-def test_an_answer_may_take_longer_than_a_connection_may_be_idle() -> None:
-    async def test() -> None:
-        async with talking(idle_connection_timeout=PATIENCE) as (_, way, reader, writer):
-            way.is_held = True
-            writer.write(b"say late.")
-            await way.begins(b"late")
-            asyncio.get_running_loop().call_later(3 * PATIENCE, way.let_go)
-            assert b"late\n" == await reader.read()
-
-    on_loop(test)
-
-
-ASKS_FOR_MUCH = [b"say much.", b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"]
-
-
-@pytest.mark.parametrize("asked", ASKS_FOR_MUCH, ids=["the short way", "Tornado"])
-@pytest.mark.parametrize("idle", [None, 60.0])
-def test_who_takes_nothing_of_an_answer_is_closed_and_it_is_said(
-    asked: bytes, idle: float | None, caplog: pytest.LogCaptureFixture
-) -> None:
-    async def test() -> None:
-        async with talking(send_timeout=PATIENCE, idle_connection_timeout=idle) as (server, _, _, writer):
-            writer.write(asked)
-            await server_forgets(server)
-
-    caplog.set_level(logging.INFO, "dispatcher")
-    on_loop(test)
-    said = [one.getMessage() for one in caplog.records if one.name == "dispatcher.web.connection"]
-    assert ["ended a connection of 127.0.0.1: it took nothing of its answer for 0.2 s (--send-timeout)"] == said
-
-
-@pytest.mark.parametrize("asked", ASKS_FOR_MUCH, ids=["the short way", "Tornado"])
-def test_without_a_send_timeout_an_answer_waits_for_its_reader(asked: bytes) -> None:
-    async def test() -> None:
-        async with talking(send_timeout=0.0, idle_connection_timeout=PATIENCE) as (_, _, reader, writer):
-            writer.write(asked)
-            said_nothing, idle = await asyncio.open_connection("127.0.0.1", writer.get_extra_info("peername")[1])
-            # By the time that one which is idle was closed, this one was looked at too.
-            assert b"" == await said_nothing.read()
-            idle.close()
-            assert MUCH in await reader.read()
-
-    on_loop(test)
-
-
-def test_an_answer_that_has_not_begun_may_take_longer_than_a_reader_may() -> None:
-    async def test() -> None:
-        async with talking(send_timeout=PATIENCE) as (_, way, reader, writer):
-            way.is_held = True
-            writer.write(b"say late.")
-            await way.begins(b"late")
-            asyncio.get_running_loop().call_later(3 * PATIENCE, way.let_go)
-            assert b"late\n" == await reader.readline()
-
-    on_loop(test)
-
-
 def test_an_answer_of_the_short_way_is_waited_for() -> None:
     async def test() -> None:
         async with talking() as (server, way, reader, writer):
@@ -484,3 +290,25 @@ def test_whatever_is_under_way_ends_when_all_connections_are_closed(asked: bytes
             assert await server.finish_replies(0.0)
 
     on_loop(test)
+
+
+@pytest.mark.parametrize("asked", [b"P", b"say one.", b"say held.", b"GET / HTTP/1.1\r\nHost: here\r\n\r\n"])
+def test_a_connection_that_has_ended_leaves_nothing_to_the_garbage_collector(asked: bytes) -> None:
+    async def test() -> None:
+        async with talking() as (server, way, _, writer):
+            way.is_held = b"held" in asked
+            writer.write(asked)
+            await server_knows(server)
+            await turns(20)
+            (gone,) = map(weakref.ref, server._connections)
+            writer.transport.abort()
+            while server._connections:  # noqa: ASYNC110 (nobody is told; the test's own deadline bounds it)
+                await asyncio.sleep(0)
+            await turns()
+            assert gone() is None
+
+    gc.disable()
+    try:
+        on_loop(test)
+    finally:
+        gc.enable()
