@@ -286,6 +286,7 @@ def test_whatever_is_under_way_ends_when_all_connections_are_closed(asked: bytes
             await turns(20)
             await server.close_all_connections()
             assert set() == server._connections
+            assert {asyncio.current_task()} == asyncio.all_tasks()
             assert way.begun == way.ended
             assert await server.finish_replies(0.0)
 
@@ -300,12 +301,14 @@ def test_a_connection_that_has_ended_leaves_nothing_to_the_garbage_collector(ask
             writer.write(asked)
             await server_knows(server)
             await turns(20)
-            (gone,) = map(weakref.ref, server._connections)
+            (connection,) = server._connections
+            left = [weakref.ref(connection), weakref.ref(connection._patience)]  # type: ignore[attr-defined]  # it is ours
+            del connection
             writer.transport.abort()
             while server._connections:  # noqa: ASYNC110 (nobody is told; the test's own deadline bounds it)
                 await asyncio.sleep(0)
             await turns()
-            assert gone() is None
+            assert [None, None] == [each() for each in left]
 
     gc.disable()
     try:
