@@ -20,6 +20,7 @@ from tornado.http1connection import HTTP1Connection, HTTP1ServerConnection
 from tornado.iostream import StreamClosedError, UnsatisfiableReadError
 
 from dispatcher import streams
+from dispatcher.afterwards import Afterwards
 from dispatcher.web import too_large
 from dispatcher.web.patience import Patience
 
@@ -68,6 +69,7 @@ class Connection(HTTP1ServerConnection):
     ) -> None:
         """Prepare; `start_serving` begins to read. A `send_timeout` of 0 seconds is none."""
         super().__init__(stream, params, context)
+        self._afterwards = Afterwards.here()
         self._replies = replies
         self._short_way = short_way
         self._arrivals = streams.Arrivals(stream, self._hear, self._hear_end)
@@ -115,7 +117,8 @@ class Connection(HTTP1ServerConnection):
             self._unread = b""
             return
         try:
-            self._serve(arrived)
+            with self._afterwards:
+                self._serve(arrived)
         except Exception as error:  # noqa: BLE001 (it is logged)
             self._fail(error)
 

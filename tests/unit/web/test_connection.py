@@ -7,11 +7,12 @@ import contextlib
 import gc
 import logging
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from tornado.platform.asyncio import BaseAsyncIOLoop
 
+from dispatcher.afterwards import Afterwards
 from dispatcher.streams import READ_BYTES
 from dispatcher.tls.contexts import ServerFiles
 from dispatcher.tls.reload import Certificates
@@ -22,6 +23,8 @@ from tests.unit.web.talking import MUCH, Said, post, server_forgets, server_know
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from dispatcher.web.asked import Caller
 
 
 @pytest.mark.parametrize("size", [0, 6, 600_000])
@@ -108,6 +111,45 @@ def test_a_request_of_the_short_way_takes_no_task_and_its_answer_no_turn() -> No
                 way.waiting.pop().let_go()
                 assert word == way.ended[-1]
                 assert word + b"\n" == await reader.readline()
+
+    on_loop(test)
+
+
+class Causing(Said):
+    """Is answered by a call that is due afterwards; notes in which turn of the loop what was done."""
+
+    turn = 0
+    noted: ClassVar[list[int]] = []
+
+    def begin(self, caller: Caller) -> None:
+        self.noted.append(Causing.turn)
+        super().begin(caller)
+        Afterwards.here().call(self.let_go)
+
+    def let_go(self) -> None:
+        self.noted.append(Causing.turn)
+        super().let_go()
+
+
+def test_what_a_request_causes_is_done_in_its_own_event_where_nothing_else_is_due(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def test() -> None:
+        async with talking() as (_, way, reader, writer):
+            way.is_held = True
+            monkeypatch.setattr(way, "look", lambda *_: Causing(way, b"it"))
+            loop = asyncio.get_running_loop()
+            turn = loop._run_once  # type: ignore[attr-defined]  # asyncio's loop has it
+
+            def turn_and_count() -> None:
+                Causing.turn += 1
+                turn()
+
+            monkeypatch.setattr(loop, "_run_once", turn_and_count)
+            writer.write(b"say it.")
+            assert b"it\n" == await reader.readline()
+            begun, done = Causing.noted
+            assert begun == done
 
     on_loop(test)
 
