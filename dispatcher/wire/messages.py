@@ -226,9 +226,16 @@ class Refused(Message):
     accepted_versions: tuple[str, ...] = strings(16, 16, default=())
 
 
+class Keeping(Message):
+    """A message that keeps what `wire/sharing.py` wrote of it for all that are like it, which is no member of it."""
+
+    __slots__ = ("asked_json",)
+    asked_json: bytes
+
+
 @quickly_made
 @dataclass(frozen=True, slots=True)
-class Execute(Message):
+class Execute(Keeping):
     """Make this request from this source address and answer with one `Result` within `timeout` seconds.
 
     `timeout` is what is left of the execution's time when the message is made; it includes waiting at the agent.

@@ -125,6 +125,8 @@ class Outbox:
 
     def next_frame(self) -> bytes | None:
         """Take what goes next as one frame; None where nothing may go now."""
+        if len(self._small) == 1 and not self._large:
+            return self._take_alone()
         encoded, bodies = self._take_small()
         # A message that fills a frame by itself has it for itself: beside another one it might pass MAX_FRAME_BYTES.
         chunk = self._next_chunk() if sum(map(len, encoded)) <= limits.SHARED_FRAME_BYTES else None
@@ -135,6 +137,13 @@ class Outbox:
             return None
         self._queued_bytes -= sum(map(len, bodies))
         return codec.join(encoded, bodies)
+
+    def _take_alone(self) -> bytes:
+        """Take the one message that waits; most that are no part of a batch leave so."""
+        _, message = self._small.popitem()
+        body = message.body
+        self._queued_bytes -= len(body)
+        return codec.join((codec.message_json(message),), (body,))
 
     def _take_small(self) -> tuple[list[bytes], list[bytes]]:
         """Take the small messages that go next: how they are written, and their bodies."""

@@ -67,10 +67,10 @@ class Pump:
             return
         if under_way is not None:
             under_way.add_done_callback(self._taken)
-            return
-        self._rest()
-        if frame is not None:
-            self.wake()
+        else:
+            self._rest()
+            if frame is not None:
+                self.wake()
 
     def _taken(self, frame: asyncio.Future[None]) -> None:
         error = frame.exception()

@@ -11,11 +11,15 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-from dispatcher.wire import codec, limits
+from dispatcher.wire import codec, fields, limits
 from dispatcher.wire.codec import Invalid
 from dispatcher.wire.messages import Again, Alike, Execute, Message, Result, timings_of
 
 _AGAIN = b'{"t":"again","id":%b,"source":%b,"timeout":%b}'
+_EXECUTE = b'{"t":"execute","id":%b,"source":%b,"timeout":%b,%b'
+
+_OWN = frozenset(("id", "source", "timeout"))
+"""What each execution says for itself, though all else is as in another."""
 
 
 class Likewise(Execute):
@@ -33,6 +37,16 @@ class Likewise(Execute):
         self.max_body_bytes = like.max_body_bytes  # type: ignore[misc]  # as above; looked at for each of them
         self.like = like  # type: ignore[misc]  # as above
 
+    def as_json(self) -> bytes:
+        """Write it in full, most of which is written once for all that ask for the same."""
+        asked: bytes = getattr(self.like, "asked_json", b"") or _write_asked(self.like)
+        return _EXECUTE % (
+            codec.value_json(self.id),
+            codec.text_json(self.source),
+            codec.value_json(self.timeout),
+            asked,
+        )
+
     def json_after(self, before: Message) -> bytes | None:
         """Write it as an `Again` of an execution that asks for the same."""
         if not isinstance(before, Execute) or not (before.like is self.like or before.like == self.like):
@@ -42,8 +56,15 @@ class Likewise(Execute):
 
 # All else is what they share. As `__getattr__` it would make each look at any member slower.
 for _name in Execute.__match_args__:
-    if _name not in {"id", "source", "timeout", "max_body_bytes", "body"}:
+    if _name not in _OWN | {"max_body_bytes", "body"}:
         setattr(Likewise, _name, property(operator.attrgetter(f"like.{_name}")))
+
+
+def _write_asked(like: Execute) -> bytes:
+    """Write all but what is an execution's own, as it stands at the end of its JSON, and have `like` keep it."""
+    content = {name: value for name, value in fields.as_json(like).items() if name not in _OWN}
+    like.asked_json = asked = codec.value_json(content)[1:]  # type: ignore[misc]  # a slot of its base, says Python
+    return asked
 
 
 def _may_share(message: Execute | Result) -> bool:

@@ -58,6 +58,14 @@ def test_an_empty_outbox_has_no_frame() -> None:
     assert outbox.next_frame() is None
 
 
+@pytest.mark.parametrize("message", [wire.Cancel("a"), execute("a", 0), execute("a", CHUNK), result("a", 5)])
+def test_a_message_that_is_alone_leaves_as_it_would_among_others(message: Message) -> None:
+    alone = filled(message)
+    assert codec.encode([message]) == alone.next_frame()
+    assert (True, 0) == (alone.is_empty, alone._queued_bytes)
+    assert codec.encode([message, wire.Cancel("b")]) == filled(message, wire.Cancel("b")).next_frame()
+
+
 def test_small_messages_share_a_frame_in_their_order() -> None:
     messages = [wire.Cancel(str(number)) for number in range(500)]
     outbox = filled(*messages)

@@ -103,6 +103,16 @@ def test_an_agent_that_does_not_know_it_is_told_all_in_full() -> None:
     assert in_full(asked) == heard(frame)
 
 
+@given(executes(body=st.just(b"")), st.lists(own, min_size=2, max_size=2))
+def test_one_that_is_alone_in_its_frame_is_said_in_full_each_time(
+    kind: wire.Execute, asked: list[dict[str, Any]]
+) -> None:
+    for mine in asked:  # the second is written with what is kept of the first
+        said = dataclasses.replace(kind, **mine)
+        (frame,) = sent(Likewise(said.id, said.source, said.timeout, kind))
+        assert [said] == codec.decode(frame, (wire.Execute,)) == heard(frame)
+
+
 @given(st.lists(st.tuples(st.integers(0, 2), own), max_size=12), st.lists(executes(), min_size=3, max_size=3))
 def test_whatever_is_shared_all_is_heard_as_it_was_said(
     asked: list[tuple[int, dict[str, object]]], kinds: list[wire.Execute]
