@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import collections
 import itertools
+import math
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -84,8 +85,8 @@ class Driver:
         self._is_due = False
         self._has_told = False
         self._is_turning = False
-        self._goes_on = False
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = math.inf
         self._next_turn: asyncio.Handle | None = None
         multi.setopt(pycurl.M_TIMERFUNCTION, None)
         multi.setopt(pycurl.M_SOCKETFUNCTION, self._want_socket)
@@ -114,8 +115,8 @@ class Driver:
 
         Where a turn is to come anyway it has to wait for that: the time of this one may be up.
         """
-        if self._is_due and self._next_turn is None and not self._is_turning:
-            self._turn()
+        if self._is_due and not self._is_turning:
+            self._look()
 
     def turn_soon(self) -> None:
         """Begin what was added, together with what others add until the next turn of the loop; from `ended`, now."""
@@ -190,8 +191,8 @@ class Driver:
             self._next_turn = self._loop.call_soon(self._turn)
 
     def _look(self) -> None:
-        """Some sockets are ready. Not once more in the turn of the loop in which ours ran out of time: it goes on."""
-        if not self._goes_on:
+        """Some sockets are ready. Where a turn is to come anyway, it looks: the time of the one before may be up."""
+        if self._next_turn is None:
             self._turn()
 
     def _listen(self) -> None:
@@ -201,23 +202,20 @@ class Driver:
         for fd, events in self._poller.ready():
             known = watched.get(fd)
             if known is not None and known.is_wanted:
-                ready.append((fd, known, events & known.events))
+                ready.append((fd, known, events & known.events or known.events))
             else:
                 self._forget(fd)
 
     def _timer_fired(self) -> None:
-        self._timer = None
+        self._timer, self._timer_due = None, math.inf
         self._is_due = True  # or old with something due, which libcurl is told in the same way
-        if not self._goes_on:
-            self._turn()
+        self._look()
 
     def _turn(self) -> None:
         """Tell libcurl what is due, for `SLICE_SECONDS` at most, and ask when it wants to be told again."""
-        if self._next_turn is not None:
-            self._next_turn.cancel()
-            self._next_turn = None
+        self._next_turn = None
         until = self._until = time.monotonic() + SLICE_SECONDS
-        self._is_turning, self._goes_on = True, False
+        self._is_turning = True
         try:
             is_done = self._drive(until)
         except Exception:
@@ -229,7 +227,6 @@ class Driver:
         if not is_done or self._is_due or self._paused:
             self._turn_next()
         self._ask_for_time()
-        self._goes_on = self._next_turn is not None
         if self._has_told:
             self._has_told = False
             self._turned()
@@ -274,19 +271,18 @@ class Driver:
 
     def _ask_for_time(self) -> None:
         milliseconds = self._multi.timeout()
-        if milliseconds == 0:
+        if milliseconds > 0:
+            due = self._loop.time() + milliseconds / 1000
+            if due < self._timer_due:  # an earlier turn asks for the time again
+                self._set_timer(due)
+        elif milliseconds == 0:
             self._is_due = True
             self._turn_next()
-        elif milliseconds > 0:
-            self._set_timer(self._loop.time() + milliseconds / 1000)
 
     def _set_timer(self, due: float) -> None:
-        """Have a turn at `due` at the latest; an earlier one asks for the time again."""
         if self._timer is not None:
-            if self._timer.when() <= due:
-                return
             self._timer.cancel()
-        self._timer = self._loop.call_at(due, self._timer_fired)
+        self._timer, self._timer_due = self._loop.call_at(due, self._timer_fired), due
 
     def _act(self, until: float) -> None:
         """Go through what is ready."""

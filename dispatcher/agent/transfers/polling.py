@@ -1,7 +1,7 @@
 """Which of libcurl's sockets are ready: step 7 of a request's way, on the event loop, for `driver.py`.
 
-On Linux it is epoll itself: Python's `selectors` makes a named tuple for each event and looks up two things for it,
-which costs a transfer half a microsecond. Elsewhere it is what `selectors` has (kqueue on macOS).
+On Linux it is epoll itself, with its events: Python's `selectors` makes a named tuple for each and looks up two things
+for it, which costs a transfer half a microsecond. Elsewhere it is what `selectors` has (kqueue on macOS).
 """
 
 from __future__ import annotations
@@ -11,11 +11,8 @@ import selectors
 import sys
 from contextlib import suppress
 
-READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
-
 if sys.platform == "linux":
-    _INTERESTS = {READ: select.EPOLLIN, WRITE: select.EPOLLOUT, READ | WRITE: select.EPOLLIN | select.EPOLLOUT}
-    _EVENTS = {interest: events for events, interest in _INTERESTS.items()}
+    READ, WRITE = select.EPOLLIN, select.EPOLLOUT
 
     class Poller:
         """Sockets by descriptor, each with what is to be told of it: READ, WRITE or both; a descriptor itself."""
@@ -24,21 +21,15 @@ if sys.platform == "linux":
             """Begin with none."""
             self._epoll = select.epoll()
             self.fileno, self.close = self._epoll.fileno, self._epoll.close
-
-        def register(self, fd: int, events: int) -> None:
-            """Watch a socket."""
-            self._epoll.register(fd, _INTERESTS[events])
-
-        def modify(self, fd: int, events: int) -> None:
-            """Watch it for something else."""
-            self._epoll.modify(fd, _INTERESTS[events])
+            self.register, self.modify = self._epoll.register, self._epoll.modify
+            """Watch a socket, and for something else."""
 
         def register_again(self, fd: int, events: int) -> None:
             """Watch a descriptor that was watched before and may have been closed, and its number given out, since."""
             try:
-                self._epoll.modify(fd, _INTERESTS[events])
+                self._epoll.modify(fd, events)
             except FileNotFoundError:  # epoll lets go of what is closed by itself
-                self._epoll.register(fd, _INTERESTS[events])
+                self._epoll.register(fd, events)
 
         def unregister(self, fd: int) -> None:
             """Watch it no more; it may be closed already, of which epoll took note by itself."""
@@ -46,13 +37,14 @@ if sys.platform == "linux":
                 self._epoll.unregister(fd)
 
         def ready(self, seconds: float = 0.0) -> list[tuple[int, int]]:
-            """Return which sockets are ready, and for what: both where one has failed, whatever was asked.
+            """Return which sockets are ready, and for what; of one that ended or failed more is said, or other bits.
 
             Where none is, one is waited for.
             """
-            return [(fd, _EVENTS.get(events, READ | WRITE)) for fd, events in self._epoll.poll(seconds)]
+            return self._epoll.poll(seconds)
 
 else:
+    READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
     class Poller:
         """As on Linux."""
