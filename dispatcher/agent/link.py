@@ -131,9 +131,12 @@ class Link:
         if isinstance(message, messages.Result):
             self._proof.want(message.id)
 
-    def push(self) -> None:
-        """Have what was put leave now."""
-        self._pump.push()
+    def push(self, *, at_once: bool) -> None:
+        """Have what was put leave, with what else is put in this loop turn unless it is to leave at once."""
+        if at_once:
+            self._pump.push()
+        else:
+            self._pump.wake()
 
     async def flush(self) -> None:
         """Wait until all that was put has left, or the link is gone."""

@@ -159,8 +159,9 @@ class Worker:
             self._link.put(result)
 
     def _on_told(self) -> None:
+        """Results have been told. Where no more are to come they leave at once; else others may share their frame."""
         if self._link is not None:
-            self._link.push()
+            self._link.push(at_once=not self._executor.in_flight)
 
     def _tell(self, changed: Sequence[AddressReport], gone: Sequence[str]) -> None:
         assert self._link is not None

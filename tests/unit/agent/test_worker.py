@@ -73,7 +73,7 @@ class KeptLink:
         self.can_resume = can_resume
         self.secret_headers = ("X-Token", session)
         self.sent: list[Any] = []
-        self.frames: list[int] = []  # how much was sent whenever all was pushed
+        self.pushed: list[tuple[int, bool]] = []  # how much had been put each time, and whether it left at once
         self._worker = worker
         self._answers_drain = answers_drain
 
@@ -84,8 +84,8 @@ class KeptLink:
 
     put = send
 
-    def push(self) -> None:
-        self.frames.append(len(self.sent))
+    def push(self, *, at_once: bool) -> None:
+        self.pushed.append((len(self.sent), at_once))
 
     async def flush(self) -> None:
         self.sent.append("flushed")
@@ -202,17 +202,17 @@ def test_a_result_goes_back_on_the_link_that_its_session_has() -> None:
     on_loop(test)
 
 
-def test_results_that_come_together_leave_together() -> None:
+def test_results_that_come_together_leave_together_and_at_once_where_no_more_are_to_come() -> None:
     async def test() -> None:
         bench = Bench()
         for each in (EXECUTE, replace(EXECUTE, id="x2"), replace(EXECUTE, id="x3")):
             bench.worker.on_execute(bench.link, each)
         bench.executor.finish("x1", "x2")
         bench.executor.finish("x3")
-        assert [2, 3] == bench.link.frames
+        assert [(2, False), (3, True)] == bench.link.pushed
         bench.worker.on_lost(bench.link)
         bench.executor.on_told()
-        assert [2, 3] == bench.link.frames
+        assert [(2, False), (3, True)] == bench.link.pushed
 
     on_loop(test)
 
