@@ -51,7 +51,8 @@ class Departures:
 
     def begin(self, executions: Sequence[Departing], passing_over: frozenset[tuple[str, str]] = frozenset()) -> None:
         """Lease the next exits that are not in `passing_over`, in order, and give the executions to their agents."""
-        self._tell_ends()
+        if self._ends:
+            self._tell_ends()
         ask_then(self._pool, LeaseExits(len(executions), passing_over), functools.partial(self._give, executions))
 
     def lease_ended(self, end: LeaseEnd) -> None:

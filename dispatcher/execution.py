@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import logging
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from dispatcher.actors.messages import NotTaken, Outcome, Run
 from dispatcher.attempts import failed, lease_ended, may_help, with_wait
@@ -44,8 +43,6 @@ LEASES_AT_MOST = 8
 _TIME_IS_UP = "the time was up in phase queued, while waiting for a free place among those in flight at the coordinator"
 _NO_EXIT = "no exit is available: no connected agent has a usable address that is not set aside"
 
-T = TypeVar("T")
-
 
 @dataclass(frozen=True, slots=True)
 class Means:
@@ -60,19 +57,6 @@ class Means:
     on_end: Callable[[Execution], None]
     turns: Turns
     overdue: Deadlines[Execution]
-
-
-def _contained(step: Callable[[Execution, T], None]) -> Callable[[Execution, T], None]:
-    """End the execution where a step of it raises: nobody else would, and its place would never be free again."""
-
-    @functools.wraps(step)
-    def contained(execution: Execution, argument: T, /) -> None:
-        try:
-            step(execution, argument)
-        except Exception as error:  # noqa: BLE001 (told to whoever waits, who logs it)
-            execution.fail(error)
-
-    return contained
 
 
 class Execution:
@@ -166,7 +150,7 @@ class Execution:
             await self._demand_store()
             self._begin()
             self._means.departures.begin((self,))
-        except Exception as error:  # noqa: BLE001 (as in `_contained`)
+        except Exception as error:  # noqa: BLE001 (as in `take_lease`)
             self.fail(error)
 
     async def _wait_for_place(self) -> None:
@@ -216,36 +200,37 @@ class Execution:
             left = max(0.0, self._deadline - now)
             self._means.overdue.set(self, now + left + self._means.grace_seconds + ANSWER_MARGIN_SECONDS)
             self._run = Run(self._request.to_execute(self._name, lease.address, left), self._hear_end)
-        except Exception as error:  # noqa: BLE001 (as in `_contained`)
+        except Exception as error:  # noqa: BLE001 (nobody else would end it: its place would never be free again)
             self.fail(error)
         return self._run
 
     def hear_refusal(self, run: Run, refusal: NotTaken) -> None:
         """Nothing was sent: try another exit, if this one has not ended otherwise."""
-        self._try_elsewhere((run, refusal))
-
-    @_contained
-    def _try_elsewhere(self, refused: tuple[Run, NotTaken]) -> None:
-        run, refusal = refused
         lease = self._lease
         if run is not self._run or lease is None:
             return
-        self._let_go(lease, refusal)
-        if self._leases < LEASES_AT_MOST:
-            self._depart_again()
-        else:
-            self._end_attempt(lease, failed(self._name, FailureKind.AGENT_LOST, refusal.reason))
+        try:
+            self._let_go(lease, refusal)
+            if self._leases < LEASES_AT_MOST:
+                self._depart_again()
+            else:
+                self._end_attempt(lease, failed(self._name, FailureKind.AGENT_LOST, refusal.reason))
+        except Exception as error:  # noqa: BLE001 (as in `take_lease`)
+            self.fail(error)
 
     def _hear_end(self, run: Run, ended: Ended) -> None:
         self._means.turns.call(self._take_end, (run, ended))
 
-    @_contained
     def _take_end(self, ended_run: tuple[Run, Ended]) -> None:
         run, ended = ended_run
         lease = self._lease
-        if run is self._run and lease is not None:  # else it is too late: it was given up
+        if run is not self._run or lease is None:
+            return  # it is too late: it was given up
+        try:
             self._let_go(lease, ended)
             self._end_attempt(lease, ended)
+        except Exception as error:  # noqa: BLE001 (as in `take_lease`)
+            self.fail(error)
 
     def give_up(self) -> None:
         """Wait no longer for an answer that should have come long ago."""
@@ -327,12 +312,14 @@ class Execution:
         """Return a moment in seconds since 1970. Not by the clock: it may have been set since the beginning."""
         return self._started_at + (monotonic - self._began)
 
-    @_contained
     def _kept(self, error: UnrecordedError | None) -> None:
-        if error is None:
-            assert self.record is not None
-            self._means.on_recorded(self.record)
-        self._end(error)
+        try:
+            if error is None:
+                assert self.record is not None
+                self._means.on_recorded(self.record)
+            self._end(error)
+        except Exception as fault:  # noqa: BLE001 (as in `take_lease`)
+            self.fail(fault)
 
     def _end(self, error: Exception | None) -> None:
         if self._is_over:

@@ -84,8 +84,7 @@ class Executions:
         self._slots = Slots(limits.max_in_flight, limits.max_queue)
         self._queued: dict[asyncio.Future[Record], Execution] = {}
         self._not_ended = 0
-        self._all_ended = asyncio.Event()
-        self._all_ended.set()
+        self._all_ended = asyncio.Event()  # for `drain` alone
         self._is_draining = False
         self._batches: set[Stoppable] = set()
 
@@ -176,7 +175,6 @@ class Executions:
         if not executions:
             return
         self._not_ended += len(executions)
-        self._all_ended.clear()
         is_in_doubt = self._recorder.is_in_doubt
         ready = [execution for execution in executions if execution.prepare(store_is_in_doubt=is_in_doubt)]
         if ready:
@@ -185,13 +183,10 @@ class Executions:
     def _end(self, execution: Execution) -> None:
         self._slots.give_back(execution.place)
         self._not_ended -= 1
-        if not self._not_ended:
+        if self._is_draining and not self._not_ended:
             self._all_ended.set()
-        error = execution.error
-        if isinstance(error, UnrecordedError):
-            logger.error("%s", error)
-        elif error is not None and not isinstance(error, NotAcceptedError):
-            logger.error("an execution failed inside the coordinator", exc_info=error)
+        if execution.error is not None:
+            _log(execution.error)
         execution.on_end(execution)
 
     def _settle(self, execution: Execution) -> None:
@@ -232,6 +227,7 @@ class Executions:
         for batch in list(self._batches):
             batch.stop("the coordinator is shutting down")
         if self._not_ended:
+            self._all_ended.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._all_ended.wait(), seconds)
         is_in_time = not self._not_ended
@@ -241,3 +237,10 @@ class Executions:
     async def check_store(self) -> str | None:
         """Try whether history can be written: None, or why not."""
         return await self._recorder.check()
+
+
+def _log(error: Exception) -> None:
+    if isinstance(error, UnrecordedError):
+        logger.error("%s", error)
+    elif not isinstance(error, NotAcceptedError):
+        logger.error("an execution failed inside the coordinator", exc_info=error)

@@ -91,11 +91,11 @@ class AgentConnection(LoopActor):
 
     def on_receive(self, message: Any) -> Any:
         """Handle one message."""
+        if isinstance(message, RunExecutions):  # as in the pool
+            return self._take_on(message.runs)
+        if isinstance(message, FromAgent):
+            return self._hear(message)
         match message:
-            case RunExecutions():
-                return self._take_on(message.runs)
-            case FromAgent():
-                self._hear(message)
             case LinkOpened():
                 self._open(message)
             case LinkClosed():
@@ -226,13 +226,14 @@ class AgentConnection(LoopActor):
         for message in said.messages:
             if said.link is not self._link:
                 return  # A link that was replaced, or that one of these ended; what it still says counts no more.
-            self._take(said.link, message)
+            if isinstance(message, wire.Result):  # as in `on_receive`
+                self._in_flight.end(message)
+            else:
+                self._take(said.link, message)
         self._last_seen_at = time.time()
 
     def _take(self, link: Link, message: wire.Message | Invalid) -> None:
         match message:
-            case wire.Result():
-                self._in_flight.end(message)
             case Invalid():
                 self._in_flight.end_invalid(message)
             case wire.Holding():

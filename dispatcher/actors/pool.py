@@ -137,11 +137,11 @@ class IpPool(LoopActor):
 
     def on_receive(self, message: Any) -> Any:
         """Handle one message."""
+        if isinstance(message, LeaseExits):  # those of each execution first: a `match` makes a set and a list for each
+            return self._lease(message.count, message.passing_over)
+        if isinstance(message, LeasesEnded):
+            return self._end_leases(message.ends)
         match message:
-            case LeaseExits():
-                return self._lease(message.count, message.passing_over)
-            case LeasesEnded():
-                self._end_leases(message.ends)
             case PauseOver():
                 self._end_pause(message.stay)
             case ExitsChanged():
@@ -160,7 +160,7 @@ class IpPool(LoopActor):
 
     def _lease(self, count: int, passing_over: frozenset[Key]) -> tuple[Lease, ...]:
         leases: list[Lease] = []
-        tried = {known for key in passing_over if (known := self._find(*key)) is not None}
+        tried = {known for key in passing_over if (known := self._find(*key)) is not None} if passing_over else ()
         now = time.time()
         for _ in range(count):
             leased = self._rotation.lease(tried)
