@@ -79,7 +79,6 @@ class Waker:
                 except Exception as error:  # noqa: BLE001 (as the loop does with what it calls itself)
                     tell_of(error, "what another thread had the loop call failed")
                 if self._calls and time.monotonic() > turn_ends:
-                    self._is_woken = True
                     asyncio.get_running_loop().call_soon(self._make_calls)
                     return
 

@@ -235,7 +235,7 @@ def test_a_coordinator_that_drains_begins_nothing_and_waits_for_what_it_has() ->
         answer = asyncio.get_running_loop().create_future()
         coordinator = Coordinator(lambda _: answer)
         task = coordinator.executions.start(SPEC)
-        draining = asyncio.create_task(coordinator.executions.drain(5))
+        draining = asyncio.create_task(coordinator.executions.drain(1000))
         await turns(10)
         assert coordinator.executions.is_draining
         with pytest.raises(DrainingError):
@@ -256,6 +256,30 @@ def test_a_drain_ends_at_its_deadline_and_says_so() -> None:
         assert not await coordinator.executions.drain(0.01)
         answer.set_result(completed(coordinator.sent[0]))
         assert await coordinator.executions.drain(5)
+
+    on_loop(test)
+
+
+def test_what_had_its_place_already_and_begins_after_a_drain_is_waited_for_by_the_next() -> None:
+    async def test() -> None:
+        held = Held()
+        coordinator = Coordinator(held)
+        executions = coordinator.executions
+        place = executions.take_place()
+        executions.start(RequestSpec("http://a/"))
+        draining = asyncio.create_task(executions.drain(1000))
+        await turns(10)
+        held.let_go(coordinator, "http://a/")
+        assert await draining
+        late = executions.make(
+            RequestSpec("http://b/"), place, None, on_answer=lambda _: None, on_end=lambda _: None, needs_exit=False
+        )
+        executions.begin([late])
+        draining = asyncio.create_task(executions.drain(1000))
+        await turns(10)
+        assert not draining.done()
+        held.let_go(coordinator, "http://b/")
+        assert await draining
 
     on_loop(test)
 

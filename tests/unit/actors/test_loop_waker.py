@@ -141,21 +141,30 @@ def test_the_loop_turns_while_it_makes_many_calls(monkeypatch: pytest.MonkeyPatc
     on_loop(test)
 
 
-def test_what_the_calls_cause_is_done_once_after_all_of_them() -> None:
+def test_what_the_calls_cause_is_done_once_after_all_of_them_in_the_same_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
-        waker, order = Waker.here(), list[str]()
+        order: list[str] = []
+        done = asyncio.Event()
+        make_calls = Waker._make_calls
+
+        def noted(waker: Waker) -> None:
+            make_calls(waker)
+            order.append("the turn is over")
 
         def call() -> None:
             order.append("call")
-            Afterwards.here().call(lambda: order.append("after"))
+            Afterwards.here().call(finish)
 
-        def work() -> None:
-            waker.call(call)
-            waker.call(call)
+        def finish() -> None:
+            order.append("afterwards")
+            done.set()
 
-        elsewhere(work)
-        await turns()
-        assert ["call", "call", "after", "after"] == order
+        monkeypatch.setattr(Waker, "_make_calls", noted)
+        waker = Waker.here()
+        waker.call(call)
+        waker.call(call)
+        await done.wait()
+        assert ["call", "call", "afterwards", "afterwards", "the turn is over"] == order
 
     on_loop(test)
 
@@ -193,6 +202,17 @@ def test_loops_that_are_closed_leave_no_descriptor_behind() -> None:
         assert before == descriptors()
     finally:
         gc.enable()
+
+
+def test_a_loop_that_is_closed_has_no_waker_though_it_is_still_known_to_somebody() -> None:
+    async def make() -> None:
+        Waker.here()
+
+    before = descriptors()
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(make())
+    loop.close()
+    assert before == descriptors()
 
 
 def test_a_closed_loop_may_still_be_woken_and_leaves_nothing_behind_then() -> None:
