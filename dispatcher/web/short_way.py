@@ -207,12 +207,13 @@ class Plain:
 
     def _hear(self, execution: Execution) -> None:
         """Have the caller told, if it is still there, of what came of it."""
+        self._execution = None
         if self._caller is not None:
             self._record, self._error = execution.record, execution.error
             self._caller.take_answer()
 
     def end(self) -> None:
-        """Leave the queue, if the execution still waits in it, and let go of all that came of it."""
+        """Leave the queue, if the execution waits in it yet, and let go of all that came of it."""
         execution, caller = self._execution, self._caller
         self._caller = self._execution = self._record = self._error = None
         if caller is not None:
