@@ -88,6 +88,17 @@ class Database:
         except (sqlite3.Error, OSError) as error:
             raise _told(f"cannot write {self.path}", error) from error
 
+    def rows(self, query: str, values: Sequence[Any] = ()) -> Iterator[Any]:
+        """Yield what a query finds that a commit needs; it is not asked before the first is taken.
+
+        Raises:
+            StoreError: as a transaction does.
+        """
+        try:
+            yield from self.connection.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise _told(f"cannot write {self.path}", error) from error
+
     def trim(self) -> None:
         """Empty the write-ahead log if it has grown over its limit; where a reader stays in it, try again later.
 

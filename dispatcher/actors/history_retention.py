@@ -19,7 +19,9 @@ PRUNE_AHEAD = 64
 """Records that a transaction may delete beyond as many as it adds: about 1 ms, so that catching up holds up nobody."""
 
 _TOO_OLD = "SELECT seq, size FROM record WHERE finished_at < ? ORDER BY finished_at LIMIT ?"
-_OLDEST = "SELECT seq, size FROM record ORDER BY seq LIMIT ?"
+OLDEST = "SELECT seq, size FROM record ORDER BY seq LIMIT ?"
+"""Place and size of the oldest records."""
+
 _TOO_LARGE = """SELECT seq, size FROM (
         SELECT seq, size, sum(size) OVER (ORDER BY seq) AS bytes
         FROM (SELECT seq, size FROM record ORDER BY seq LIMIT ?)
@@ -42,18 +44,19 @@ class Kept(NamedTuple):
 
 
 class Room:
-    """What history has room for, and which of its oldest records more of them take the place of.
+    """What history has room for, and which of its oldest records more of them take the place of. Decides, no I/O.
 
     `kept_from` is the first place that is kept with all that room was made for; 0 where all are.
     """
 
-    def __init__(self, connection: sqlite3.Connection, retention: Retention, kept: Kept, at_most: int) -> None:
-        """Look at what is `kept` in the tables, of which up to `at_most` records may have to go."""
+    def __init__(self, retention: Retention, kept: Kept, oldest: Iterator[tuple[int, int]]) -> None:
+        """Begin with what is `kept` in the tables, of which the `oldest` have these places and sizes, in their order.
+
+        They are asked for once one of them has to go.
+        """
         self._records = retention.max_records - kept.records
         self._size = math.inf if retention.max_bytes is None else retention.max_bytes - kept.size
-        self._connection = connection
-        self._at_most = at_most
-        self._oldest: Iterator[tuple[int, int]] | None = None
+        self._oldest = oldest
         self.kept_from = 0
 
     def make(self, records: int, size: int) -> bool:
@@ -61,8 +64,6 @@ class Room:
         self._records -= records
         self._size -= size
         while self._records < 0 or self._size < 0:
-            if self._oldest is None:
-                self._oldest = iter(self._connection.execute(_OLDEST, (self._at_most,)).fetchall())
             place, gone = next(self._oldest, (None, 0))
             if place is None:
                 return False
@@ -92,7 +93,7 @@ def prune(connection: sqlite3.Connection, retention: Retention, kept: Kept, now:
         gone = _delete(connection, gone, _TOO_OLD, (oldest_kept_ms(retention.max_age, now), at_most))
     records = min(kept.records - gone.records - retention.max_records, at_most - gone.records)
     if records > 0:
-        gone = _delete(connection, gone, _OLDEST, (records,))
+        gone = _delete(connection, gone, OLDEST, (records,))
     size = 0 if retention.max_bytes is None else kept.size - gone.size - retention.max_bytes
     if size > 0 and gone.records < at_most:
         gone = _delete(connection, gone, _TOO_LARGE, (at_most - gone.records, size))

@@ -14,7 +14,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from dispatcher.actors.history_columns import Columns
-from dispatcher.actors.history_retention import Room
+from dispatcher.actors.history_retention import OLDEST, Room
 from dispatcher.actors.messages import RecordRow
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ MIGRATION: Migration = (
 _LEFT = """SELECT id, outcome, agent_id, source_ip, status, error, finished_at, total_ms, record
     FROM staged ORDER BY seq"""
 _LAST_PLACE = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'record'"
+"""The last place that was given, whether its record is kept or not."""
 
 
 class Staging:
@@ -82,7 +83,7 @@ class Staging:
         if not self.is_open or not 0 < len(rows) <= MOST_AT_ONCE or len(self.rows) + len(rows) > MOST_ROWS:
             return False
         self.is_open = False  # unless all of this goes well
-        room = self._room or self._measure(database.connection, totals.kept)
+        room = self._room or self._measure(database, totals.kept)
         ids: list[str] = []
         values: list[Any] = []
         size = 0
@@ -103,10 +104,10 @@ class Staging:
         self.is_open = True
         return True
 
-    def _measure(self, connection: sqlite3.Connection, kept: Kept) -> Room:
-        (last,) = connection.execute(_LAST_PLACE).fetchone()
+    def _measure(self, database: Database, kept: Kept) -> Room:
+        ((last,),) = database.rows(_LAST_PLACE)
         self._next_place = last + 1
-        self._room = Room(connection, self._retention, kept, MOST_ROWS)
+        self._room = Room(self._retention, kept, database.rows(OLDEST, (MOST_ROWS,)))
         return self._room
 
     def counted(self, totals: Totals) -> Totals:

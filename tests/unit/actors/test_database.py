@@ -190,6 +190,15 @@ def test_one_statement_by_itself_is_a_transaction(tmp_path: Path) -> None:
         assert 3 == len(fruit(reader))
 
 
+def test_a_query_is_asked_when_its_first_row_is_taken(tmp_path: Path) -> None:
+    with closing(Database(tmp_path, "test", [FIRST])) as database:
+        found, unknown = database.rows("SELECT * FROM fruit"), database.rows("SELECT ? FROM vegetable", [1])
+        add(database, "plum")
+        assert [("apple",), ("plum",)] == [*found]
+        with pytest.raises(StoreError, match=r"cannot write .*test\.sqlite3: no such table: vegetable"):
+            next(unknown)
+
+
 @pytest.mark.parametrize("what", ["removed", "replaced"])
 def test_nothing_is_written_where_nobody_would_ever_read_it(tmp_path: Path, what: str) -> None:
     path = database_path(tmp_path, "test")

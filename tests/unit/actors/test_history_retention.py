@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dispatcher.actors.history_blocks import BLOCK
-from dispatcher.actors.history_retention import Kept, Pruned, Retention, Room, prune
+from dispatcher.actors.history_retention import OLDEST, Kept, Pruned, Retention, Room, prune
 from dispatcher.actors.history_tables import add
 from dispatcher.actors.messages import RecordRow
 from tests.unit.actors.stored import MOMENTS, T0, opened, row, rows, skip
@@ -100,7 +100,7 @@ def test_what_room_is_made_of_is_what_is_deleted_in_the_end(
     with opened() as database, database.transaction() as connection:
         add(connection, model)
         kept = Kept(len(model), size_of(model))
-        room = Room(connection, retention, kept, at_most)
+        room = Room(retention, kept, iter(connection.execute(OLDEST, (at_most,)).fetchall()))
         is_made = all(room.make(records, size) for records, size in coming)
         kept = Kept(*(before + sum(more) for before, more in zip(kept, zip(*coming, strict=True), strict=True)))
         gone = prune(connection, retention, kept, 0, 1000).records
@@ -111,8 +111,6 @@ def test_what_room_is_made_of_is_what_is_deleted_in_the_end(
 
 
 def test_all_are_kept_as_long_as_there_is_room() -> None:
-    with opened() as database, database.transaction() as connection:
-        add(connection, [row(1), row(2)])
-        room = Room(connection, Retention(3), Kept(2, 10), 1)
-        found = [(room.make(1, 5), room.kept_from) for _ in range(3)]
-        assert [(True, 0), (True, 2), (False, 2)] == found
+    room = Room(Retention(3), Kept(2, 10), iter([(7, 5)]))
+    found = [(room.make(1, 5), room.kept_from) for _ in range(3)]
+    assert [(True, 0), (True, 8), (False, 8)] == found

@@ -196,6 +196,28 @@ def test_what_cannot_be_moved_stays_staged_and_is_shown_until_it_can(
     assert [] == caplog.records
 
 
+def write_schema(state_dir: Path, sql: str, version: int) -> str:
+    """Replace what says how records are kept, and return what said so before."""
+    with closing(sqlite3.connect(database_path(state_dir, "history"), isolation_level=None)) as other:
+        other.execute("PRAGMA writable_schema = ON")
+        (before,) = other.execute("SELECT sql FROM sqlite_schema WHERE name = 'record'").fetchone()
+        other.execute("UPDATE sqlite_schema SET sql = ? WHERE name = 'record'", (sql,))
+        other.execute(f"PRAGMA schema_version = {version}")
+    return str(before)
+
+
+def test_a_file_that_turns_out_damaged_is_told_of_before_anything_is_staged(tmp_path: Path) -> None:
+    with running(HistoryLog, tmp_path, max_records=100) as log:
+        append(log, row(1))
+        settle(log)
+        sql = write_schema(tmp_path, "no SQL", 1000)
+        with pytest.raises(StoreError, match=r"cannot write .*history\.sqlite3: malformed database schema"):
+            append(log, row(2))
+        write_schema(tmp_path, sql, 1001)
+        append(log, row(2))
+        assert ids_of(1, 2) == kept_ids(tmp_path)
+
+
 def test_what_cannot_be_moved_at_the_end_is_moved_at_the_next_start_that_can(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
