@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-MOST_AT_ONCE = 8
-"""Up to so many records that are committed together are staged."""
+MOST_AT_ONCE = 4
+"""Up to so many records that are committed together are staged. With the move that costs 4 of them a sixth less than
+the tables at once, and 8 the same."""
 
 MOST_ROWS = 64
 """How many records are staged at most: as many as one statement takes into the tables, in less than a millisecond."""
