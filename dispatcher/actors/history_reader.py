@@ -35,7 +35,7 @@ Condition = tuple[Any, ...]
 
 _KEPT_FROM = "SELECT kept_from FROM staged ORDER BY seq DESC LIMIT 1"
 _RECORD = f"""WITH shown AS (SELECT ? AS id, ? AS oldest, coalesce(({_KEPT_FROM}), 0) AS first)
-    SELECT staged.record FROM shown CROSS JOIN staged USING (id) WHERE finished_at >= oldest AND seq >= first
+    SELECT staged.record FROM shown CROSS JOIN staged USING (id) WHERE finished_at >= oldest
     UNION ALL SELECT content.record FROM shown CROSS JOIN record USING (id) CROSS JOIN content USING (seq)
         WHERE finished_at >= oldest AND seq >= first"""  # noqa: S608  (text of ours only)
 
@@ -94,7 +94,7 @@ class HistoryReader(BatchingActor):
         (kept_from,) = self._connection.execute(_KEPT_FROM).fetchone() or (None,)
         oldest_ms = self._oldest_ms()
         if kept_from is not None:
-            query, values = staged_query(before, where, oldest_ms, kept_from)
+            query, values = staged_query(before, where, oldest_ms)
             rows += self._connection.execute(query, (*values, most)).fetchall()
         if len(rows) < most:
             query, values = page_query(self._connection, before, where, oldest_ms, kept_from or 0)
@@ -121,12 +121,10 @@ def _snapshot(connection: sqlite3.Connection) -> Iterator[None]:
             connection.execute("ROLLBACK")
 
 
-def staged_query(before: int | None, where: HistoryFilter, oldest_ms: int, kept_from: int) -> tuple[str, list[Any]]:
+def staged_query(before: int | None, where: HistoryFilter, oldest_ms: int) -> tuple[str, list[Any]]:
     """Build the query of the part of a page that is staged, as `page_query` builds that of the rest."""
-    conditions = [
-        ("record.seq >= ? AND record.seq <= ?", kept_from, LAST_PLACE if before is None else before - 1),
-        *_matching(where, oldest_ms),
-    ]
+    last = LAST_PLACE if before is None else before - 1
+    conditions = [("record.seq <= ?", last), *_matching(where, oldest_ms)]
     return _query("record.record FROM staged AS record", conditions, "record.seq DESC")
 
 

@@ -46,7 +46,8 @@ class Kept(NamedTuple):
 class Room:
     """What history has room for, and which of its oldest records more of them take the place of. Decides, no I/O.
 
-    `kept_from` is the first place that is kept with all that room was made for; 0 where all are.
+    `kept_from` is the first place that is kept with all that room was made for; 0 where all are. What is staged itself
+    never makes room.
     """
 
     def __init__(self, retention: Retention, kept: Kept, oldest: Iterator[tuple[int, int]]) -> None:

@@ -64,10 +64,9 @@ class Staging:
     """The `rows` that are staged. While it is not open, what is staged has to be moved before anything else is."""
 
     def __init__(self, connection: sqlite3.Connection, retention: Retention) -> None:
-        """Find what an earlier process left."""
+        """Find what an earlier process left, which is to be moved first."""
         self._retention = retention
         self._begin([RecordRow(*row) for row in connection.execute(_LEFT)])
-        self.is_open = not self.rows
 
     def _begin(self, rows: list[RecordRow]) -> None:
         self.rows = rows
@@ -75,6 +74,7 @@ class Staging:
         self._size = 0
         self._room: Room | None = None
         self._next_place = 0
+        self.is_open = True
 
     def put(self, database: Database, rows: Sequence[RecordRow], totals: Totals) -> bool:
         """Commit `rows`; False where nothing was done, because they have to go into the tables, with what is staged.
@@ -124,7 +124,6 @@ class Staging:
         if self.rows and not self._ids.issubset(ids):
             _log.error("of %d staged records some were not moved: others have their ids", len(self.rows))
         self._begin([])
-        self.is_open = True
 
 
 def clear(connection: sqlite3.Connection) -> None:

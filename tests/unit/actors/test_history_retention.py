@@ -114,3 +114,6 @@ def test_all_are_kept_as_long_as_there_is_room() -> None:
     room = Room(Retention(3), Kept(2, 10), iter([(7, 5)]))
     found = [(room.make(1, 5), room.kept_from) for _ in range(3)]
     assert [(True, 0), (True, 8), (False, 8)] == found
+    room = Room(Retention(100, 20), Kept(2, 10), iter([(7, 5), (8, 5)]))
+    found = [(room.make(1, size), room.kept_from) for size in (10, 4, 7)]
+    assert [(True, 0), (True, 8), (False, 9)] == found

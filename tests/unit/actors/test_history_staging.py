@@ -291,6 +291,16 @@ def test_retention_of_one_record_shows_one(tmp_path: Path) -> None:
             ]
 
 
+def test_what_could_not_be_staged_takes_nobodys_room(tmp_path: Path) -> None:
+    with running(HistoryLog, tmp_path, max_records=3) as log, running(HistoryReader, tmp_path) as reader:
+        append_together(log, *range(5))
+        append(log, row(5))
+        with unwritable(database_path(tmp_path, "history"), "staged"), pytest.raises(StoreError, match=REASON):
+            append(log, row(6))
+        append(log, row(6))
+        assert [row(number).record for number in (6, 5, 4)] == list(newest(reader))
+
+
 def test_a_key_whose_record_a_staged_one_took_the_room_of_is_free(tmp_path: Path) -> None:
     with running(HistoryLog, tmp_path, max_records=2) as log:
         answer(log, ClaimKey("k", b"first"))
