@@ -55,8 +55,9 @@ class FrameReader:
 
     def __init__(self, most_bytes: int, *, are_masked: bool) -> None:
         """Take messages of `most_bytes` at most, of frames that all `are_masked`, or none."""
-        self._most_bytes = most_bytes
+        self._most_bytes = self._room = most_bytes
         self._masked = _MASKED if are_masked else 0
+        self._key_bytes = _KEY_BYTES if are_masked else 0
         self._arrived: bytes | bytearray = b""
         self._at = 0
         self._parts: bytearray | None = None
@@ -81,54 +82,57 @@ class FrameReader:
             BrokenFrameError: what is there is against the protocol.
             TooLongError: so is its length.
         """
-        while (frame := self._next_frame()) is not None:
+        while self._at < len(self._arrived) and (frame := self._next_frame()) is not None:
             first, content = frame
-            if first & 0xF in _CONTROL or (first & _FINAL and self._parts is None):
-                return first & 0xF, content
+            opcode, is_final = first & 0xF, first & _FINAL
+            if opcode in _CONTROL or (is_final and self._parts is None):
+                return opcode, content
             if self._parts is None:
-                self._parts, self._parts_opcode = bytearray(), first & 0xF
+                self._parts, self._parts_opcode = bytearray(), opcode
             self._parts += content
-            if first & _FINAL:
-                whole, self._parts = bytes(self._parts), None
+            self._room = self._most_bytes - len(self._parts)
+            if is_final:
+                whole = bytes(self._parts)
+                self._parts, self._room = None, self._most_bytes
                 return self._parts_opcode, whole
         return None
 
     def _next_frame(self) -> tuple[int, bytes] | None:
         """Return the first byte and the content of the next frame, if all of it is there."""
-        arrived, start = self._arrived, self._at + 2
+        arrived, at = self._arrived, self._at
+        start = at + 2
         if len(arrived) < start:
             return None
-        first, second = arrived[start - 2], arrived[start - 1]
-        size = second & ~_MASKED
+        first, size = arrived[at], arrived[at + 1] ^ self._masked
+        if first != _WHOLE or self._parts is not None or size & _MASKED:
+            self._demand_order(first, size)
         if size >= _LONG:
-            start, length_at = start + (2 if size == _LONG else 8), start
+            start += 2 if size == _LONG else 8
             if len(arrived) < start:
                 return None
-            size = int.from_bytes(arrived[length_at:start], "big")
-        if first != _WHOLE or self._parts is not None:
-            self._demand_order(first, second)
-        if second & _MASKED != self._masked:
-            raise BrokenFrameError("a frame of a server that is masked, or of a client that is not")
-        if size > self._most_bytes - (0 if self._parts is None else len(self._parts)):
+            size = int.from_bytes(arrived[at + 2 : start], "big")
+        if size > self._room:
             raise TooLongError(f"a message of more than {self._most_bytes} bytes")
-        if self._masked:
-            start += _KEY_BYTES
+        key_at, start = start, start + self._key_bytes
         end = start + size
         if len(arrived) < end:
             return None
         self._at = end
-        content = bytes(arrived[start:end])
-        if self._masked:
-            return first, quick_mask(bytes(arrived[start - _KEY_BYTES : start]), content)
-        return first, content
+        if isinstance(arrived, bytes):
+            key, content = arrived[key_at:start], arrived[start:end]
+        else:
+            key, content = bytes(arrived[key_at:start]), bytes(arrived[start:end])
+        return first, quick_mask(key, content) if key else content
 
-    def _demand_order(self, first: int, second: int) -> None:
-        """Refuse a frame that may not come here, whatever it holds."""
+    def _demand_order(self, first: int, size: int) -> None:
+        """Refuse a frame that may not come here, whatever it holds; `size` has the bit of a mask that is not right."""
         opcode = first & 0xF
+        if size & _MASKED:
+            raise BrokenFrameError("a frame of a server that is masked, or of a client that is not")
         if first & _RESERVED or opcode not in _KNOWN:
             raise BrokenFrameError("a frame of an extension that nobody agreed on")
         if opcode in _CONTROL:
-            if not first & _FINAL or second & ~_MASKED >= _LONG:
+            if not first & _FINAL or size >= _LONG:
                 raise BrokenFrameError("a control frame in parts, or with more than 125 bytes")
         elif (opcode == _CONTINUED) is (self._parts is None):
             raise BrokenFrameError("a part of no message, or a message within another")
