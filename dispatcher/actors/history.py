@@ -89,12 +89,15 @@ class HistoryLog(BatchingActor):
             self._move_staged()
         except StoreError as error:
             _log.warning("%d records stay staged: %s", len(self._staging.rows), error)
+        self._database.trim()
 
     def on_batch(self, requests: Sequence[Request]) -> None:
         """Commit all appends together, answer them, then see to the rest."""
         appends = [request for request in requests if type(request.message) is AppendRecords]
         if appends:
             self._append(appends)
+            if not self._staging.rows:  # once for what was staged is enough
+                self._database.trim()
         for request in requests:
             if type(request.message) is not AppendRecords:
                 self.handle(request)
@@ -154,7 +157,6 @@ class HistoryLog(BatchingActor):
             raise
         self._totals = totals
         self._staging.moved(added.columns.id)
-        self._database.trim()
         return added.known
 
     def _settle(self, connection: sqlite3.Connection, added: Added, at_most: int) -> Totals:

@@ -102,6 +102,18 @@ def test_nobody_is_answered_before_the_commit_is_done(tmp_path: Path, commits: s
         assert [frozenset()] * 3 == [future.get(timeout=WAIT) for future in futures]
 
 
+def test_no_answer_waits_until_the_log_is_emptied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dispatcher.actors.database.JOURNAL_LIMIT_BYTES", 0)
+    trace = HeldCommit("PRAGMA wal_checkpoint")
+    with running(HeldLog, tmp_path, max_records=1000, trace=trace) as log:
+        future = log.ask(AppendRecords(tuple(row(n) for n in range(9))), block=False)
+        assert trace.reached.wait(WAIT)
+        try:
+            assert frozenset() == future.get(timeout=0)
+        finally:
+            trace.released.set()
+
+
 def test_a_reply_implies_a_record_even_after_kill_9(tmp_path: Path) -> None:
     command = [sys.executable, "-c", APPEND_FOR_EVER, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
