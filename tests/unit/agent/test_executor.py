@@ -213,6 +213,31 @@ def test_of_executions_that_end_together_one_may_cancel_the_others_and_start_ano
     run(test())
 
 
+def test_after_results_that_came_together_it_is_said_that_these_were_all_whatever_they_came_from() -> None:
+    async def test() -> None:
+        async with Hanging() as slow, executor() as made:
+            results: list[Result] = []
+            told: list[int] = []
+            all_told = asyncio.Event()
+
+            def on_told() -> None:
+                told.append(len(results))
+                all_told.set()
+
+            made.on_told = on_told
+            for _ in range(3):
+                made.start(execution(slow.url(), timeout=20), results.append)
+            made.begin()
+            await asyncio.wait_for(slow.seen.wait(), 5)
+            assert [] == told
+            made.drop_source("::1")
+            assert [FailureKind.SOURCE_ADDRESS] * 3 == [result.error_kind for result in results]
+            await asyncio.wait_for(all_told.wait(), 5)
+            assert [3] == told
+
+    run(test())
+
+
 def test_a_caller_that_fails_on_a_result_does_not_hold_up_others(caplog: pytest.LogCaptureFixture) -> None:
     async def test() -> None:
         async with Echo() as target, executor() as made:
