@@ -80,6 +80,9 @@ class FromElsewhere:
     def start(self, _: object, on_result: Callable[[Result], None]) -> None:
         on_result(Result(id="self-test", status=200, source_ip="::2", timings=dict.fromkeys(PHASES, 0.0)))
 
+    def begin(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 
