@@ -95,4 +95,5 @@ def test_a_jump_while_an_execution_runs_moves_neither_its_deadline_nor_its_durat
     answer = begun.result(30)
     assert (504, "failed", "timeout", "target") == answer.failure
     assert 1 <= seconds(answer.record) < 10
-    assert 1000 <= answer.record["timings"]["total"] < 10_000
+    # The agent measures, and is given what is left of the second.
+    assert 900 <= answer.record["timings"]["total"] < 10_000
