@@ -120,7 +120,7 @@ def rows(size: Size) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as directory, ExitStack() as stack:
         certificate = trustme.CA().issue_cert(TARGET)
         urls = stack.enter_context(nginx.running(Path(directory), TARGET, certificate))
-        cluster = stack.enter_context(running_cluster(Path(directory)))
+        cluster = stack.enter_context(running_cluster(Path(directory), warns_of_stalls=False))
         cluster.coordinator(*HISTORY)
         cluster.agent("agent-01", SOURCES)
         cluster.client.configure(url=urls["plain"])

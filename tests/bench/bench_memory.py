@@ -62,7 +62,7 @@ def rows(size: Size) -> Iterator[Row]:
     with (
         tempfile.TemporaryDirectory() as directory,
         nginx.running(Path(directory), TARGET, trustme.CA().issue_cert(TARGET)) as urls,
-        running_cluster(Path(directory)) as cluster,
+        running_cluster(Path(directory), warns_of_stalls=False) as cluster,
     ):
         coordinator = cluster.coordinator(*HISTORY)
         agent = cluster.agent("agent-01", SOURCES)

@@ -113,7 +113,7 @@ def rows(size: Size) -> Iterator[Row]:
     with (
         tempfile.TemporaryDirectory() as directory,
         nginx.running(Path(directory), TARGET, trustme.CA().issue_cert(TARGET)) as urls,
-        running_cluster(Path(directory)) as cluster,
+        running_cluster(Path(directory), warns_of_stalls=False) as cluster,
     ):
         bare = Process("bare", [sys.executable, "-m", "tests.bench.bare_handler"])
         port = int(bare.wait_for_line("listening on ").split()[-1])

@@ -25,14 +25,18 @@ _STALL_OPTION = ("--stall-warning", "0.05")
 
 
 class Cluster:
-    """Processes that end together. `client` talks to the coordinator that was started last."""
+    """Processes that end together. `client` talks to the coordinator that was started last.
 
-    def __init__(self, folder: Path, command: Sequence[str] | None = None) -> None:
+    They warn of stalls, which `close` judges, unless they are to run as users start them.
+    """
+
+    def __init__(self, folder: Path, command: Sequence[str] | None = None, *, warns_of_stalls: bool = True) -> None:
         self.state_dir = folder / "state"
         self.agent_state_dir = folder / "agents"
         self.processes: list[Process] = []
         self.url = ""
         self._command = command or dispatcher_command()
+        self._stall_option = _STALL_OPTION if warns_of_stalls else ()
         self._client: Client | None = None
 
     @property
@@ -53,7 +57,7 @@ class Cluster:
         One that others reach makes tokens at its first start; `client` and the agents show those.
         """
         place = ("--host", host, "--port", str(port), "--state-dir", str(self.state_dir))
-        process = self.start("coordinator", "coordinator", *place, *_STALL_OPTION, *options)
+        process = self.start("coordinator", "coordinator", *place, *self._stall_option, *options)
         self.url = process.wait_for_line("coordinator ready on ").rpartition(" ")[2]
         if self._client is not None:
             self._client.close()
@@ -95,7 +99,7 @@ class Cluster:
         token = self.state_dir / "agent.token"
         shown = ("--token-file", str(token)) if token.exists() and "--token-file" not in options else ()
         place = ("--coordinator-url", url or self.url, "--agent-id", agent_id, *shown)
-        common = (*place, "--state-dir", str(self.agent_state_dir), *_STALL_OPTION)
+        common = (*place, "--state-dir", str(self.agent_state_dir), *self._stall_option)
         allowed = [word for target in TEST_TARGETS for word in ("--allow-target", target)]
         return self.start(agent_id, "agent", *common, *named, *allowed, *options, machine=machine)
 
@@ -115,9 +119,11 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def running_cluster(folder: Path, command: Sequence[str] | None = None) -> Iterator[Cluster]:
+def running_cluster(
+    folder: Path, command: Sequence[str] | None = None, *, warns_of_stalls: bool = True
+) -> Iterator[Cluster]:
     """A cluster for the length of a block; after a failure its processes end without being judged."""
-    cluster = Cluster(folder, command)
+    cluster = Cluster(folder, command, warns_of_stalls=warns_of_stalls)
     try:
         yield cluster
     except BaseException:
