@@ -43,10 +43,7 @@ class Request:
         if self._open:
             self._open = False
             if self._reply_to is not None:
-                try:
-                    self._reply_to.set(value)
-                except RuntimeError as error:
-                    _log_undelivered(self.message, error)
+                self._reply_to.set(value)
 
     def fail(self, error: BaseException) -> None:
         """Raise `error` in the asker; log it where nobody asked."""
@@ -57,10 +54,7 @@ class Request:
             _log.error("a told %s failed", type(self.message).__name__, exc_info=error)
         else:
             given = error if isinstance(error, Exception) else _stand_in(error)
-            try:
-                self._reply_to.set_exception((type(given), given, given.__traceback__))
-            except RuntimeError as closed:
-                _log_undelivered(self.message, closed)
+            self._reply_to.set_exception((type(given), given, given.__traceback__))
 
 
 class BatchingActor(pykka.ThreadingActor):
@@ -162,11 +156,6 @@ class BatchingActor(pykka.ThreadingActor):
             _log.exception("%s did not stop cleanly", self)
         if stop.reply_to is not None:
             stop.reply_to.set(None)
-
-
-def _log_undelivered(message: object, error: RuntimeError) -> None:
-    """Go on where nobody is left to take an answer: the asker's loop is closed."""
-    _log.debug("the answer to %s found nobody: %s", type(message).__name__, error)
 
 
 def _stand_in(error: BaseException) -> ActorFailedError:

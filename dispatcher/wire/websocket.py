@@ -19,14 +19,12 @@ from tornado.httputil import HTTPHeaders
 from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, WebSocketHandler, WebSocketProtocol13
 
 from dispatcher import streams
+from dispatcher.afterwards import TURN_SECONDS
 from dispatcher.wire import frames, limits, masking
 from dispatcher.wire.frames import FrameReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-TURN_SECONDS = 0.005
-"""How long frames that come one upon another may keep the loop before others get their turn."""
 
 _CLOSE_TOO_LONG = 1009
 
