@@ -16,7 +16,7 @@ from itertools import accumulate
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from dispatcher.wire.messages import PHASES
+from dispatcher.wire.phases import PHASES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

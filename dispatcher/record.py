@@ -18,7 +18,8 @@ from dispatcher.errors import FailureKind
 from dispatcher.record_structs import BODY, RECORD, RESPONSE
 from dispatcher.timestamps import milliseconds, rfc3339, rfc3339_of
 from dispatcher.wire import native
-from dispatcher.wire.messages import PHASES, Result
+from dispatcher.wire.messages import Result
+from dispatcher.wire.phases import PHASES
 from dispatcher.wire.quick import quickly_made
 
 if TYPE_CHECKING:

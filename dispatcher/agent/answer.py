@@ -11,7 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dispatcher.wire import codec
-from dispatcher.wire.messages import PHASES, Result, timings_of
+from dispatcher.wire.messages import Result
+from dispatcher.wire.phases import PHASES, timings_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

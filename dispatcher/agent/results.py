@@ -12,7 +12,8 @@ from dispatcher.agent.transfers import curl_errors
 from dispatcher.agent.transfers.response import MalformedResponseError, UnfinishedResponseError, parse_response
 from dispatcher.agent.transfers.transfer import same_address
 from dispatcher.errors import FailureKind
-from dispatcher.wire.messages import PHASES, Result, timings_of
+from dispatcher.wire.messages import Result
+from dispatcher.wire.phases import PHASES, timings_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -22,7 +22,7 @@ from dispatcher.agent.transfers import curl_errors
 from dispatcher.agent.transfers.hop import FirstHops, canonical_source, next_hop
 from dispatcher.errors import Failure, FailureKind, Party
 from dispatcher.slots import FullError, Slots
-from dispatcher.wire.messages import PHASES
+from dispatcher.wire.phases import PHASES
 
 if TYPE_CHECKING:
     import asyncio

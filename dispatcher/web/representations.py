@@ -12,7 +12,8 @@ from marshmallow import Schema, fields, validate
 from dispatcher.actors.messages import AgentState, ExitState, Outcome
 from dispatcher.errors import FailureKind, Party
 from dispatcher.web.schemas import RequestSchema
-from dispatcher.wire.messages import PHASES, AddressState
+from dispatcher.wire.messages import AddressState
+from dispatcher.wire.phases import PHASES
 
 TIMESTAMP = {"format": "date-time"}
 

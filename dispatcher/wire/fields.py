@@ -11,9 +11,9 @@ import dataclasses
 import functools
 import ipaddress
 import socket
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from dispatcher.wire import limits
 
@@ -30,7 +30,7 @@ class WireError(Exception):
     """What came over the link is not a valid message; the text says which field and why."""
 
 
-def _field(check: Check, default: Any = _ABSENT, typed: Typed | None = None) -> Any:
+def declare(check: Check, default: Any = _ABSENT, typed: Typed | None = None) -> Any:
     """Declare a dataclass field that carries its check, and its type where a type can say the same."""
     metadata = {"check": check, "typed": typed}
     if default is _ABSENT:
@@ -48,7 +48,7 @@ def text(max_chars: int = limits.MAX_TEXT_CHARS, *, min_chars: int = 0, default:
             raise WireError(f"has {len(value)} characters, not {min_chars} to {max_chars}")
         return value
 
-    return _field(check, default, lambda meta: Annotated[str, meta(min_length=min_chars, max_length=max_chars)])
+    return declare(check, default, lambda meta: Annotated[str, meta(min_length=min_chars, max_length=max_chars)])
 
 
 def _address(value: Any) -> str:
@@ -83,12 +83,12 @@ def _by_the_c_library(written: str) -> str:
 
 def address(*, default: Any = _ABSENT) -> Any:
     """An IP address without a zone; held in its canonical form, so that no address is two."""
-    return _field(_address, default)
+    return declare(_address, default)
 
 
 def addresses(max_items: int, *, default: Any = _ABSENT) -> Any:
     """A list of IP addresses."""
-    return _field(lambda value: tuple(map(_address, _list(value, max_items))), default)
+    return declare(lambda value: tuple(map(_address, to_list(value, max_items))), default)
 
 
 def integer(low: int, high: int, *, default: Any = _ABSENT) -> Any:
@@ -101,10 +101,11 @@ def integer(low: int, high: int, *, default: Any = _ABSENT) -> Any:
             raise WireError(f"is not a whole number from {low} to {high}")
         return value
 
-    return _field(check, default, lambda meta: Annotated[int, meta(ge=low, le=high)])
+    return declare(check, default, lambda meta: Annotated[int, meta(ge=low, le=high)])
 
 
-def _number(value: Any, low: float, high: float) -> float:
+def to_number(value: Any, low: float, high: float) -> float:
+    """Return `value` as a number from `low` to `high`, or raise `WireError`."""
     if type(value) not in (int, float):
         raise WireError("is not a number")
     # NaN is in no range; and a whole number that no float can hold can still be compared.
@@ -115,11 +116,9 @@ def _number(value: Any, low: float, high: float) -> float:
 
 def number(low: float, high: float, *, default: Any = _ABSENT) -> Any:
     """A finite number from `low` to `high`."""
-    return _field(lambda value: _number(value, low, high), default, _typed_number(low, high))
-
-
-def _typed_number(low: float, high: float) -> Typed:
-    return lambda meta: Annotated[float, meta(ge=low, le=high)]
+    return declare(
+        lambda value: to_number(value, low, high), default, lambda meta: Annotated[float, meta(ge=low, le=high)]
+    )
 
 
 def flag(*, default: Any = _ABSENT) -> Any:
@@ -130,7 +129,7 @@ def flag(*, default: Any = _ABSENT) -> Any:
             raise WireError("is neither true nor false")
         return value
 
-    return _field(check, default, lambda _: bool)
+    return declare(check, default, lambda _: bool)
 
 
 def choice(options: type[E], *, default: Any = _ABSENT) -> Any:
@@ -143,10 +142,11 @@ def choice(options: type[E], *, default: Any = _ABSENT) -> Any:
             raise WireError(f"is not one of {', '.join(members)}")
         return member
 
-    return _field(check, default, lambda _: options)
+    return declare(check, default, lambda _: options)
 
 
-def _list(value: Any, max_items: int) -> list[Any]:
+def to_list(value: Any, max_items: int) -> list[Any]:
+    """Return `value` as a list of at most `max_items`, or raise `WireError`."""
     if not isinstance(value, list):
         raise WireError("is not a list")
     if len(value) > max_items:
@@ -156,9 +156,6 @@ def _list(value: Any, max_items: int) -> list[Any]:
 
 Pairs = tuple[tuple[str, str], ...]
 
-_LONGEST_MS = limits.MAX_TIMEOUT_SECONDS * 1000 * 10
-"""What a phase of an execution may be said to have taken."""
-
 
 def headers(*, default: Any = _ABSENT) -> Any:
     """Header lines as (name, value) pairs, bounded in number and in all."""
@@ -166,7 +163,7 @@ def headers(*, default: Any = _ABSENT) -> Any:
     def check(value: Any) -> tuple[tuple[str, str], ...]:
         pairs = []
         size = 0
-        for pair in _list(value, limits.MAX_HEADERS):
+        for pair in to_list(value, limits.MAX_HEADERS):
             if type(pair) is not list or len(pair) != 2:
                 raise WireError("has an item that is not a [name, value] pair")
             name, content = pair
@@ -179,83 +176,52 @@ def headers(*, default: Any = _ABSENT) -> Any:
         return tuple(pairs)
 
     # No type bounds the sum; `wire/structs.py` reads no JSON that is long enough to break it.
-    return _field(check, default, lambda meta: Annotated[Pairs, meta(max_length=limits.MAX_HEADERS)])
-
-
-def phases(names: Iterable[str]) -> Any:
-    """A number of milliseconds for each of `names`; a missing one is 0, unless all are: then nothing was measured."""
-    known = tuple(names)
-    longest = _LONGEST_MS
-
-    def check(value: Any) -> dict[str, float]:
-        if not isinstance(value, dict):
-            raise WireError("is not an object")
-        return {name: _number(value.get(name, 0.0), 0.0, longest) for name in known} if value else {}
-
-    def typed(meta: Callable[..., Any]) -> Any:
-        return Annotated[dict[Literal[known], _typed_number(0.0, longest)(meta)], meta(min_length=len(known))]  # type: ignore[misc, valid-type]  # types, though made here
-
-    return dataclasses.field(default_factory=dict, metadata={"check": check, "typed": typed})
-
-
-def microseconds(count: int) -> Any:
-    """So many whole numbers of microseconds."""
-    longest = int(_LONGEST_MS) * 1000
-
-    def check(value: Any) -> tuple[int, ...]:
-        items = _list(value, count)
-        if len(items) != count:
-            raise WireError(f"has {len(items)} items, not {count}")
-        if any(type(item) is not int or not 0 <= item <= longest for item in items):
-            raise WireError(f"has an item that is not a whole number from 0 to {longest}")
-        return tuple(items)
-
-    return _field(check, typed=lambda meta: tuple[(Annotated[int, meta(ge=0, le=longest)],) * count])  # type: ignore[misc]  # a type, though made here
+    return declare(check, default, lambda meta: Annotated[Pairs, meta(max_length=limits.MAX_HEADERS)])
 
 
 def strings(max_items: int, max_chars: int, *, default: Any = _ABSENT) -> Any:
     """A list of strings."""
 
     def check(value: Any) -> tuple[str, ...]:
-        for item in _list(value, max_items):
+        for item in to_list(value, max_items):
             if type(item) is not str or len(item) > max_chars:
                 raise WireError(f"has an item that is not a string of at most {max_chars} characters")
         return tuple(value)
 
-    return _field(check, default)
+    return declare(check, default)
 
 
 def identifiers(max_items: int, max_chars: int) -> Any:
     """A list of ids, held as a set; none by default."""
 
     def check(value: Any) -> frozenset[str]:
-        for item in _list(value, max_items):
+        for item in to_list(value, max_items):
             if type(item) is not str or not 1 <= len(item) <= max_chars:
                 raise WireError(f"has an item that is not an id of 1 to {max_chars} characters")
         return frozenset(value)
 
-    return _field(check, frozenset())
+    return declare(check, frozenset())
 
 
 def records(cls: type[Any], max_items: int, *, default: Any = _ABSENT) -> Any:
     """A list of dataclasses whose own fields are declared here too."""
 
     def check(value: Any) -> tuple[Any, ...]:
-        return tuple(parse(cls, item) for item in _list(value, max_items))
+        return tuple(parse(cls, item) for item in to_list(value, max_items))
 
-    return _field(check, default)
+    return declare(check, default)
 
 
 def pair_of_integers(*, default: Any = _ABSENT) -> Any:
     """Two small whole numbers, such as a version."""
 
     def check(value: Any) -> tuple[int, int]:
-        items = _list(value, 2)
+        items = to_list(value, 2)
         if len(items) != 2 or any(type(item) is not int or not 0 <= item <= 9999 for item in items):
             raise WireError("is not a pair of whole numbers")
         return items[0], items[1]
 
-    return _field(check, default)
+    return declare(check, default)
 
 
 def optional(declared: Any) -> Any:
@@ -266,7 +232,7 @@ def optional(declared: Any) -> Any:
     def check(value: Any) -> Any:
         return None if value is None else inner(value)
 
-    return _field(check, None, lambda meta: typed(meta) | None)
+    return declare(check, None, lambda meta: typed(meta) | None)
 
 
 def parse(cls: type[Any], value: Any, more: Mapping[str, Any] | None = None) -> Any:

@@ -9,18 +9,12 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from dispatcher.errors import Failure, FailureKind, Party
-from dispatcher.wire import fields, limits
+from dispatcher.wire import fields, limits, phases
 from dispatcher.wire.fields import choice, flag, headers, identifiers, integer, number, optional, strings, text
 from dispatcher.wire.quick import quickly_made
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-PHASES = ("queued", "dns", "connect", "tls", "send", "wait", "receive", "total")
-"""Members of a record's `timings`, in the order of time; milliseconds."""
 
 IDENTIFIER_CHARS = 64
 
@@ -146,7 +140,7 @@ class Result(Message):
     headers: tuple[tuple[str, str], ...] = headers(default=())
     body_size: int = integer(0, 2**63 - 1, default=0)
     truncated: bool = flag(default=False)
-    timings: dict[str, float] = fields.phases(PHASES)
+    timings: dict[str, float] = phases.timings()
     error_kind: FailureKind | None = optional(choice(FailureKind))
     error_detail: str = text(4096, default="")
     error_party: Party | None = optional(choice(Party))
@@ -170,7 +164,7 @@ class Result(Message):
 class Alike(Message):
     """A `Result` with the head of the one before it in its frame. See `wire/sharing.py`.
 
-    `microseconds` are of each of `PHASES`; without a `remote_ip` it has that one's too.
+    `microseconds` are of each of `phases.PHASES`; without a `remote_ip` it has that one's too.
     """
 
     tag: ClassVar[str] = "alike"
@@ -178,25 +172,10 @@ class Alike(Message):
     id: str = text(IDENTIFIER_CHARS, min_chars=1)
     source_ip: str = text(64)
     body_size: int = integer(0, 2**63 - 1)
-    microseconds: tuple[int, ...] = fields.microseconds(len(PHASES))
+    microseconds: tuple[int, ...] = phases.microseconds()
     truncated: bool = flag(default=False)
     remote_ip: str | None = optional(text(64))
     body: bytes = b""
-
-
-def timings_of(microseconds: Sequence[int]) -> dict[str, float]:
-    """Return milliseconds by the names of `PHASES`, from microseconds of each."""
-    queued, dns, connect, tls, send, wait, receive, total = microseconds
-    return {
-        "queued": queued / 1000,
-        "dns": dns / 1000,
-        "connect": connect / 1000,
-        "tls": tls / 1000,
-        "send": send / 1000,
-        "wait": wait / 1000,
-        "receive": receive / 1000,
-        "total": total / 1000,
-    }
 
 
 # Coordinator to agent

@@ -13,7 +13,8 @@ from typing import Any
 
 from dispatcher.wire import codec, fields, limits
 from dispatcher.wire.codec import Invalid
-from dispatcher.wire.messages import Again, Alike, Execute, Message, Result, timings_of
+from dispatcher.wire.messages import Again, Alike, Execute, Message, Result
+from dispatcher.wire.phases import timings_of
 
 _AGAIN = b'{"t":"again","id":%b,"source":%b,"timeout":%b}'
 _EXECUTE = b'{"t":"execute","id":%b,"source":%b,"timeout":%b,%b'

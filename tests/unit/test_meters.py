@@ -14,7 +14,8 @@ from dispatcher.actors.messages import Outcome
 from dispatcher.errors import Failure, FailureKind
 from dispatcher.meters import PHASE_BOUNDS, Histogram, Meters, Traffic
 from dispatcher.record import Record
-from dispatcher.wire.messages import PHASES, Result
+from dispatcher.wire.messages import Result
+from dispatcher.wire.phases import PHASES
 from tests.support.records import record
 
 

@@ -19,7 +19,8 @@ from dispatcher.redaction import REDACTED, SECRET_HEADERS, Redactor
 from dispatcher.request import RequestSpec
 from dispatcher.web.representations import RecordSchema
 from dispatcher.wire import native
-from dispatcher.wire.messages import PHASES, Result
+from dispatcher.wire.messages import Result
+from dispatcher.wire.phases import PHASES
 from tests.unit.wire import said
 
 REDACTOR = Redactor()

@@ -10,7 +10,8 @@ import pytest
 
 from dispatcher import selftest
 from dispatcher.settings import SelfTestSettings
-from dispatcher.wire.messages import PHASES, Result
+from dispatcher.wire.messages import Result
+from dispatcher.wire.phases import PHASES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,8 +15,9 @@ from dispatcher.errors import FailureKind
 from dispatcher.wire import codec, limits, native, structs, version
 from dispatcher.wire.channel import Channel
 from dispatcher.wire.codec import Invalid
-from dispatcher.wire.messages import FROM_AGENT, FROM_COORDINATOR, Message, Result, Welcome, timings_of
+from dispatcher.wire.messages import FROM_AGENT, FROM_COORDINATOR, Message, Result, Welcome
 from dispatcher.wire.outbox import Outbox
+from dispatcher.wire.phases import timings_of
 from tests.unit.wire.said import identifiers, texts
 
 latin = st.text(st.characters(max_codepoint=0xFF), max_size=20)

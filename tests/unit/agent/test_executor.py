@@ -12,7 +12,7 @@ from dispatcher.agent.executor import Executor
 from dispatcher.agent.targets.guard import TargetGuard
 from dispatcher.agent.transfers.curl import SourceBoundClient
 from dispatcher.errors import FailureKind, Party
-from dispatcher.wire.messages import PHASES
+from dispatcher.wire.phases import PHASES
 from tests.support.executing import (
     TEST_TARGETS,
     echoed,

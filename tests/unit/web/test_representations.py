@@ -18,7 +18,8 @@ from dispatcher.request import RequestSpec
 from dispatcher.web import openapi
 from dispatcher.web.app import REST_ROUTES
 from dispatcher.web.representations import RecordSchema
-from dispatcher.wire.messages import PHASES, Result
+from dispatcher.wire.messages import Result
+from dispatcher.wire.phases import PHASES
 from tests.support.api import Document
 
 DOCUMENT = Document(openapi.describe(REST_ROUTES, "1.2.3"))

@@ -13,7 +13,8 @@ from dispatcher.errors import FailureKind, Party
 from dispatcher.wire import codec, limits
 from dispatcher.wire import messages as wire
 from dispatcher.wire.codec import Invalid
-from dispatcher.wire.messages import PHASES, AddressReport, AddressState, HttpVersion, Message, RefusalCode
+from dispatcher.wire.messages import AddressReport, AddressState, HttpVersion, Message, RefusalCode
+from dispatcher.wire.phases import PHASES
 
 EXAMPLES: tuple[Message, ...] = (
     wire.Hello(wire=(1, 0), session="s3ss10n", version="1.2.3", hostname="gateway-1", max_concurrency=64),

@@ -18,6 +18,7 @@ from dispatcher.wire.channel import Channel
 from dispatcher.wire.codec import Invalid
 from dispatcher.wire.fields import WireError
 from dispatcher.wire.messages import Message
+from dispatcher.wire.phases import PHASES
 
 CHUNK = limits.CHUNK_BYTES
 
@@ -36,7 +37,7 @@ def body(seed: int, size: int) -> bytes:
 
 
 def result(identifier: str, content: bytes = b"") -> wire.Result:
-    return wire.Result(identifier, 200, body_size=len(content), timings=dict.fromkeys(wire.PHASES, 0.0), body=content)
+    return wire.Result(identifier, 200, body_size=len(content), timings=dict.fromkeys(PHASES, 0.0), body=content)
 
 
 def execute(identifier: str, content: bytes = b"") -> wire.Execute:

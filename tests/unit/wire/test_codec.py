@@ -13,7 +13,8 @@ from dispatcher.wire import codec, limits
 from dispatcher.wire import messages as wire
 from dispatcher.wire.codec import Invalid
 from dispatcher.wire.fields import WireError
-from dispatcher.wire.messages import PHASES, Message
+from dispatcher.wire.messages import Message
+from dispatcher.wire.phases import PHASES
 from tests.unit.wire import said
 from tests.unit.wire.said import ALL_MESSAGES, decoded, frame
 

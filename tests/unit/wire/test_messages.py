@@ -13,7 +13,7 @@ from dispatcher.errors import Failure, FailureKind, Party
 from dispatcher.wire import codec, fields, limits
 from dispatcher.wire import messages as wire
 from dispatcher.wire.fields import WireError
-from dispatcher.wire.messages import PHASES, AddressReport, Message
+from dispatcher.wire.messages import AddressReport, Message
 from tests.unit.wire.said import ALL_MESSAGES, EXAMPLES, decoded, frame
 
 COMMITTED = Path(__file__).parent / "examples"
@@ -209,21 +209,3 @@ def test_a_failure_without_a_party_is_the_usual_partys() -> None:
 
 def test_a_result_without_an_error_kind_is_no_failure() -> None:
     assert wire.Result(id="x", status=200).failure is None
-
-
-def test_missing_phases_are_zero_and_unknown_ones_are_left_out() -> None:
-    result = fields.parse(wire.Result, {"id": "x", "timings": {"dns": 1, "lunch": "long"}})
-    assert dict.fromkeys(PHASES, 0.0) | {"dns": 1.0} == result.timings
-
-
-def test_without_any_phase_nothing_was_measured() -> None:
-    said = codec.encode([wire.Result("x", error_kind=FailureKind.INTERNAL)])
-    (result,) = codec.decode(said, wire.FROM_AGENT)
-    assert isinstance(result, wire.Result)
-    assert {} == result.timings
-
-
-def test_timings_are_milliseconds_of_every_phase_in_order() -> None:
-    found = wire.timings_of((0, 1, 20, 300, 4_000, 50_000, 600_000, 654_321))
-    assert PHASES == tuple(found)
-    assert [0.0, 0.001, 0.02, 0.3, 4.0, 50.0, 600.0, 654.321] == list(found.values())

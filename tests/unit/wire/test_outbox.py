@@ -10,6 +10,7 @@ from dispatcher.wire import codec, limits
 from dispatcher.wire import messages as wire
 from dispatcher.wire.messages import Message
 from dispatcher.wire.outbox import Outbox, OutboxFullError
+from dispatcher.wire.phases import PHASES
 from tests.unit.wire.said import ALL_MESSAGES
 from tests.unit.wire.test_codec import worst_headers, worst_result
 
@@ -21,7 +22,7 @@ LONGEST_REPORT = wire.AddressReport("2001:db8::1", wire.AddressState.DADFAILED, 
 
 
 def result(identifier: str, size: int, **fields: object) -> wire.Result:
-    timings = dict.fromkeys(wire.PHASES, 0.0)
+    timings = dict.fromkeys(PHASES, 0.0)
     return wire.Result(id=identifier, status=200, body_size=size, timings=timings, body=bytes(size), **fields)  # type: ignore[arg-type]  # of a Result
 
 

@@ -14,6 +14,7 @@ from dispatcher.wire import codec, limits, version
 from dispatcher.wire import messages as wire
 from dispatcher.wire.channel import Channel
 from dispatcher.wire.codec import Invalid
+from dispatcher.wire.phases import timings_of
 from dispatcher.wire.sharing import Likewise, Reader
 from tests.unit.wire.said import alikes, executes, identifiers, results, texts
 from tests.unit.wire.said import frame as by_hand
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 FIRST = wire.Execute("x1", "::1", "GET", "http://a.test/", 5.0, (("Accept", "*/*"),), has_body=True)
 ANSWER = wire.Result(
-    "x1", 404, "Not Found", "1.1", "::f", "::1", (("A", "b"),), 3, True, wire.timings_of(range(8)), body=b"abc"
+    "x1", 404, "Not Found", "1.1", "::f", "::1", (("A", "b"),), 3, True, timings_of(range(8)), body=b"abc"
 )
 FAILURE = wire.Result("x1", timings=ANSWER.timings, error_kind=FailureKind.DNS)
 own = st.fixed_dictionaries(
@@ -186,7 +187,7 @@ def reported(*messages: Message, allowance: int | None = 1000) -> list[Message |
 def test_a_result_that_is_alike_says_all_that_one_in_full_would_with_the_very_head() -> None:
     first, second, third = reported(ANSWER, alike("x2", b"ab"), alike("x3", truncated=True, remote_ip="::e"))
     assert ANSWER == first
-    timings = wire.timings_of((0, 1, 2, 3, 4, 5, 6, 21))
+    timings = timings_of((0, 1, 2, 3, 4, 5, 6, 21))
     expected = dataclasses.replace(
         ANSWER, id="x2", source_ip="::2", body_size=2, timings=timings, body=b"ab", truncated=False
     )
@@ -214,7 +215,7 @@ def test_results_are_the_same_whoever_reads_them(like: wire.Result, said: list[w
             remote_ip=like.remote_ip if each.remote_ip is None else each.remote_ip,
             body_size=each.body_size,
             truncated=each.truncated,
-            timings=wire.timings_of(each.microseconds),
+            timings=timings_of(each.microseconds),
             error_kind=None,
             error_detail="",
             error_party=None,

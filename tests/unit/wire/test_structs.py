@@ -16,6 +16,7 @@ from dispatcher.wire import messages as wire
 from dispatcher.wire.codec import Invalid
 from dispatcher.wire.fields import WireError
 from dispatcher.wire.messages import Message
+from dispatcher.wire.phases import PHASES
 from tests.unit.wire.said import ALL_MESSAGES, EXAMPLES, decoded, frame, messages, of_its_class
 from tests.unit.wire.test_codec import items
 from tests.unit.wire.test_messages import BOUNDS
@@ -202,7 +203,7 @@ def test_a_type_has_the_bounds_of_its_check(cls: type[Message], member: str, all
 
 def test_headers_that_are_too_long_in_all_are_never_read_quickly() -> None:
     lines = (("", "v" * (limits.MAX_HEADER_BYTES // 4)),) * 4
-    timings = dict.fromkeys(wire.PHASES, 0.0)
+    timings = dict.fromkeys(PHASES, 0.0)
     most, more = (wire.Result("x", headers=(*lines, *added), timings=timings) for added in ((), (("", "v"),)))
     expected = f"Result.headers has {limits.MAX_HEADER_BYTES + 1} bytes, more than {limits.MAX_HEADER_BYTES}"
     assert [most, Invalid("result", "x", expected)] == decoded(codec.encode([most, more]), ALL_MESSAGES)
