@@ -12,15 +12,15 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import time
-from collections import defaultdict, deque
-from dataclasses import dataclass, field
+from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from dispatcher.actors.loop_actor import ask
-from dispatcher.actors.messages import CountPlaces, DescribePool, Outcome
+from dispatcher.actors.messages import CountPlaces, DescribePool
 from dispatcher.not_accepted import DrainingError, NoExitError, NotAcceptedError
 from dispatcher.recorder import UnrecordedError
+from dispatcher.tally import Tally
 from dispatcher.wire.quick import quickly_made
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     import pykka
 
-    from dispatcher.errors import FailureKind
     from dispatcher.execution import Execution
     from dispatcher.executions import Executions
     from dispatcher.record import Record
@@ -60,39 +59,6 @@ class Finished:
     sequence: int
     record: Record
     unrecorded: str = ""
-
-
-def _zeros() -> defaultdict[Any, int]:
-    return defaultdict(int)  # a third of what a `Counter` costs
-
-
-@dataclass(slots=True)
-class Tally:
-    """How the executions of a batch ended, so far."""
-
-    began: float = field(default_factory=time.monotonic)
-    outcomes: defaultdict[Outcome, int] = field(default_factory=_zeros)
-    by_status: defaultdict[int, int] = field(default_factory=_zeros)
-    by_error: defaultdict[FailureKind, int] = field(default_factory=_zeros)
-
-    def add(self, record: Record) -> None:
-        """Count a record."""
-        self.outcomes[record.outcome] += 1
-        if record.failure is not None:
-            self.by_error[record.failure.kind] += 1
-        elif record.response is not None and record.response.status is not None:
-            self.by_status[record.response.status] += 1
-
-    def as_json(self, count: int, stopped: str | None) -> dict[str, Any]:
-        """Return the summary of a batch of `count`, which ended early where `stopped` says why."""
-        return {
-            "count": count,
-            **{str(outcome): self.outcomes[outcome] for outcome in Outcome},
-            "seconds": round(time.monotonic() - self.began, 3),
-            "by_status": {str(status): number for status, number in sorted(self.by_status.items())},
-            "by_error": {str(kind): number for kind, number in sorted(self.by_error.items())},
-            "stopped": stopped,
-        }
 
 
 class Batch:

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from tornado.websocket import websocket_connect
 
-from dispatcher.batch import Finished, Tally
+from dispatcher.batch import Finished
 from dispatcher.errors import FailureKind
+from dispatcher.tally import Tally
 from dispatcher.web import batching
 from dispatcher.web.record_writer import PIECE_BYTES
 from dispatcher.wire.messages import Execute, Result
