@@ -14,6 +14,7 @@ import socket
 from contextlib import aclosing, closing, suppress
 from typing import TYPE_CHECKING
 
+from dispatcher.afterwards import TURN_SECONDS
 from dispatcher.agent.addresses import netlink, sources
 from dispatcher.agent.addresses.binding import RetestSchedule, bind_error
 from dispatcher.agent.addresses.table import AddressTable
@@ -34,7 +35,6 @@ RESYNC_SECONDS = 60.0
 """How long a lost event can go unnoticed."""
 
 _GATHER_SECONDS = 0.02  # how long a change waits for others
-_TURN_SECONDS = 0.005  # how long one piece of work may keep the loop
 _FIRST_RETRY_SECONDS = 0.05  # after a list that failed or was interrupted; doubled each time
 _LIST_GAP_SECONDS = 0.25  # between lists, when events are lost without end
 
@@ -218,7 +218,7 @@ class AddressWatcher:
         """Give the loop a turn when this one has been long enough."""
         if self._now() >= self._turn_ends:
             await asyncio.sleep(0)
-            self._turn_ends = self._now() + _TURN_SECONDS
+            self._turn_ends = self._now() + TURN_SECONDS
 
     def _interface_name(self, index: int) -> str:
         """Return an interface's name, asked once a pass: interfaces can be renamed."""
