@@ -51,20 +51,44 @@ class Stop:
 
 
 async def watch_loop(warn_seconds: float, on_lag: Callable[[float], None] | None = None) -> None:
-    """Warn whenever something held the event loop for `warn_seconds`; 0 warns of nothing.
+    """Warn whenever something held the event loop for `warn_seconds`, until cancelled; 0 warns of nothing.
 
     `on_lag` is told of every look how many seconds late it was; without it, and without a warning, nothing is watched.
-
-    The processor time beside it tells work (as much as the stall) from a machine that had no time for us (less).
     """
-    tick = (warn_seconds or _UNWARNED_SECONDS) / _TICKS
-    while warn_seconds or on_lag is not None:
-        begun, worked = time.monotonic(), time.thread_time()
-        await asyncio.sleep(tick)
-        held = time.monotonic() - begun - tick
-        if on_lag is not None:
-            on_lag(max(held, 0.0))
-        if 0 < warn_seconds <= held:
+    if warn_seconds or on_lag is not None:
+        watch = _Watch(warn_seconds, on_lag)
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            watch.stop()
+
+
+class _Watch:
+    """Looks by the loop's own timer: a task that sleeps would take a second turn of the loop for each look."""
+
+    def __init__(self, warn_seconds: float, on_lag: Callable[[float], None] | None) -> None:
+        self._warn_seconds = warn_seconds
+        self._on_lag = on_lag
+        self._tick = (warn_seconds or _UNWARNED_SECONDS) / _TICKS
+        self._begin()
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._timer.cancel()
+
+    def _begin(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._worked = time.thread_time()
+        self._due = loop.time() + self._tick
+        self._timer = loop.call_at(self._due, self._look)
+
+    def _look(self) -> None:
+        held = max(asyncio.get_running_loop().time() - self._due, 0.0)
+        if 0 < self._warn_seconds <= held:
+            # The processor time tells work (as much as the stall) from a machine that had no time for us (less).
             # What was done in the tick itself counts too, but held up nobody.
-            busy = min(time.thread_time() - worked, held)
+            busy = min(time.thread_time() - self._worked, held)
             logger.warning("the event loop was held for %.0f ms (%.0f ms of work)", held * 1000, busy * 1000)
+        self._begin()
+        if self._on_lag is not None:
+            self._on_lag(held)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import selectors
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import time
 import pytest
 
 from dispatcher.lifecycle import Stop, watch_loop
-from tests.unit.loops import on_loop
+from tests.unit.loops import WAIT, on_loop, turns
 
 WATCHED = "the event loop was held for"
 
@@ -122,3 +123,53 @@ def test_the_lag_is_told_of_every_look_warned_of_or_not(caplog: pytest.LogCaptur
     assert lags[0] > 0.2
     assert min(lags) >= 0.0
     assert (warn_seconds > 0) == (WATCHED in caplog.text)
+
+
+class CountingSelector(selectors.DefaultSelector):
+    """Counts the turns of its loop, each of which asks it once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.turns = 0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.turns += 1
+        return super().select(timeout)
+
+
+def test_a_look_takes_one_turn_of_the_loop() -> None:
+    selector = CountingSelector()
+    begun: list[int] = []
+
+    async def test() -> None:
+        looked = asyncio.Event()
+
+        def on_lag(_: float) -> None:
+            begun.append(selector.turns)
+            if len(begun) == 11:
+                looked.set()
+
+        watching = asyncio.create_task(watch_loop(0.01, on_lag))
+        async with asyncio.timeout(WAIT):
+            await looked.wait()
+        watching.cancel()
+
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
+        runner.run(test())
+    assert 10 == begun[10] - begun[0]
+
+
+def test_a_watch_that_is_ended_looks_no_more() -> None:
+    lags: list[float] = []
+
+    async def test() -> None:
+        watching = asyncio.create_task(watch_loop(1e-9, lags.append))  # looks in each turn
+        await turns(20)
+        assert lags
+        watching.cancel()
+        await asyncio.wait([watching])
+        lags.clear()
+        await turns(20)
+        assert [] == lags
+
+    on_loop(test)
