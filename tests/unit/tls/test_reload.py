@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from dispatcher.errors import SettingsError
 from dispatcher.tls import reload
 from dispatcher.tls.contexts import ServerFiles
 from dispatcher.tls.reload import Certificates
+from tests.support import log_state
 from tests.support.certificates import Authority, Pair, handshake
 from tests.unit.loops import on_loop
 
@@ -134,8 +135,10 @@ async def watching(certificates: Certificates) -> AsyncIterator[Lines]:
 
 
 @pytest.fixture
-def logged() -> None:
-    reload.logger.setLevel(logging.INFO)
+def logged() -> Iterator[None]:
+    with log_state.kept():
+        reload.logger.setLevel(logging.INFO)
+        yield
 
 
 @pytest.mark.usefixtures("logged")

@@ -19,6 +19,7 @@ from dispatcher.tls.contexts import ServerFiles
 from dispatcher.tls.reload import Certificates
 from dispatcher.web import greeting
 from dispatcher.web.server import Server
+from tests.support import log_state
 from tests.support.certificates import Authority
 from tests.unit.loops import on_loop
 
@@ -170,9 +171,6 @@ def test_a_caller_that_resets_its_connection_harms_nobody(tmp_path: Path, sent: 
 def test_a_handshake_that_fails_is_logged_once_and_says_whose_fault_it_is(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    handlers = list(logging.getLogger().handlers)
-    logs.set_up("INFO")
-
     def fail(port: int) -> None:
         # Not by asyncio, which does not tell the other end why it leaves.
         context = Authority(tmp_path, "other").client()
@@ -184,10 +182,10 @@ def test_a_handshake_that_fails_is_logged_once_and_says_whose_fault_it_is(
             await asyncio.to_thread(fail, served.port)
             await served.until(lambda: not served.server._greetings)
 
-    caplog.set_level(logging.INFO)
-    on_loop(test)
-    for handler in set(logging.getLogger().handlers) - set(handlers):
-        logging.getLogger().removeHandler(handler)
+    with log_state.kept():
+        logs.set_up("INFO")
+        caplog.set_level(logging.INFO)
+        on_loop(test)
     (said,) = [record.getMessage() for record in caplog.records]
     assert said.startswith("refused a connection of 127.0.0.1:")
     assert said.endswith(": it does not take this coordinator's certificate (unknown ca)")
