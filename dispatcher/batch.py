@@ -95,6 +95,7 @@ class Batch:
         self._ended: list[Finished] = []
         self._changed = asyncio.Event()
         self._pause: asyncio.Task[None] | None = None
+        self._trial: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -140,8 +141,9 @@ class Batch:
         """Let go of it: nobody takes what ends from now on."""
         self.stop("nobody reads")
         self._executions.discard_batch(self)
-        if self._watch is not None:
-            self._watch.cancel()
+        for task in (self._watch, self._trial):
+            if task is not None:
+                task.cancel()
         self._ended.clear()
 
     @property
@@ -173,6 +175,9 @@ class Batch:
     def _fill(self) -> None:
         self._is_due = False
         room = self._room
+        if room and self._executions.store_is_in_doubt:
+            self._try_store()
+            return
         begun: list[Execution] = []
         while len(begun) < min(room, BEGUN_A_TURN) and (place := self._take_place()) is not None:
             begun.append(self._make(place))
@@ -181,6 +186,19 @@ class Batch:
             self._fill_soon()
         elif room == len(begun):
             self._give_place_back()
+
+    def _try_store(self) -> None:
+        """Try it once for all that is to begin; executions that tried it themselves would overtake each other."""
+        if self._trial is None:
+            self._trial = asyncio.get_running_loop().create_task(self._await_store())
+
+    async def _await_store(self) -> None:
+        problem = await self._executions.check_store()
+        self._trial = None
+        if problem is None:
+            self._fill()
+        else:
+            self.stop(problem)
 
     def _take_place(self) -> asyncio.Future[None] | None:
         """Return a place that is there; None where it is waited for, or none comes."""

@@ -104,6 +104,11 @@ class Executions:
         return self._is_draining
 
     @property
+    def store_is_in_doubt(self) -> bool:
+        """Whether what begins now has to wait until the store has been tried."""
+        return self._recorder.is_in_doubt
+
+    @property
     def commits(self) -> Commits:
         """What is known of the records on their way into the history."""
         return self._recorder.commits

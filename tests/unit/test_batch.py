@@ -14,6 +14,7 @@ from dispatcher.actors.messages import AgentGone, Ended, NotTaken, Outcome
 from dispatcher.batch import Batch, Finished
 from dispatcher.errors import FailureKind
 from dispatcher.not_accepted import DrainingError, NoExitError
+from dispatcher.recorder import FRESH_SECONDS
 from dispatcher.request import RequestSpec
 from dispatcher.wire import messages as wire
 from tests.unit.loops import on_loop, turns
@@ -78,6 +79,33 @@ def test_a_batch_takes_the_exits_in_turn_and_has_a_number_for_each_execution() -
         batch.close()
 
     on_loop(test)
+
+
+def test_the_exits_are_taken_in_turn_after_a_pause_too_when_the_store_is_tried_first() -> None:
+    async def test() -> None:
+        held = Held()
+        coordinator = Coordinator(held, exits=5, max_in_flight=1000)
+        batch = batch_of(coordinator, 900, 300)
+        pause_of(coordinator)
+        await batch.start()
+        reading = asyncio.create_task(read_all(batch))
+        for _ in range(3):
+            await until(lambda: len(held.answers) == 300)
+            pause_of(coordinator)
+            held.let_go(300)
+        found = sorted(await reading, key=lambda each: each.sequence)
+        assert list(itertools.islice(itertools.cycle(ADDRESSES[:5]), 900)) == [each.record.source_ip for each in found]
+        identifiers = [each.record.id for each in found]
+        assert sorted(identifiers) == identifiers
+        batch.close()
+
+    on_loop(test)
+
+
+def pause_of(coordinator: Coordinator) -> None:
+    """Let so much time pass since the last commit that the store is in doubt."""
+    coordinator.executions._recorder._well_at -= FRESH_SECONDS
+    assert coordinator.executions.store_is_in_doubt
 
 
 def test_no_more_than_the_concurrency_are_on_their_way() -> None:
@@ -364,6 +392,22 @@ def test_a_store_that_fails_stops_the_batch_and_what_had_left_says_that_it_is_no
         assert all("the disk is full" in each.unrecorded for each in found)
         assert "the disk is full" in str(batch.stopped)
         batch.close()
+
+    on_loop(test)
+
+
+def test_a_store_that_cannot_be_written_after_a_pause_stops_the_batch_before_anything_is_sent() -> None:
+    async def test() -> None:
+        FullDisk.freed = asyncio.Event()
+        coordinator = Coordinator(history=FullDisk)
+        batch = batch_of(coordinator, 1000, 3)
+        pause_of(coordinator)
+        await batch.start()
+        assert [] == await read_all(batch)
+        assert ("the disk is full", []) == (batch.stopped, coordinator.sent)
+        batch.close()
+        await turns()
+        assert 0 == coordinator.executions.in_flight
 
     on_loop(test)
 
