@@ -3,101 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from typing import Any
 
 import pykka
 import pytest
 
-from dispatcher.actors.errors import IdInUseError, RegistryFullError
+from dispatcher.actors.errors import RegistryFullError
 from dispatcher.actors.loop_actor import ask, stop_actor
 from dispatcher.actors.messages import (
-    AgentOwner,
     AgentState,
     AgentStateChanged,
-    CountAgents,
     DescribeAgent,
-    FindSession,
-    ForgetOwner,
-    KeepOwner,
-    LinkClosed,
-    LinkOpened,
     LinkStands,
-    ListAgents,
-    RegisterAgent,
-    Registered,
     RegistrationExpired,
     RemoveAgent,
 )
-from dispatcher.actors.ownership import Ownership, OwnershipRules
-from dispatcher.actors.pool import IpPool
-from dispatcher.actors.registry import AgentRegistry
 from dispatcher.wire import messages as wire
-from tests.unit.actors.linked import Link, Told
+from tests.unit.actors.registered import Registry
 from tests.unit.loops import on_loop, turns
-
-NEVER = 1000.0
-
-
-class Registry:
-    """A registry with a pool, and the shorthand of its tests."""
-
-    def __init__(
-        self,
-        *,
-        max_agents: int = 10,
-        registration_timeout: float = NEVER,
-        forget_after: float = NEVER,
-        kept: tuple[AgentOwner, ...] = (),
-    ) -> None:
-        self.stored: list[Any] = []
-        self.ref = AgentRegistry.start(
-            pool=IpPool.start(),
-            keys=Told.start(self.stored),
-            ownership=Ownership(kept, OwnershipRules(forget_after, max_agents), time.time()),
-            max_agents=max_agents,
-            registration_timeout=registration_timeout,
-            grace_seconds=1.0,
-            resume_seconds=1.0,
-            server_version="9",
-        )
-
-    async def ask_in(
-        self, agent_id: str | None = "one", addresses: tuple[str, ...] = (), key: str | None = None
-    ) -> Registered | LinkStands:
-        return await ask(self.ref, RegisterAgent(agent_id, "gateway", "1.2.3", addresses, key))
-
-    async def register(
-        self, agent_id: str | None = "one", addresses: tuple[str, ...] = (), key: str | None = None
-    ) -> Registered:
-        registered = await self.ask_in(agent_id, addresses, key)
-        assert isinstance(registered, Registered)
-        return registered
-
-    async def find(self, session: str) -> pykka.ActorRef[Any] | None:
-        return await ask(self.ref, FindSession(session))
-
-    async def connect(
-        self, agent_id: str = "one", key: str | None = None
-    ) -> tuple[Registered, Link, pykka.ActorRef[Any]]:
-        """Register and open a link."""
-        registered = await self.register(agent_id, key=key)
-        connection = await self.find(registered.session)
-        assert connection is not None
-        link = Link()
-        connection.tell(LinkOpened(link, wire.Hello((1, 0), registered.session)))
-        await turns()
-        return registered, link, connection
-
-    async def lose(self, link: Link, connection: pykka.ActorRef[Any]) -> None:
-        connection.tell(LinkClosed(link, "it broke"))
-        await turns()
-
-    async def counts(self) -> dict[AgentState, int]:
-        return dict(await ask(self.ref, CountAgents()))
-
-    async def ids(self) -> list[str]:
-        return [(await ask(ref, DescribeAgent())).agent_id for ref in await ask(self.ref, ListAgents())]
 
 
 def test_a_registered_agent_has_a_session_that_finds_its_connection() -> None:
@@ -162,109 +84,6 @@ def test_the_link_of_a_live_agent_stands_in_the_way(
             registry.ref.tell(AgentStateChanged("one", AgentState.DRAINING))
         assert LinkStands("one", connection, is_same) == await registry.ask_in(key=second)
         assert connection == await registry.find(registered.session)
-
-    on_loop(test)
-
-
-# Whose id is whose
-
-
-def test_the_id_of_a_lost_agent_with_a_key_is_its_own() -> None:
-    async def test() -> None:
-        registry = Registry()
-        _, link, connection = await registry.connect(key="k")
-        await registry.lose(link, connection)
-        for stranger in ("l", None):
-            with pytest.raises(IdInUseError, match="one belongs to another agent"):
-                await registry.register(key=stranger)
-        assert isinstance(await registry.register(key="k"), Registered)
-
-    on_loop(test)
-
-
-def test_an_id_is_owned_from_the_first_link_and_not_from_a_registration() -> None:
-    async def test() -> None:
-        registry = Registry()
-        await registry.register(key="k")
-        await registry.connect(key="l")
-        await turns()
-        assert [KeepOwner(AgentOwner("one", "l", None))] == registry.stored
-
-    on_loop(test)
-
-
-def test_an_agent_that_is_lost_and_comes_back_is_stored_as_such() -> None:
-    async def test() -> None:
-        registry = Registry()
-        registered, link, connection = await registry.connect(key="k")
-        await registry.lose(link, connection)
-        connection.tell(LinkOpened(Link(), wire.Hello((1, 0), registered.session)))
-        await turns()
-        kept = [said.owner for said in registry.stored]
-        assert [True, False, True] == [owner.lost_at is None for owner in kept]
-        assert abs(time.time() - kept[1].lost_at) < NEVER
-
-    on_loop(test)
-
-
-def test_an_owner_outlives_the_registry() -> None:
-    async def test() -> None:
-        registry = Registry(kept=(AgentOwner("one", "k", None), AgentOwner("two", "k", time.time())))
-        for agent_id in ("one", "two"):
-            with pytest.raises(IdInUseError):
-                await registry.register(agent_id, key="l")
-            await registry.connect(agent_id, key="k")
-        await turns()
-        assert [KeepOwner(AgentOwner(each, "k", None)) for each in ("one", "two")] == registry.stored
-
-    on_loop(test)
-
-
-def test_the_id_of_an_agent_that_is_gone_for_good_is_free() -> None:
-    async def test() -> None:
-        gone = time.time() - 20
-        registry = Registry(kept=(AgentOwner("one", "k", gone), AgentOwner("two", "k", gone)), forget_after=10)
-        await registry.connect("one", key="l")
-        await registry.connect("two")
-        await turns()
-        assert [KeepOwner(AgentOwner("one", "l", None)), ForgetOwner("two")] == registry.stored
-
-    on_loop(test)
-
-
-def test_a_removed_agent_owns_nothing_whether_it_is_known_or_was_before_a_restart() -> None:
-    async def test() -> None:
-        registry = Registry(kept=(AgentOwner("old", "k", 0.0),))
-        await registry.connect("new", key="k")
-        for agent_id in ("old", "new"):
-            assert await ask(registry.ref, RemoveAgent(agent_id))
-            assert not await ask(registry.ref, RemoveAgent(agent_id))
-            await registry.register(agent_id, key="l")
-        await turns()
-        assert [ForgetOwner("old"), ForgetOwner("new")] == registry.stored[1:]
-
-    on_loop(test)
-
-
-def test_a_registration_that_expires_takes_no_id_from_its_owner() -> None:
-    async def test() -> None:
-        registry = Registry(kept=(AgentOwner("one", "k", None),))
-        registered = await registry.register(key="k")
-        registry.ref.tell(RegistrationExpired("one", registered.session))
-        assert [] == await registry.ids()
-        with pytest.raises(IdInUseError):
-            await registry.register(key="l")
-
-    on_loop(test)
-
-
-def test_no_more_ids_are_owned_than_agents_may_be_known() -> None:
-    async def test() -> None:
-        kept = (AgentOwner("older", "k", 5.0), AgentOwner("old", "k", 4.0))
-        registry = Registry(max_agents=2, kept=kept)
-        await registry.connect("new", key="k")
-        await turns()
-        assert ForgetOwner("old") == registry.stored[-1]
 
     on_loop(test)
 

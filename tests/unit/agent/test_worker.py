@@ -1,120 +1,17 @@
+"""The worker between link and executor: what a link is told, and what becomes of results."""
+
 from __future__ import annotations
 
-import asyncio
 import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from dispatcher.agent.worker import Worker
 from dispatcher.wire import limits
-from dispatcher.wire.messages import AddressesChanged, AddressReport, AddressState, Draining, Execute, Holding, Result
-from tests.unit.loops import on_loop, turns
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-RESULT = Result(id="x1", status=200)
-EXECUTE = Execute(id="x1", source="::1", method="GET", url="http://[::1]/", timeout=5.0)
-
-
-class HeldExecutor:
-    """Ends an execution when it is told to; keeps what it was asked."""
-
-    def __init__(self) -> None:
-        self.held: dict[str, Callable[[Result], None]] = {}
-        self.on_told: Callable[[], None] = list
-        self.begun: list[list[str]] = []  # what was held each time
-        self.cancelled: list[str] = []
-        self.dropped: list[str] = []
-        self.secret: tuple[str, ...] = ()
-        self._idle = asyncio.Event()
-        self._idle.set()
-
-    @property
-    def in_flight(self) -> int:
-        return len(self.held)
-
-    def start(self, execute: Execute, on_result: Callable[[Result], None]) -> None:
-        self.held[execute.id] = on_result
-        self._idle.clear()
-
-    def begin(self) -> None:
-        self.begun.append(list(self.held))
-
-    def finish(self, *ids: str) -> None:
-        for each in ids:
-            self.held.pop(each)(Result(id=each, status=200))
-        self.on_told()
-        if not self.held:
-            self._idle.set()
-
-    async def drain(self, _timeout: None) -> None:
-        await self._idle.wait()
-
-    def cancel(self, execution_id: str) -> None:
-        self.cancelled.append(execution_id)
-
-    def drop_source(self, address: str) -> None:
-        self.dropped.append(address)
-
-    def keep_secret(self, headers: tuple[str, ...]) -> None:
-        self.secret = headers
-
-
-class KeptLink:
-    """A link that keeps what is sent; with `answers_drain` it answers like the coordinator."""
-
-    def __init__(
-        self, worker: Worker, *, answers_drain: bool = True, session: str = "s", can_resume: bool = True
-    ) -> None:
-        self.session = session
-        self.can_resume = can_resume
-        self.secret_headers = ("X-Token", session)
-        self.sent: list[Any] = []
-        self.pushed: list[tuple[int, bool]] = []  # how much had been put each time, and whether it left at once
-        self._worker = worker
-        self._answers_drain = answers_drain
-
-    def send(self, message: Any) -> None:
-        self.sent.append(message)
-        if isinstance(message, Draining) and self._answers_drain:
-            self._worker.on_draining()
-
-    put = send
-
-    def push(self, *, at_once: bool) -> None:
-        self.pushed.append((len(self.sent), at_once))
-
-    async def flush(self) -> None:
-        self.sent.append("flushed")
-
-
-class FixedWatcher:
-    def __init__(self, reports: Sequence[AddressReport]) -> None:
-        self._reports = reports
-
-    def snapshot(self) -> Sequence[AddressReport]:
-        return self._reports
-
-
-def report(address: str, state: AddressState = AddressState.PREFERRED) -> AddressReport:
-    return AddressReport(address, state)
-
-
-class Bench:
-    """A worker with its executor and one link that is welcome."""
-
-    def __init__(self, *reports: AddressReport, answers_drain: bool = True) -> None:
-        executor: Any = HeldExecutor()
-        self.executor: HeldExecutor = executor
-        self.worker = Worker(executor, 10_000)
-        watcher: Any = FixedWatcher(reports)
-        self.worker.watcher = watcher
-        link: Any = KeptLink(self.worker, answers_drain=answers_drain)
-        self.link = link
-        self.worker.on_welcome(link)
+from dispatcher.wire.messages import AddressesChanged, AddressState, Holding
+from tests.unit.agent.working import EXECUTE, RESULT, Bench, KeptLink, report
+from tests.unit.loops import on_loop
 
 
 def test_each_link_says_which_headers_are_secret() -> None:
@@ -307,93 +204,6 @@ def test_a_cancel_reaches_the_executor() -> None:
         bench = Bench()
         bench.worker.on_cancel("x1")
         assert ["x1"] == bench.executor.cancelled
-
-    on_loop(test)
-
-
-def test_draining_waits_for_what_runs_and_for_its_result_to_leave() -> None:
-    async def test() -> None:
-        bench = Bench()
-        bench.worker.on_execute(bench.link, EXECUTE)
-        draining = asyncio.create_task(bench.worker.drain(5.0))
-        await turns()
-        assert not draining.done()
-        bench.executor.finish("x1")
-        await draining
-        assert [Draining(), Result(id="x1", status=200), "flushed"] == bench.link.sent
-
-    on_loop(test)
-
-
-def test_draining_finishes_what_came_before_the_coordinator_knew() -> None:
-    async def test() -> None:
-        bench = Bench(answers_drain=False)
-        draining = asyncio.create_task(bench.worker.drain(5.0))
-        await turns()
-        bench.worker.on_execute(bench.link, EXECUTE)
-        bench.worker.on_draining()
-        await turns()
-        assert not draining.done()
-        bench.executor.finish("x1")
-        await draining
-        assert Result(id="x1", status=200) in bench.link.sent
-
-    on_loop(test)
-
-
-def test_draining_ends_after_its_time_and_says_what_is_left(caplog: pytest.LogCaptureFixture) -> None:
-    async def test() -> None:
-        bench = Bench()
-        bench.worker.on_execute(bench.link, EXECUTE)
-        await bench.worker.drain(0.05)
-        bench.executor.finish("x1")
-
-    on_loop(test)
-    assert ["1 executions outlasted --drain-timeout"] == caplog.messages
-
-
-def test_a_coordinator_that_does_not_answer_a_drain_is_named(caplog: pytest.LogCaptureFixture) -> None:
-    async def test() -> None:
-        await Bench(answers_drain=False).worker.drain(0.05)
-
-    on_loop(test)
-    assert ["the coordinator did not answer that this agent drains"] == caplog.messages
-
-
-def test_draining_without_a_link_ends_at_once() -> None:
-    async def test() -> None:
-        bench = Bench()
-        bench.worker.on_execute(bench.link, EXECUTE)
-        bench.worker.on_lost(bench.link)
-        async with asyncio.timeout(1):
-            await bench.worker.drain(60.0)
-        bench.executor.finish("x1")
-
-    on_loop(test)
-
-
-def test_a_link_that_is_lost_ends_the_drain() -> None:
-    async def test() -> None:
-        bench = Bench(answers_drain=False)
-        draining = asyncio.create_task(bench.worker.drain(60.0))
-        await turns()
-        bench.worker.on_lost(bench.link)
-        async with asyncio.timeout(1):
-            await draining
-
-    on_loop(test)
-
-
-def test_an_agent_that_drains_tells_no_addresses_but_that_it_drains_on_a_new_link() -> None:
-    async def test() -> None:
-        bench = Bench(report("::1"), answers_drain=False)
-        draining = asyncio.create_task(bench.worker.drain(60.0))
-        await turns()
-        newer: Any = KeptLink(bench.worker, answers_drain=False)
-        bench.worker.on_welcome(newer)
-        bench.worker.on_addresses((report("::2"),), ())
-        assert [Holding(), Draining()] == newer.sent
-        draining.cancel()
 
     on_loop(test)
 
