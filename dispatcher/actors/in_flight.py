@@ -77,7 +77,7 @@ class InFlight:
         """End an execution with what its agent says of it."""
         running = self._running.get(result.id)
         if running is None:
-            said = "agent %s answered execution %s, which has ended before: it was told again, or came too late"
+            said = "agent %s answered execution %r, which has ended before: it was told again, or came too late"
             logger.info(said, self._agent_id, result.id)
         else:
             self._end(result.id, judge(running[0].execute, result))

@@ -41,6 +41,9 @@ logger = logging.getLogger(__name__)
 HELLO_SECONDS = 10.0
 """How long a new link may take to say hello."""
 
+HELLO_BYTES = 64 * 1024
+"""What a frame may have before it is known who sends it."""
+
 WRITE_BUFFER_BYTES = 2 * limits.MAX_FRAME_BYTES
 """What Tornado may buffer for an agent that does not read: the frame on its way and the pings behind it."""
 
@@ -97,6 +100,7 @@ class AgentSocket(GuardedHandler, LinkServer):
         assert stream is not None
         stream.max_write_buffer_size = WRITE_BUFFER_BYTES
         self.set_nodelay(True)
+        self.take(HELLO_BYTES)
         self.services.sockets.add(self)
         self._pulse = self.services.pulses.begin(self.ping, self._give_up)
         loop = asyncio.get_running_loop()
@@ -171,6 +175,7 @@ class AgentSocket(GuardedHandler, LinkServer):
             self.close_link(messages.Refused(messages.RefusalCode.SESSION, detail))
             return
         self._wait_no_more()
+        self.take(limits.MAX_FRAME_BYTES)
         self._connection = connection
         tell_or_drop(connection, LinkOpened(self, first))
 

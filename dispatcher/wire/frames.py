@@ -2,7 +2,8 @@
 back. Sans-I/O; pure. What a frame says is for Tornado's protocol to deal with, see `websocket.py`.
 
 What would surprise: that this is not Tornado's. Its own reads a frame in up to four awaited pieces, which costs several
-times what is done here. It is as strict, and stricter in who has to mask: a client always, and a server never.
+times what is done here. It is as strict, and stricter in who has to mask (a client always, and a server never), in how
+a length is written, and in what a close may say.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from dispatcher.wire.masking import quick_mask
 
 BINARY = 0x2
 _CONTINUED = 0x0
-_CONTROL = frozenset((0x8, 0x9, 0xA))
+_CLOSE = 0x8
+_CONTROL = frozenset((_CLOSE, 0x9, 0xA))
 _KNOWN = _CONTROL | {_CONTINUED, 0x1, BINARY}
 
 _FINAL = 0x80
@@ -24,6 +26,9 @@ _LONG, _LONGEST = 126, 127
 """What stands for a length of 2 bytes, and of 8."""
 
 _KEY_BYTES = 4
+
+_CLOSE_CODES = frozenset((*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)))
+"""What a close may give as its code (RFC 6455, 7.4, and what was registered since)."""
 
 
 class BrokenFrameError(Exception):
@@ -63,6 +68,11 @@ class FrameReader:
         self._parts: bytearray | None = None
         self._parts_opcode = 0
 
+    def take(self, most_bytes: int) -> None:
+        """Take messages of `most_bytes` at most from now on."""
+        self._room += most_bytes - self._most_bytes
+        self._most_bytes = most_bytes
+
     def add(self, came: bytes) -> None:
         """Put what came behind what is there."""
         if self._at == len(self._arrived):
@@ -85,6 +95,8 @@ class FrameReader:
         while self._at < len(self._arrived) and (frame := self._next_frame()) is not None:
             first, content = frame
             opcode, is_final = first & 0xF, first & _FINAL
+            if opcode == _CLOSE:
+                _demand_parting(content)
             if opcode in _CONTROL or (is_final and self._parts is None):
                 return opcode, content
             if self._parts is None:
@@ -110,7 +122,10 @@ class FrameReader:
             start += 2 if size == _LONG else 8
             if len(arrived) < start:
                 return None
+            least = _LONG if size == _LONG else 1 << 16
             size = int.from_bytes(arrived[at + 2 : start], "big")
+            if size < least:
+                raise BrokenFrameError("a length in more bytes than it takes")
         if size > self._room:
             raise TooLongError(f"a message of more than {self._most_bytes} bytes")
         key_at, start = start, start + self._key_bytes
@@ -136,3 +151,13 @@ class FrameReader:
                 raise BrokenFrameError("a control frame in parts, or with more than 125 bytes")
         elif (opcode == _CONTINUED) is (self._parts is None):
             raise BrokenFrameError("a part of no message, or a message within another")
+
+
+def _demand_parting(content: bytes) -> None:
+    """Refuse what no close may say: a code that is none, or a reason that is no text."""
+    if content and (len(content) == 1 or int.from_bytes(content[:2], "big") not in _CLOSE_CODES):
+        raise BrokenFrameError("a close with a code that may not be sent")
+    try:
+        content[2:].decode()
+    except UnicodeDecodeError:
+        raise BrokenFrameError("a close whose reason is not UTF-8") from None

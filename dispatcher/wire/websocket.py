@@ -26,6 +26,7 @@ from dispatcher.wire.frames import FrameReader
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_CLOSE_BROKEN = 1002
 _CLOSE_TOO_LONG = 1009
 
 
@@ -40,6 +41,10 @@ class LinkProtocol(WebSocketProtocol13):
         self._arrivals: streams.Arrivals | None = None
         self._is_held = False
         self._has_ended = False
+
+    def take(self, most_bytes: int) -> None:
+        """Take messages of `most_bytes` at most from now on."""
+        self._frames.take(most_bytes)
 
     def send(self, content: bytes) -> asyncio.Future[None] | None:
         """Send a message as one frame; None where the system has taken all of it by now, else when it has.
@@ -58,17 +63,26 @@ class LinkProtocol(WebSocketProtocol13):
         self._frames.add(came)
         try:
             self._handle_frames()
-        except frames.TooLongError:
-            self.close(_CLOSE_TOO_LONG, "message too big")
-            self._abort()
-        except frames.BrokenFrameError:
-            self._abort()
+        except frames.TooLongError as error:
+            self._refuse(_CLOSE_TOO_LONG, str(error))
+        except frames.BrokenFrameError as error:
+            self._refuse(_CLOSE_BROKEN, str(error))
+
+    def _refuse(self, code: int, why: str) -> None:
+        """End the link over what came; `why` is the reason that its end is told with, here and there."""
+        self.close(code, why)
+        self.close_reason = f"the peer broke the protocol: {why}"
+        self._abort()
 
     def _handle_frames(self) -> None:
         """Handle all frames that are there as a whole, unless one has others wait, or the turn is over before."""
         ends = time.monotonic() + TURN_SECONDS
         while not self.client_terminated and (frame := self._frames.next()) is not None:
-            handled = self._handle_message(*frame)
+            opcode, content = frame
+            if opcode == frames.BINARY:
+                handled = self._run_callback(self.handler.on_message, content)  # all that Tornado's does with it
+            else:
+                handled = self._handle_message(opcode, content)
             if handled is not None:
                 self._hold()
                 handled.add_done_callback(self._go_on)
@@ -102,7 +116,12 @@ class LinkProtocol(WebSocketProtocol13):
         self._has_ended = True
         if not self.client_terminated:
             self._abort()
-        self.handler.on_ws_connection_close(self.close_code, self.close_reason)
+        self.handler.on_ws_connection_close(self.close_code, self.close_reason and _in_one_line(self.close_reason))
+
+
+def _in_one_line(said: str) -> str:
+    """Return what a peer said without what a log would take for the end of its line, or a terminal for a command."""
+    return "".join(each if each.isprintable() else "?" for each in said)
 
 
 class LinkServer(WebSocketHandler):
@@ -115,6 +134,11 @@ class LinkServer(WebSocketHandler):
             return None
         assert isinstance(made, WebSocketProtocol13)
         return LinkProtocol(self, made.mask_outgoing, made.params)
+
+    def take(self, most_bytes: int) -> None:
+        """Take messages of `most_bytes` at most from now on, if the link has not ended."""
+        if isinstance(self.ws_connection, LinkProtocol):
+            self.ws_connection.take(most_bytes)
 
     def send_frame(self, content: bytes) -> asyncio.Future[None] | None:
         """Send a frame, as `LinkProtocol.send` does. Raises `WebSocketClosedError` too, once the link ends."""

@@ -223,7 +223,7 @@ def test_an_agent_that_does_not_come_back_in_time_leaves_its_executions_unknown_
     assert (502, "unknown", "agent_lost", "agent") == begun.result(AT_ONCE).failure
     site.gateway.link_up("up0")
     client.wait_for_exits(1)
-    coordinator.wait_for_line(f"answered execution {begun.result().record['id']}, which has ended before")
+    coordinator.wait_for_line(f"answered execution {begun.result().record['id']!r}, which has ended before")
     assert {"unknown": 1, "completed": 0} == {
         name: client.get("/api/stats")["executions"][name] for name in ("unknown", "completed")
     }

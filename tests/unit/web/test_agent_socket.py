@@ -140,6 +140,35 @@ def test_a_link_without_a_hello_is_ended(with_coordinator: Runner, monkeypatch: 
     with_coordinator(test)
 
 
+async def answer_to_a_frame_of(size: int, agent: ScriptedAgent) -> tuple[int, str]:
+    """Begin a frame of `size` bytes; return how the link is closed."""
+    agent._connection.protocol.stream.write(b"\x82\xff" + size.to_bytes(8, "big"))
+    await agent.closed()
+    code, reason = agent._connection.close_code, agent._connection.close_reason
+    await agent.close()
+    assert agent.refused is None
+    return code, reason
+
+
+def test_before_its_hello_an_agent_may_send_64_kib_and_then_4_mib(with_coordinator: Runner) -> None:
+    async def test(running: Running) -> None:
+        stranger = await linked(running)
+        expected = (1009, "a message of more than 65536 bytes")
+        assert expected == await answer_to_a_frame_of(agent_socket.HELLO_BYTES + 1, stranger)
+        agent = await linked(running)
+        head = json.dumps([{"t": "hello", "wire": list(WIRE), "session": agent.session}]).encode()
+        head += b" " * (agent_socket.HELLO_BYTES - 4 - len(head))
+        agent.send_raw(len(head).to_bytes(4, "big") + head)
+        await agent.hear(Welcome)
+        head = b"[]" + b" " * (limits.MAX_FRAME_BYTES - 6)
+        agent.send_raw(len(head).to_bytes(4, "big") + head)
+        await agent.drain()
+        expected = (1009, "a message of more than 4194304 bytes")
+        assert expected == await answer_to_a_frame_of(limits.MAX_FRAME_BYTES + 1, agent)
+
+    with_coordinator(test)
+
+
 @pytest.mark.parametrize("frame", ["text", b"", b"\xff\xff\xff\xff", b"\0\0\0\2{}", b"\0\0\0\2[]more"])
 def test_a_frame_that_cannot_be_read_ends_its_link_and_no_other(with_coordinator: Runner, frame: bytes | str) -> None:
     async def test(running: Running) -> None:

@@ -85,7 +85,8 @@ def pieces(content: bytes, cuts: Iterable[int]) -> list[bytes]:
 
 
 CONTENTS = st.binary(max_size=300) | st.sampled_from([125, 126, 127, 65_535, 65_536]).map(os.urandom)
-CONTROLS = st.tuples(st.sampled_from([CLOSE, PING, PONG]), st.binary(max_size=125))
+PARTINGS = st.just(b"") | st.text(max_size=30).map(lambda reason: b"\x03\xe8" + reason.encode("utf-8", "replace"))
+CONTROLS = st.tuples(st.sampled_from([PING, PONG]), st.binary(max_size=125)) | st.tuples(st.just(CLOSE), PARTINGS)
 CUTS = st.lists(st.integers(min_value=0, max_value=MOST), max_size=6)
 
 
@@ -125,8 +126,10 @@ def test_what_is_written_tornado_reads(contents: list[bytes], is_client: bool) -
     st.lists(
         st.tuples(
             st.integers(min_value=0, max_value=255),
-            st.sampled_from([b"\x80", b"\x85", b"\xfd", b"\xfe\x00\x03", b"\xfe\x00\x7e", b"\xff" + bytes(7) + b"\x05"])
-            | st.binary(min_size=8, max_size=8).map(lambda size: b"\xff" + size),
+            st.sampled_from([b"\x80", b"\x85", b"\xfd", b"\xfe\x00\x7e", b"\xfe\xff\xff"])
+            | st.integers(min_value=1 << 16, max_value=(1 << 64) - 1).map(
+                lambda size: b"\xff" + size.to_bytes(8, "big")
+            ),
         ),
         min_size=1,
         max_size=4,
@@ -136,7 +139,8 @@ def test_what_tornado_refuses_is_refused_and_nothing_else(heads: list[tuple[int,
     peer = Tornados(is_client=False)
     for first, length in heads:
         said = int.from_bytes(length[1:], "big") if len(length) > 1 else length[0] & 0x7F
-        peer.arrived += bytes((first,)) + length + bytes(4) + bytes(min(said, MOST))
+        content = b"\x03\xe8" + bytes(min(said, MOST))  # as a close it is one
+        peer.arrived += bytes((first,)) + length + bytes(4) + content[: min(said, MOST)]
     whole = peer.arrived
     try:
         expected: Any = peer.read_all()
@@ -145,6 +149,29 @@ def test_what_tornado_refuses_is_refused_and_nothing_else(heads: list[tuple[int,
             read([whole])
     else:
         assert expected == read([whole])
+
+
+@pytest.mark.parametrize("size", [0, 5, 125, 126, 65_535])
+@pytest.mark.parametrize("length_bytes", [2, 8])
+def test_a_length_has_to_be_written_in_as_few_bytes_as_it_takes(size: int, length_bytes: int) -> None:
+    length = bytes((126 if length_bytes == 2 else 127,)) + size.to_bytes(length_bytes, "big")
+    whole = b"\x82" + length + bytes(size)
+    if length_bytes == 2 and size > 125:
+        assert [(BINARY, bytes(size))] == read([whole], are_masked=False)
+    else:
+        with pytest.raises(BrokenFrameError, match="a length in more bytes"):
+            read([whole[: 1 + len(length)]], are_masked=False)
+
+
+def test_the_bound_of_messages_may_change_also_in_the_midst_of_one() -> None:
+    reader = FrameReader(6, are_masked=False)
+    reader.add(b"\x02\x03abc")
+    assert reader.next() is None
+    reader.take(7)
+    reader.add(b"\x80\x04defg" + b"\x82\x07" + bytes(7) + b"\x82\x08")
+    assert [(BINARY, b"abcdefg"), (BINARY, bytes(7))] == [reader.next(), reader.next()]
+    with pytest.raises(TooLongError, match="a message of more than 7 bytes"):
+        reader.next()
 
 
 @pytest.mark.parametrize("are_masked", [True, False])
