@@ -82,11 +82,23 @@ class Arrivals:
         stream = self._stream
         stream._handle_read = self._read  # type: ignore[method-assign]  # noqa: SLF001 (see the first lines)
         stream.reading = _is_reading  # type: ignore[method-assign]  # Tornado goes by it when it asks for events
-        stream.set_close_callback(self._end)
+        waiting = self.take()
         if stream.closed():
             stream.io_loop.add_callback(self._end)
         stream._add_io_state(IOLoop.READ)  # noqa: SLF001 (as Tornado's own reads begin)
-        return _take_back(stream)
+        return waiting
+
+    def take(self) -> bytes:
+        """Return what Tornado has read already, as `listen` does, but leave to the system what comes from now on.
+
+        Of the end `on_end` is told then too, but only once something is written or read.
+        """
+        stream = self._stream
+        stream.set_close_callback(self._end)
+        waiting = bytes(stream._read_buffer)  # noqa: SLF001 (its own reads take that and what has come since)
+        stream._read_buffer.clear()  # noqa: SLF001 (as above)
+        stream._read_buffer_size = 0  # noqa: SLF001 (as above)
+        return waiting
 
     def release(self, unread: bytes | bytearray = b"") -> None:
         """Give the stream back to Tornado, whose next read begins with `unread`, until `listen` is called again.
@@ -137,14 +149,6 @@ def _nothing(_came: bytes = b"") -> None:
 def _is_reading() -> bool:
     """Have Tornado listen for what comes: it asks a stream so."""
     return True
-
-
-def _take_back(stream: IOStream) -> bytes:
-    """Take what Tornado has read and nobody has asked for."""
-    waiting = bytes(stream._read_buffer)  # noqa: SLF001 (its own reads take that and what has come since)
-    stream._read_buffer.clear()  # noqa: SLF001 (as above)
-    stream._read_buffer_size = 0  # noqa: SLF001 (as above)
-    return waiting
 
 
 def _close_after(stream: IOStream, error: OSError) -> None:

@@ -4,7 +4,8 @@ On the event loop. What has come is shown to the short way in the socket's own e
 begun there and then; its answer is written in the call that tells of its end: no task, no future, no turn of the loop.
 What the short way does not take goes to Tornado, in a task, as if nobody had looked, but not before its whole head is
 there: Tornado ends a connection whose head is too long without a word. What would surprise: what comes while an answer
-is awaited is read once more, since that is how a caller that goes away is noticed, and then left to the system.
+is awaited is read once more, since that is how a caller that goes away is noticed, and then left to the system until
+nearly all of it is served.
 """
 
 from __future__ import annotations
@@ -103,10 +104,14 @@ class Connection(HTTP1ServerConnection):
             self._end()
             return
         self._is_held = False
-        self._patience.idle_since = time.monotonic()
-        arrived, self._unread = self._unread + self._arrivals.listen(), b""
+        arrived, self._unread = self._unread + self._arrivals.take(), b""
+        if len(arrived) <= LOOK_BYTES:
+            # Else a little more would be read with each request of one who sends more than it waits for.
+            self._arrivals.listen()
         if arrived:
             self._hear(arrived)
+        else:
+            self._patience.idle_since = time.monotonic()
 
     def _hear(self, arrived: bytes) -> None:
         """Serve the request that has begun to come; what comes before the last one is answered is left for later."""
@@ -131,9 +136,17 @@ class Connection(HTTP1ServerConnection):
             return
         self._asked = self._last = asked
         if len(arrived) > asked.size:
-            self._is_held, self._unread = True, arrived[asked.size :]
+            self._hold(arrived[asked.size :])
         self._replies.begun(self)
         asked.begin(self)
+
+    def _hold(self, rest: bytes) -> None:
+        """Keep what came behind a request until that is answered; where it is much, nothing more is read until then."""
+        self._is_held = True
+        if len(rest) <= LOOK_BYTES:
+            self._unread = rest
+        else:
+            self._arrivals.release(rest)
 
     # The answer of the short way
 

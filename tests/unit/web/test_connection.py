@@ -189,6 +189,50 @@ def test_no_more_is_read_while_an_answer_is_awaited_than_fits_two_reads() -> Non
     on_loop(test)
 
 
+@pytest.mark.parametrize("asked", [b"say it.", post(0), b"say it." + post(0), post(6) + b"say it."])
+def test_who_asks_for_more_than_it_waits_for_has_no_more_read_with_each_answer(asked: bytes) -> None:
+    async def test() -> None:
+        async with talking() as (server, way, reader, writer):
+            writer.write(asked * (len(MUCH) // len(asked)))
+            answers = 0
+            while answers < 1000:
+                answers += (await reader.read(4096)).count(b"it\n" if b"it" in asked else b"HTTP/1.1 200 OK")
+                (connection,) = server._connections
+                assert 3 * (READ_BYTES + LOOK_BYTES) > connection.stream._read_buffer_size  # type: ignore[attr-defined]  # ours
+            assert writer.transport.get_write_buffer_size() > len(MUCH) // 2  # type: ignore[attr-defined]  # it has one
+            writer.transport.abort()
+            await server_forgets(server)
+            assert way.begun == way.ended
+
+    on_loop(test)
+
+
+def test_what_came_behind_a_request_of_tornados_does_not_make_a_connection_deaf() -> None:
+    async def test() -> None:
+        async with talking() as (_, _, reader, writer):
+            writer.write(post(6) + b"say one.")
+            await reader.readuntil(b"6 bytes\none\n")
+            writer.write(b"say two.")
+            assert b"two\n" == await reader.readline()
+
+    on_loop(test)
+
+
+@pytest.mark.parametrize("behind", [b"", b"say more." * 1000])
+def test_a_connection_that_is_ended_while_nothing_is_read_is_forgotten(behind: bytes) -> None:
+    async def test() -> None:
+        async with talking() as (server, way, _, writer):
+            way.is_held = True
+            writer.write(post(0) + b"say held." + behind)
+            await way.begins(b"held")
+            (connection,) = server._connections
+            connection.end_access()  # type: ignore[attr-defined]  # it is ours
+            await server_forgets(server)
+            assert [b"held"] == way.begun == way.ended
+
+    on_loop(test)
+
+
 def test_the_next_request_waits_until_the_answer_before_it_was_taken() -> None:
     async def test() -> None:
         async with talking() as (_, way, reader, writer):
