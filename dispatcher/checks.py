@@ -1,4 +1,4 @@
-"""Checks that the REST API and the command line share: names and addresses, however they come in."""
+"""Checks that the REST API and the command line share: names, addresses and URLs, however they come in."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ipaddress
 import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
 from marshmallow import ValidationError, fields
 
@@ -23,6 +24,8 @@ _ZONE = re.compile(r"[A-Za-z0-9._@:-]{1,15}")
 """The name or number of an interface (RFC 4007, 11.2); a name has 15 characters at most (linux/if.h, IFNAMSIZ)."""
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,30}")
+_NOT_IN_NAME = re.compile(r"[\x00-\x20\x7f\\/@]")
+_NOT_IN_URL = re.compile(r"[\x00-\x20\x7f\\]")
 
 
 def matching(pattern: re.Pattern[str], fault: str) -> Callable[[str], None]:
@@ -33,6 +36,39 @@ def matching(pattern: re.Pattern[str], fault: str) -> Callable[[str], None]:
             raise ValidationError(fault)
 
     return check
+
+
+def is_unicode(text: str) -> bool:
+    """Whether there are no lone surrogates in it: JSON can bring them, and a command line that is no UTF-8."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def is_host_name(text: str) -> bool:
+    """Whether it can be written for the resolver, which would raise a trace where it cannot."""
+    try:
+        return bool(text.encode("idna")) and not _NOT_IN_NAME.search(text)
+    except UnicodeError:
+        return False
+
+
+def split_url(url: str) -> tuple[SplitResult, str | None, int | None]:
+    """Return the parts of a URL, and its host and port.
+
+    Raises:
+        ValidationError: there is a character in it that is in no URL, or host and port cannot be told.
+    """
+    if _NOT_IN_URL.search(url) or not is_unicode(url):
+        raise ValidationError("Must not hold spaces, control characters or backslashes.")
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise ValidationError(f"Not a URL: {error}.") from error
+    return parts, host, port
 
 
 class WholeField(fields.Integer):

@@ -5,18 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from marshmallow import ValidationError, fields
 
 from dispatcher.auth.fields import OriginField, RoleField
-from dispatcher.checks import AGENT_ID, TOKEN, AddressField, WholeField
+from dispatcher.checks import AGENT_ID, TOKEN, AddressField, WholeField, is_host_name, split_url
 from dispatcher.option import Kind
 from dispatcher.wire import limits
 
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
-_NOT_IN_NAME = re.compile(r"[\x00-\x20\x7f\\/@]")
-_NOT_IN_URL = re.compile(r"[\x00-\x20\x7f\\]")
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
@@ -40,12 +37,7 @@ class _Host(fields.String):
         text = str(value)
         if ":" in text or "[" in text:
             return str(AddressField().deserialize(text))
-        try:
-            # What cannot be written for the resolver would end the start with a trace.
-            is_name = bool(text.encode("idna")) and not _NOT_IN_NAME.search(text)
-        except UnicodeError:
-            is_name = False
-        if not is_name:
+        if not is_host_name(text):
             raise ValidationError("Must be a name or an address.")
         return text
 
@@ -73,18 +65,15 @@ class _Target(fields.String):
 class _BaseUrl(fields.String):
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         url = str(super()._deserialize(value, attr, data, **kwargs))
-        if _NOT_IN_URL.search(url):
-            raise ValidationError("Must not hold spaces, control characters or backslashes.")
-        try:
-            parts = urlsplit(url)
-            host, port = parts.hostname, parts.port
-        except ValueError as error:
-            raise ValidationError(f"Not a URL: {error}.") from error
+        parts, host, port = split_url(url)
         if parts.scheme not in ("http", "https") or not host or port == 0:
             raise ValidationError("Must be an http or https URL with a host, such as http://localhost:8000.")
         if parts.query or parts.fragment:
             raise ValidationError("Must not have a query or a fragment.")
-        return url.rstrip("/")
+        if ":" not in host and not is_host_name(host):
+            raise ValidationError("Must name a host that can be looked up.")
+        # Others look at how it begins.
+        return (parts.scheme + url[len(parts.scheme) :]).rstrip("/")
 
 
 class _Path(fields.Field[Path]):

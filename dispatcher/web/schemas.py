@@ -12,13 +12,12 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from dispatcher import request as defaults
 from dispatcher.actors.messages import Outcome
-from dispatcher.checks import AGENT_ID, AGENT_KEY, TOKEN, AddressField, WholeField, matching
+from dispatcher.checks import AGENT_ID, AGENT_KEY, TOKEN, AddressField, WholeField, is_unicode, matching, split_url
 from dispatcher.errors import FailureKind
 from dispatcher.web import cursors
 from dispatcher.wire import limits
@@ -27,7 +26,6 @@ from dispatcher.wire.messages import HttpVersion
 _STANDARD_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH"))
 _FRAMING_HEADERS = frozenset(("content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"))
 _BAD_IN_VALUE = re.compile(r"[\x00\r\n]")
-_BAD_IN_URL = re.compile(r"[\x00-\x20\x7f\\]")
 _BASE64 = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,20})?([Zz]|[+-]\d\d:\d\d)?", re.ASCII)
@@ -70,14 +68,8 @@ class Url(fields.String):
         url = super()._deserialize(value, attr, data, **kwargs)
         if not url or len(url) > limits.MAX_URL_CHARS:
             raise ValidationError(f"Must have 1 to {limits.MAX_URL_CHARS} characters.")
-        if _BAD_IN_URL.search(url) or not _is_unicode(url):
-            raise ValidationError("Must not hold spaces, control characters or backslashes.")
-        try:
-            parts = urlsplit(url)
-            host, port = parts.hostname, parts.port
-        except ValueError as error:
-            raise ValidationError(f"Not a URL: {error}.") from error
-        if parts.scheme.lower() not in ("http", "https"):
+        parts, host, port = split_url(url)
+        if parts.scheme not in ("http", "https"):
             raise ValidationError("Must start with http:// or https://.")
         if not host or port == 0:
             raise ValidationError("Must name a host, and no port 0.")
@@ -129,14 +121,6 @@ def _header_fault(pair: Any) -> str | None:
     return None
 
 
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _base64(text: str) -> None:
     try:
         base64.b64decode(text, validate=True)
@@ -145,7 +129,7 @@ def _base64(text: str) -> None:
 
 
 def _encodable(text: str) -> None:
-    if not _is_unicode(text):
+    if not is_unicode(text):
         raise ValidationError("Must not hold lone surrogates.")
 
 

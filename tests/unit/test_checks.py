@@ -1,4 +1,4 @@
-"""Checks of names, numbers and addresses."""
+"""Checks of names, numbers, addresses and URLs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from marshmallow import ValidationError
 
-from dispatcher.checks import AGENT_ID, TOKEN, AddressField, WholeField, matching
+from dispatcher.checks import AGENT_ID, TOKEN, AddressField, WholeField, is_host_name, matching, split_url
 
 ADDRESS = AddressField()
 
@@ -69,3 +69,35 @@ def test_a_token_is_that_of_http() -> None:
     assert TOKEN.fullmatch("!#$%&'*+-.^_`|~09azAZ")
     for character in '"(),/:;<=>?@[\\]{} \t\x7f\u00e4':
         assert not TOKEN.fullmatch(f"a{character}")
+
+
+def test_a_host_name_is_what_a_resolver_can_be_asked_for() -> None:
+    assert all(is_host_name(name) for name in ("localhost", "a_b.test", "a.test.", "\u00e4.test", "x" * 63))
+    assert not any(is_host_name(name) for name in ("", "a..b", ".a", "x" * 64, "a b", "a/b", "a@b", "a\\b", "\udcff"))
+
+
+def test_a_url_is_taken_apart_with_its_host_and_port() -> None:
+    parts, host, port = split_url("HTTP://u@[2001:DB8::1]:80/a?b")
+    assert ("http", "2001:db8::1", 80, "/a", "b") == (parts.scheme, host, port, parts.path, parts.query)
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        *((f"http://h/{bad}", "must not hold spaces") for bad in (" ", "\n", "\x7f", "\\", "\0", "\udcff")),
+        *((bad, "not a url: ") for bad in ("http://[::1", "http://h:x", "http://h:65536")),
+    ],
+)
+def test_a_url_that_cannot_be_taken_apart_is_refused_with_its_reason(url: str, why: str) -> None:
+    with pytest.raises(ValidationError, match=f"(?i){why}"):
+        split_url(url)
+
+
+@given(st.text().map(lambda text: f"http://{text}"))
+def test_of_no_url_more_comes_than_a_refusal(url: str) -> None:
+    try:
+        parts, _, port = split_url(url)
+    except ValidationError:
+        return
+    assert "http" == parts.scheme
+    assert port is None or 0 <= port <= 65535

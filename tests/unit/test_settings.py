@@ -31,7 +31,7 @@ SAMPLES: dict[Kind, tuple[tuple[str, object], tuple[str, object]]] = {
     Kind.TEXT: (("eth0", "eth0"), ("eth1", "eth1")),
     Kind.LOG_LEVEL: (("debug", "DEBUG"), ("ERROR", "ERROR")),
     Kind.HOST: (("[::1]", "::1"), ("localhost", "localhost")),
-    Kind.URL: (("http://[::1]:8000/", "http://[::1]:8000"), ("https://c.test", "https://c.test")),
+    Kind.URL: (("http://[::1]:8000/", "http://[::1]:8000"), ("HTTPS://c.test", "https://c.test")),
     Kind.ADDRESS: (("[2001:DB8::1]", "2001:db8::1"), ("::1", "::1")),
     Kind.AGENT_ID: (("a", "a"), ("b", "b")),
     Kind.PATH: (("/tmp/a", Path("/tmp/a")), ("/tmp/b", Path("/tmp/b"))),
@@ -123,7 +123,8 @@ BAD = {
     Kind.NUMBER: ["x", "nan", "inf", "-inf", "1_0", "\u0663", "1e999", "0x1"],
     Kind.FLAG: ["maybe", "2", " "],
 }
-BAD[Kind.URL] += ["http://a b", "http://[::1", "http://h\n", "http://h\\@x"]
+BAD[Kind.URL] += ["http://a b", "http://[::1", "http://h\n", "http://h\\@x", "http://h/\udcff"]
+BAD[Kind.URL] += ["http://a..b", f"http://{'x' * 64}.test:8000"]
 
 
 @pytest.mark.parametrize(("command", "option"), EVERY)
