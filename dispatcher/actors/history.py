@@ -17,7 +17,7 @@ from dispatcher.actors import history_keys, history_tables
 from dispatcher.actors.database import Database
 from dispatcher.actors.errors import StoreError
 from dispatcher.actors.history_blocks import Notes
-from dispatcher.actors.history_retention import PRUNE_AHEAD, Retention, oldest_kept_ms, prune
+from dispatcher.actors.history_retention import PRUNE_AHEAD, Retention, give_up, oldest_kept_ms, prune
 from dispatcher.actors.history_staging import Staging, clear
 from dispatcher.actors.history_tables import NOTHING_ADDED
 from dispatcher.actors.history_totals import Totals
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from dispatcher.actors.history_retention import Pruned
     from dispatcher.actors.history_tables import Added
     from dispatcher.actors.messages import RecordRow
 
@@ -72,7 +73,7 @@ class HistoryLog(BatchingActor):
         self._notes = Notes()
         with self._database.first_reading():
             self._totals = Totals.load(self._database.connection)
-            self._staging = Staging(self._database.connection, self._retention)
+            self._staging = Staging(self._database.connection, self._retention, clock)
             self.on_idle()
             self._prune_at_start()
             with self._database.transaction() as connection:
@@ -163,12 +164,19 @@ class HistoryLog(BatchingActor):
         """Delete up to `at_most` records that retention does not keep now, and return the totals after the commit."""
         totals = self._totals.copy()
         totals.count(added.places, added.columns)
-        pruned = prune(connection, self._retention, totals.kept, self._clock(), at_most)
+        pruned = self._prune(connection, totals, at_most)
         if pruned.records:
             self._notes.drop_empty(connection, pruned.blocks)
-            totals.uncount(pruned)
         totals.save(connection, pruned)
         return totals
+
+    def _prune(self, connection: sqlite3.Connection, totals: Totals, at_most: int) -> Pruned:
+        """Delete them, those first that were given up when others were staged, and take them from the `totals`."""
+        given_up = give_up(connection, self._staging.kept_from, at_most)
+        totals.uncount(given_up)
+        pruned = prune(connection, self._retention, totals.kept, self._clock(), at_most - given_up.records)
+        totals.uncount(pruned)
+        return given_up.with_more(pruned)
 
     def _claim(self, asked: ClaimKey) -> KeyClaim:
         self._move_staged()  # retention may take a key with what they take the room of

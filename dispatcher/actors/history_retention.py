@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 PRUNE_AHEAD = 64
 """Records that a transaction may delete beyond as many as it adds: about 1 ms, so that catching up holds up nobody."""
 
+_GIVEN_UP = "SELECT seq, size FROM record WHERE seq < ? ORDER BY seq LIMIT ?"
 _TOO_OLD = "SELECT seq, size FROM record WHERE finished_at < ? ORDER BY finished_at LIMIT ?"
+ONE_TOO_OLD = "SELECT seq FROM record WHERE finished_at < ? LIMIT 1"
 OLDEST = "SELECT seq, size FROM record ORDER BY seq LIMIT ?"
 """Place and size of the oldest records."""
 
@@ -81,10 +83,19 @@ class Pruned(NamedTuple):
     size: int = 0
     blocks: frozenset[int] = frozenset()
 
+    def with_more(self, more: Pruned) -> Pruned:
+        """Return both together."""
+        return Pruned(self.records + more.records, self.size + more.size, self.blocks | more.blocks)
+
 
 def oldest_kept_ms(max_age: float | None, now: float) -> int:
     """Return the least `finished_at` in ms that `max_age` seconds keep at `now`, in seconds since 1970."""
     return 0 if max_age is None else round((now - max_age) * 1000)
+
+
+def give_up(connection: sqlite3.Connection, kept_from: int, at_most: int) -> Pruned:
+    """Delete up to `at_most` records before a place, which others took the room of when they were staged."""
+    return _delete(connection, Pruned(), _GIVEN_UP, (kept_from, at_most)) if kept_from else Pruned()
 
 
 def prune(connection: sqlite3.Connection, retention: Retention, kept: Kept, now: float, at_most: int) -> Pruned:
@@ -109,4 +120,4 @@ def _delete(connection: sqlite3.Connection, gone: Pruned, doomed: str, values: t
         return gone
     connection.execute(f"DELETE FROM record WHERE seq IN (SELECT seq FROM ({doomed}))", values)  # noqa: S608  (as above)
     blocks, counts, sizes = zip(*found, strict=True)
-    return Pruned(gone.records + sum(counts), gone.size + sum(sizes), gone.blocks.union(blocks))
+    return gone.with_more(Pruned(sum(counts), sum(sizes), frozenset(blocks)))

@@ -14,12 +14,12 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from dispatcher.actors.history_columns import Columns
-from dispatcher.actors.history_retention import OLDEST, Room
+from dispatcher.actors.history_retention import OLDEST, ONE_TOO_OLD, Room, oldest_kept_ms
 from dispatcher.actors.messages import RecordRow
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from dispatcher.actors.database import Database, Migration
     from dispatcher.actors.history_retention import Kept, Retention
@@ -56,17 +56,23 @@ MIGRATION: Migration = (
 
 _LEFT = """SELECT id, outcome, agent_id, source_ip, status, error, finished_at, total_ms, record
     FROM staged ORDER BY seq"""
+_KEPT_FROM = "SELECT coalesce(max(kept_from), 0) FROM staged"
 _LAST_PLACE = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'record'"
 """The last place that was given, whether its record is kept or not."""
 
 
 class Staging:
-    """The `rows` that are staged. While it is not open, what is staged has to be moved before anything else is."""
+    """The `rows` that are staged, and the place from which on history is kept now that they are there, 0 for all.
 
-    def __init__(self, connection: sqlite3.Connection, retention: Retention) -> None:
+    While it is not open, what is staged has to be moved before anything else is.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, retention: Retention, clock: Callable[[], float]) -> None:
         """Find what an earlier process left, which is to be moved first."""
         self._retention = retention
+        self._clock = clock
         self._begin([RecordRow(*row) for row in connection.execute(_LEFT)])
+        ((self.kept_from,),) = connection.execute(_KEPT_FROM)
 
     def _begin(self, rows: list[RecordRow]) -> None:
         self.rows = rows
@@ -74,6 +80,7 @@ class Staging:
         self._size = 0
         self._room: Room | None = None
         self._next_place = 0
+        self.kept_from = 0
         self.is_open = True
 
     def put(self, database: Database, rows: Sequence[RecordRow], totals: Totals) -> bool:
@@ -96,12 +103,15 @@ class Staging:
             size += len(row.record)
         if self._size + size > MOST_BYTES or not room.make(len(rows), size):
             return False
+        if room.kept_from and self._is_any_too_old(database, rows):
+            return False  # its room is free, so the oldest may stay
         if not database.write_at_once(_statement(len(rows)), [room.kept_from, *values, *ids]):
             return False
         self.rows += rows
         self._ids.update(ids)
         self._size += size
         self._next_place += len(rows)
+        self.kept_from = room.kept_from
         self.is_open = True
         return True
 
@@ -110,6 +120,14 @@ class Staging:
         self._next_place = last + 1
         self._room = Room(self._retention, kept, database.rows(OLDEST, (MOST_ROWS,)))
         return self._room
+
+    def _is_any_too_old(self, database: Database, rows: Sequence[RecordRow]) -> bool:
+        if self._retention.max_age is None:
+            return False
+        oldest_ms = oldest_kept_ms(self._retention.max_age, self._clock())
+        if any(row.finished_at_ms < oldest_ms for row in (*self.rows, *rows)):
+            return True
+        return any(database.rows(ONE_TOO_OLD, (oldest_ms,)))
 
     def counted(self, totals: Totals) -> Totals:
         """Return the `totals` of the tables with what is staged."""
