@@ -50,16 +50,16 @@ async def close_in_headers(_: Request, __: asyncio.StreamReader, writer: asyncio
 
 async def drip(_: Request, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Send one byte of an endless body every `DRIP_SECONDS`, until the peer is gone."""
-    writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-    while not writer.is_closing():
-        writer.write(b".")
-        await writer.drain()
-        await asyncio.sleep(DRIP_SECONDS)  # the pace is the fault; nothing waits for it
+    await _drip_after(b"HTTP/1.1 200 OK\r\n\r\n", writer)
 
 
 async def drip_headers(_: Request, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Send an endless header, a byte every `DRIP_SECONDS`."""
-    writer.write(b"HTTP/1.1 200 OK\r\nX-Drip: ")
+    await _drip_after(b"HTTP/1.1 200 OK\r\nX-Drip: ", writer)
+
+
+async def _drip_after(beginning: bytes, writer: asyncio.StreamWriter) -> None:
+    writer.write(beginning)
     while not writer.is_closing():
         writer.write(b".")
         await writer.drain()
