@@ -11,9 +11,10 @@ import itertools
 import logging
 from typing import TYPE_CHECKING
 
+from dispatcher.agent.addresses.rules import USABLE
 from dispatcher.agent.undelivered import Undelivered
 from dispatcher.wire import limits
-from dispatcher.wire.messages import AddressesChanged, AddressState, Draining, Holding
+from dispatcher.wire.messages import AddressesChanged, Draining, Holding
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from dispatcher.wire.messages import AddressReport, Execute, Result
 
 logger = logging.getLogger(__name__)
-
-_USABLE = (AddressState.PREFERRED, AddressState.DEPRECATED)
 
 
 class Worker:
@@ -93,11 +92,11 @@ class Worker:
     def on_addresses(self, changed: Sequence[AddressReport], gone: Sequence[str]) -> None:
         """Tell what changed, and let go of the connections of what can no longer be used."""
         had_some = bool(self._usable)
-        lost = (*gone, *(report.address for report in changed if report.state not in _USABLE))
+        lost = (*gone, *(report.address for report in changed if report.state not in USABLE))
         for address in lost:
             self._executor.drop_source(address)
         self._usable.difference_update(lost)
-        self._usable.update(report.address for report in changed if report.state in _USABLE)
+        self._usable.update(report.address for report in changed if report.state in USABLE)
         if had_some and not self._usable:
             self.warn_without_exits()
         if self._link is not None and not self._is_draining:

@@ -23,14 +23,20 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def is_loopback(host: str) -> bool:
-    """Say whether a literal address is one that only this machine reaches; False for a name."""
+def literal_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the address that a host is, without its zone; None for a name. One of IPv4 within IPv6 is of IPv4."""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
-        return False
+        return None
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_loopback
+    return mapped or address
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether a literal address is one that only this machine reaches; False for a name."""
+    address = literal_address(host)
+    return address is not None and address.is_loopback
 
 
 def listens_on_loopback_only(sockets: Iterable[socket.socket]) -> bool:

@@ -14,6 +14,7 @@ import logging
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from dispatcher.auth.opening import literal_address
 from dispatcher.seldom import Seldom
 from dispatcher.web.problems import RETRY_AFTER_SECONDS, Problem
 
@@ -110,14 +111,9 @@ def _close(place: Place, stream: IOStream) -> None:
 @functools.lru_cache(maxsize=1024)
 def _client(host: str) -> str | None:
     """Return who counts as one; None for whoever is not limited."""
-    try:
-        address = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
+    address = literal_address(host)
+    if address is None or address.is_loopback:
         return None  # a socket of this machine
-    if isinstance(address, ipaddress.IPv6Address):
-        address = address.ipv4_mapped or address
-    if address.is_loopback:
-        return None
     if address.version == 4 or address.is_link_local:
         # All of a link have the same /64 there.
         return str(address)
