@@ -10,7 +10,7 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
-from tornado.httpclient import HTTPRequest
+from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.iostream import StreamClosedError
 from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
@@ -49,7 +49,7 @@ class Answer:
             while (piece := await self._pieces.get()) is not None:
                 yield piece
             await fetching
-        except (OSError, StreamClosedError, ValueError) as error:
+        except (HTTPClientError, OSError, StreamClosedError, ValueError) as error:
             raise feed.UnreachableError(f"{self._access.url} {self._what_happened}: {feed.reason(error)}") from error
         finally:
             fetching.cancel()

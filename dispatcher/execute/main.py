@@ -1,13 +1,15 @@
 """`execute`: sends what was asked for to a coordinator and writes the records as they come. On an event loop.
 
 Records go to stdout, the bar to stderr. What would surprise: Ctrl-C does not undo anything. It closes the connection,
-so the coordinator begins no more, and what was in flight then ends in its history.
+so the coordinator begins no more, and what was in flight then ends in its history. And the loop is held while stdout
+takes nothing, since all that there is to do is to write: so signals are not the loop's, which would not hear them then.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import sys
 import time
@@ -23,6 +25,10 @@ from dispatcher.monitor import feed
 
 if TYPE_CHECKING:
     from dispatcher.settings import ExecuteSettings
+
+
+RESTED_SECONDS = 1.0
+"""How long stdout takes nothing before that may be why an answer ended early: --send-timeout is hardly ever less."""
 
 
 class NoExitError(DispatcherError):
@@ -49,8 +55,17 @@ async def _until_signal(access: Access, settings: ExecuteSettings) -> int:
     execution = Execution(access, settings)  # made here, because its client belongs to the loop that runs here
     work = asyncio.ensure_future(execution.run())
     loop = asyncio.get_running_loop()
+    is_first = True
+
+    def end(*_: object) -> None:
+        nonlocal is_first
+        if not is_first:
+            os._exit(execution.status)
+        is_first = False
+        loop.call_soon_threadsafe(work.cancel)
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, work.cancel)
+        signal.signal(number, end)
     try:
         return await work
     except asyncio.CancelledError:
@@ -74,6 +89,7 @@ class Execution:
         self._began = time.monotonic()
         self._progress = Progress(self._wanted)
         self._is_headed = False
+        self._rested = 0.0
 
     async def run(self) -> int:
         """Send, and write what comes until it ends."""
@@ -88,7 +104,7 @@ class Execution:
                 begun.append(begins)
         except feed.UnreachableError:
             if self._counts.all:
-                self._counts.stopped = "the coordinator went away"
+                self._counts.stopped = self._why_ended
                 self._sum_up()
             raise
         finally:
@@ -106,7 +122,21 @@ class Execution:
         self._counts.stopped = "interrupted"
         if self._is_batch:
             self._sum_up()
+        return self.status
+
+    @property
+    def status(self) -> ExitStatus:
+        """The exit status that is about what has come."""
         return self._counts.status(self._counts.all)
+
+    @property
+    def _why_ended(self) -> str:
+        gone = "the coordinator went away"
+        if self._rested < RESTED_SECONDS:
+            return gone
+        return (
+            f"{gone}; nothing of its answer was taken for {self._rested:.0f} s before, which its --send-timeout bounds"
+        )
 
     @property
     def _is_lines(self) -> bool:
@@ -123,7 +153,9 @@ class Execution:
         if shown:
             if sys.stdout.isatty():
                 self._progress.clear()
+            began = time.monotonic()
             _write(shown)
+            self._rested = max(self._rested, time.monotonic() - began)
 
     def _written(self, told: bytes) -> str:
         content = json.loads(told)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import json
 import os
 import pty
 import signal
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,7 +21,6 @@ from tests.support.targets import Echo, Hanging
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 SECONDS = 60.0
 USED = SOURCES[:4]
@@ -176,6 +177,35 @@ def _read_to_the_end(master: int) -> bytes:
             found += piece
 
 
+def test_a_second_signal_ends_it_at_once_even_while_nobody_reads(fleet: Cluster, echo: Echo) -> None:
+    fleet.client.configure(echo.url())
+    process = begun(fleet, "--count", "1000000")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 4096)
+    process.stdout.readline()
+    eventually(lambda: _is_held(process.pid), "a pipe that takes nothing more")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        process.send_signal(number)
+        eventually(lambda: not _is_pending(process.pid), "a signal that is heard")
+    assert 0 == process.wait(SECONDS)
+    assert "" == process.stderr.read()
+    process.stdout.close()
+    process.stderr.close()
+    eventually(lambda: not fleet.client.get("/api/stats")["executions"]["in_flight"], "nothing in flight")
+
+
+def _is_held(pid: int) -> bool:
+    """Say whether a process waits in a write to a pipe."""
+    return "pipe_write" in Path(f"/proc/{pid}/wchan").read_text(encoding="ascii")
+
+
+def _is_pending(pid: int) -> bool:
+    """Say whether a signal to a process waits to be heard."""
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    return any(int(line.split()[1], 16) for line in lines if line.startswith(("ShdPnd", "SigPnd")))
+
+
 def test_wrong_options_end_with_2_and_a_coordinator_that_is_not_there_with_3(fleet: Cluster) -> None:
     for options in (["--count", "0"], ["--concurrency", "-1"], ["--count", "x"], ["--conut", "3"]):
         assert 2 == ran(fleet, *options)[0]
@@ -210,3 +240,39 @@ def test_a_coordinator_that_is_stopped_in_mid_batch_finishes_what_it_has_and_say
         *records, last = map(json.loads, out.splitlines())
         assert ["timeout"] * 5 == [record["error"]["kind"] for record in records]
         assert (5, "the coordinator is shutting down") == (last["summary"]["failed"], last["summary"]["stopped"])
+
+
+def test_a_coordinator_that_is_killed_in_mid_batch_is_said_to_have_gone(tmp_path: Path, private_network: None) -> None:
+    with running_cluster(tmp_path) as cluster, serving(Echo(TARGET)) as target:
+        coordinator = cluster.coordinator()
+        agent = cluster.agent("agent-01", USED)
+        agent.expect("closed the link", "cannot register", "cannot connect")
+        cluster.client.wait_for_exits(len(USED))
+        cluster.client.configure(target.url())
+        process = begun(cluster, "--count", "1000000", "--json")
+        assert process.stdout is not None
+        process.stdout.readline()
+        coordinator.kill()
+        out, err = process.communicate(timeout=SECONDS)
+        cluster.processes.remove(coordinator)
+        last = json.loads(out.splitlines()[-1])["summary"]
+        assert (3, "the coordinator went away") == (process.returncode, last["stopped"])
+        assert err.startswith(f"dispatcher.pyz: {cluster.url} went away before its answer ended: ")
+        assert 1 == err.count("\n")
+
+
+def test_a_reader_that_rests_for_too_long_is_told_in_the_end_that_this_ended_it(
+    tmp_path: Path, private_network: None
+) -> None:
+    with running_cluster(tmp_path) as cluster, serving(Echo(TARGET)) as target:
+        coordinator = cluster.coordinator("--send-timeout", "1.5")
+        cluster.agent("agent-01", USED)
+        cluster.client.wait_for_exits(len(USED))
+        cluster.client.configure(target.url())
+        process = begun(cluster, "--count", "1000000", "--json")
+        coordinator.wait_for_line("it took nothing of its answer for 1.5 s")
+        out, err = process.communicate(timeout=SECONDS)
+        last = json.loads(out.splitlines()[-1])["summary"]
+        assert (3, last["completed"]) == (process.returncode, out.count("\n") - 1)
+        assert "s before, which its --send-timeout bounds" in last["stopped"]
+        assert 1 == err.count("\n")

@@ -230,7 +230,6 @@ ELSEWHERE = {
     "dispatcher.setting_fields": "tests/unit/test_settings.py tries every kind of option",
     "dispatcher.__main__": "tests/unit/test_cli.py runs it",
     "dispatcher.coordinator": "tests/support/coordinator.py runs its parts, tests/integration all of it",
-    "dispatcher.execute.answer": "tests/integration/test_execute.py runs it",
     "dispatcher.execute.main": "a process; tests/integration/test_execute.py runs it",
     "dispatcher.not_accepted": "errors without a line of code; tests/unit/test_executions.py meets them",
     "dispatcher.lifecycle": "signals and stalls are of processes; tests/integration sends them",
