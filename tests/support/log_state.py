@@ -28,12 +28,11 @@ _UNTOUCHED = _State(logging.NOTSET, (), ())
 
 def changed() -> dict[str, _State]:
     """Return the loggers that are not as they were made, by name."""
-    known = {name: each for name, each in logging.root.manager.loggerDict.items() if isinstance(each, logging.Logger)}
-    states = {
+    return {
         name: _State(each.level, tuple(each.handlers), tuple(each.filters))
-        for name, each in {"root": logging.root, **known}.items()
+        for name, each in [("root", logging.root), *logging.root.manager.loggerDict.items()]
+        if isinstance(each, logging.Logger) and (each.level or each.handlers or each.filters)
     }
-    return {name: state for name, state in states.items() if state != _UNTOUCHED}
 
 
 def put_back(before: dict[str, _State]) -> None:
