@@ -17,12 +17,13 @@ import re
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from tornado.http1connection import HTTP1Connection, HTTP1ServerConnection
+from tornado.http1connection import HTTP1ServerConnection
 from tornado.iostream import StreamClosedError, UnsatisfiableReadError
 
 from dispatcher import streams
 from dispatcher.afterwards import Afterwards
 from dispatcher.web import too_large
+from dispatcher.web.framing import Exchange, MalformedError, problem_of
 from dispatcher.web.patience import Patience
 
 if TYPE_CHECKING:
@@ -203,9 +204,13 @@ class Connection(HTTP1ServerConnection):
             self._end()
             return
         assert self._delegate is not None
-        connection = HTTP1Connection(self.stream, False, self.params, self.context)
+        exchange = Exchange(self.stream, False, self.params, self.context)
         self.stream.read_chunk_size = self.params.chunk_size
-        is_kept = await connection.read_response(self._delegate.start_request(self, connection))
+        try:
+            is_kept = await exchange.read_response(self._delegate.start_request(self, exchange))
+        except MalformedError as error:
+            await too_large.answer_at_once(self.stream, problem_of(error))
+            is_kept = False
         if not is_kept:
             self._end()
             return

@@ -24,6 +24,7 @@ from dispatcher.record import dump
 from dispatcher.web import batch_requests, execute, json_body, problems, record_writer
 from dispatcher.web.configured import SCHEMA, to_spec
 from dispatcher.web.connection import HEAD_END
+from dispatcher.web.framing import is_among
 from dispatcher.web.problems import Problem
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def _read(arrived: bytes) -> Said | None:
         sent=arrived[:stop],
         host=headers.get("Host", ""),
         authorization=headers.get("Authorization"),
-        is_last=headers.get("Connection", "").lower() == "close",
+        is_last=is_among("close", headers.get("Connection", "")),
         content_type=headers.get("Content-Type", ""),
         body=arrived[end.end() : stop],
     )
