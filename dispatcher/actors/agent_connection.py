@@ -240,7 +240,7 @@ class AgentConnection(LoopActor):
                 self._in_flight.compare(link, message.ids)
             case wire.AddressesChanged():
                 self._change_addresses(link, message)
-            case wire.Draining():
+            case wire.Draining() if self._state is not AgentState.DRAINING:
                 self._leave_pool()
                 link.send(wire.Draining())
                 self._go_to(AgentState.DRAINING)

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from tornado.httpclient import HTTPClientError, HTTPRequest
+from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError
 
 from dispatcher import __version__
@@ -102,7 +103,9 @@ class Link:
         self._access = access
         self._user = user
         self._hostname = hostname
-        self._channel = Channel(messages.FROM_COORDINATOR, lambda _: limits.MAX_BODY_BYTES)
+        self._channel = Channel(
+            messages.FROM_COORDINATOR, lambda _: limits.MAX_BODY_BYTES, most_arriving=limits.MAX_ARRIVING_BYTES
+        )
         self._pump = Pump(self._channel, self._write, _log_failure)
         self._connection: LinkClient | None = None
         self._heartbeat: Heartbeat | None = None
@@ -125,8 +128,7 @@ class Link:
         try:
             self._channel.outbox.put(message)
         except OutboxFullError as error:
-            logger.error("the coordinator does not read: %s", error)  # noqa: TRY400 (a peer's fault, no trace of ours)
-            self.close()
+            self._end(LinkLostError(f"the coordinator does not read: {error}"))
             return
         if isinstance(message, messages.Result):
             self._proof.want(message.id)
@@ -228,6 +230,11 @@ class Link:
         try:
             self._read(frame)
         except Exception as error:  # noqa: BLE001 (it is raised where somebody waits for it)
+            self._end(error)
+
+    def _end(self, error: Exception) -> None:
+        """Have `run` end with this, if nothing has ended it before; what still comes counts no more."""
+        if not self._over.done():
             self._over.set_result(error)
 
     def _read(self, frame: str | bytes | None) -> None:
@@ -251,6 +258,8 @@ class Link:
                 self._user.on_cancel(message.id)
             case messages.Draining():
                 self._user.on_draining()
+            case messages.Welcome() if self._is_welcome:
+                raise WireError("a second welcome on one link")
             case messages.Welcome():
                 self._is_welcome, self.can_resume = True, version.can_resume(message.wire)
                 self.secret_headers = message.secret_headers
@@ -266,7 +275,7 @@ class Link:
 
     def _ping(self, data: bytes) -> None:
         assert self._connection is not None, "nothing is sent before"
-        with suppress(WebSocketClosedError):
+        with suppress(WebSocketClosedError, StreamClosedError):
             self._connection.ping(data)
 
     def _write(self, frame: bytes) -> asyncio.Future[None] | None:

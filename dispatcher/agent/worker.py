@@ -144,7 +144,7 @@ class Worker:
             return
         held = self._wanted | self._undelivered.ids
         link.send(Holding(frozenset(itertools.islice(held, limits.MAX_HELD))))
-        for result in self._undelivered:
+        for result in itertools.islice(self._undelivered, limits.MAX_HELD):
             link.send(result)
 
     def _on_result(self, result: Result) -> None:

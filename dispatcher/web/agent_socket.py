@@ -197,6 +197,8 @@ class AgentSocket(GuardedHandler, LinkServer):
             self._channel.outbox.put(message)
         except OutboxFullError as error:
             logger.warning("the link of an agent is full: %s", error)
+            if not isinstance(message, messages.Execute):
+                self.abort(f"it does not read: {error}")
             return False
         if isinstance(message, messages.Execute):
             self.expect(message)

@@ -94,6 +94,8 @@ class FrameReader:
         """
         while self._at < len(self._arrived) and (frame := self._next_frame()) is not None:
             first, content = frame
+            if first == _WHOLE:
+                return BINARY, content  # in the midst of another it was refused
             opcode, is_final = first & 0xF, first & _FINAL
             if opcode == _CLOSE:
                 _demand_parting(content)

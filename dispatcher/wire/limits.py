@@ -9,7 +9,14 @@ SHARED_FRAME_BYTES = 256 * 1024
 """Messages share a frame up to this size; the next one starts another."""
 
 MAX_QUEUED_BYTES = 512 * 1024 * 1024
-"""What may wait to be sent on one link before it counts as broken."""
+"""Bodies that may wait to be sent on one link."""
+
+MAX_QUEUED_MESSAGES = 1024 * 1024
+"""Messages that may; of those that are said most often, as ids to cancel, they take about as much."""
+
+MAX_ARRIVING_BYTES = 2 * MAX_QUEUED_BYTES
+"""Bodies that a coordinator may have begun to send to an agent and not ended: it sends all of them in turn, and has no
+more than `MAX_QUEUED_BYTES` of them left to send."""
 
 MAX_MESSAGES = 1024
 """Messages in one frame: reading so many results holds the event loop for 25 ms, and 100,000 of a liar for 800."""

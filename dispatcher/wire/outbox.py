@@ -67,8 +67,10 @@ class Outbox:
         """Queue a message.
 
         Raises:
-            OutboxFullError: `limits.MAX_QUEUED_BYTES` of bodies wait already.
+            OutboxFullError: `limits.MAX_QUEUED_BYTES` of bodies wait already, or `limits.MAX_QUEUED_MESSAGES`.
         """
+        if len(self._small) >= limits.MAX_QUEUED_MESSAGES:
+            raise OutboxFullError(f"{len(self._small)} messages wait to be sent")
         size = len(message.body)
         if size:
             if self._queued_bytes + size > limits.MAX_QUEUED_BYTES:

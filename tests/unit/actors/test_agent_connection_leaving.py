@@ -34,6 +34,16 @@ def test_an_agent_that_drains_is_answered_and_given_nothing_more() -> None:
     on_agent(test)
 
 
+def test_an_agent_that_drains_again_and_again_is_answered_once() -> None:
+    async def test(agent: Agent) -> None:
+        for _ in range(100):
+            agent.say(wire.Draining())
+        await turns()
+        assert [wire.Draining()] == agent.link.sent[1:]
+
+    on_agent(test)
+
+
 def test_addresses_of_an_agent_that_drains_do_not_come_into_the_pool() -> None:
     async def test(agent: Agent) -> None:
         agent.say(wire.Draining())

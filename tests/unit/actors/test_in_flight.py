@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dispatcher.actors.in_flight import InFlight, judge
+from dispatcher.actors.in_flight import CANCELLED_AT_ONCE, InFlight, judge
 from dispatcher.actors.messages import Ended, Outcome, Run
 from dispatcher.deadlines import LATE_A_TURN
 from dispatcher.errors import FailureKind
@@ -193,6 +193,33 @@ def test_an_agent_that_comes_back_without_an_execution_has_lost_it_and_drops_wha
         assert [wire.Cancel("ended")] == link.sent
         agent.in_flight.expect_all(link)
         assert ["held", "new"] == link.expected
+
+    on_loop(test)
+
+
+def test_an_agent_that_holds_thousands_that_have_ended_is_told_so_some_in_each_turn() -> None:
+    async def test() -> None:
+        agent, link = Agent(), Link()
+        held = [f"x{number}" for number in range(2 * CANCELLED_AT_ONCE + 1)]
+        agent.in_flight.compare(link, held)
+        for expected in (CANCELLED_AT_ONCE, 2 * CANCELLED_AT_ONCE, len(held), len(held)):
+            assert [wire.Cancel(each) for each in held[:expected]] == link.sent
+            await turns(1)
+
+    on_loop(test)
+
+
+def test_a_link_that_takes_no_more_is_told_no_more_of_what_has_ended() -> None:
+    class Full(Link):
+        def send(self, message: wire.Message) -> bool:
+            super().send(message)
+            return len(self.sent) < 3
+
+    async def test() -> None:
+        agent, link = Agent(), Full()
+        agent.in_flight.compare(link, [f"x{number}" for number in range(2 * CANCELLED_AT_ONCE)])
+        await turns()
+        assert 3 == len(link.sent)
 
     on_loop(test)
 

@@ -14,7 +14,18 @@ from dispatcher.agent.link import Link, LinkLostError, LinkRefusedError
 from dispatcher.errors import FailureKind, Party
 from dispatcher.wire import limits
 from dispatcher.wire.fields import WireError
-from dispatcher.wire.messages import Again, Cancel, Draining, Execute, Hello, RefusalCode, Refused, Result, Welcome
+from dispatcher.wire.messages import (
+    Again,
+    BodyChunk,
+    Cancel,
+    Draining,
+    Execute,
+    Hello,
+    RefusalCode,
+    Refused,
+    Result,
+    Welcome,
+)
 from dispatcher.wire.version import WIRE
 from tests.support.scripted_coordinator import (
     ScriptedCoordinator,
@@ -302,9 +313,7 @@ def test_a_place_where_nobody_listens_is_no_link() -> None:
     on_loop(test)
 
 
-def test_a_coordinator_that_does_not_read_loses_the_link(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_coordinator_that_does_not_read_loses_the_link(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_QUEUED_BYTES", 1000)
 
     async def test() -> None:
@@ -313,12 +322,55 @@ def test_a_coordinator_that_does_not_read_loses_the_link(
             link = Link(user, "gateway", PLAIN)
             running = asyncio.create_task(link.run(f"{coordinator.url.replace('http', 'ws')}/ws/agent", "s"))
             await user.next()
-            link.send(Result(id="x1", status=200, body=b"x" * 2000))
+            for identifier in ("x1", "x2"):
+                link.send(Result(id=identifier, status=200, body=b"x" * 2000))
+            with pytest.raises(LinkLostError, match=r"^the coordinator does not read: 0 bytes wait to be sent$"):
+                await running
+
+    on_loop(test)
+
+
+def test_a_second_welcome_breaks_the_protocol_and_brings_nothing_again() -> None:
+    async def test() -> None:
+        async with scripted_coordinator() as coordinator:
+            user = Heard()
+            coordinator.on_hello = answers(*[WELCOME] * 500)
+            expected = "the coordinator broke the protocol: a second welcome on one link"
+            assert expected == str(await outcome(coordinator, user))
+            assert ["welcome", "lost"] == [(await user.next())[0] for _ in range(2)]
+            assert user.events.empty()
+
+    on_loop(test)
+
+
+def test_bodies_that_never_end_cost_a_coordinator_its_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_ARRIVING_BYTES", 100_000)
+
+    async def test() -> None:
+        async with scripted_coordinator() as coordinator:
+            chunks = [BodyChunk(f"x{number}", bytes(5000)) for number in range(50)]
+            coordinator.on_hello = answers(WELCOME, *chunks)
+            expected = "the coordinator broke the protocol: bodies of more than 100000 bytes that do not end"
+            assert expected == str(await outcome(coordinator))
+
+    on_loop(test)
+
+
+def test_a_ping_into_a_connection_that_has_just_gone_is_no_fault() -> None:
+    async def test() -> None:
+        async with scripted_coordinator() as coordinator:
+            user = Heard()
+            link = Link(user, "gateway", PLAIN)
+            running = asyncio.create_task(link.run(f"{coordinator.url.replace('http', 'ws')}/ws/agent", "s"))
+            await user.next()
+            assert link._connection is not None
+            assert link._connection.protocol is not None
+            link._connection.protocol.stream.close()  # type: ignore[union-attr]  # it has one
+            link._ping(b"")
             with pytest.raises(LinkLostError):
                 await running
 
     on_loop(test)
-    assert ["the coordinator does not read: 0 bytes wait to be sent"] == caplog.messages
 
 
 def test_an_execution_that_is_like_none_is_answered_as_one_that_cannot_be_read() -> None:

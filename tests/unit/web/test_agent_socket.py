@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import re
 import time
 import weakref
 from collections.abc import Awaitable, Callable
@@ -14,7 +15,7 @@ from tornado.simple_httpclient import SimpleAsyncHTTPClient
 
 from dispatcher.web import agent_socket
 from dispatcher.wire import limits
-from dispatcher.wire.messages import AddressesChanged, Execute, Hello, RefusalCode, Refused, Result, Welcome
+from dispatcher.wire.messages import AddressesChanged, Execute, Hello, Holding, RefusalCode, Refused, Result, Welcome
 from dispatcher.wire.version import WIRE
 from tests.support.coordinator import Running, coordinator_running
 from tests.support.scripted_agent import WAIT, ScriptedAgent, never_answers, ok, post_json, scripted_agent
@@ -251,6 +252,26 @@ def test_a_body_larger_than_asked_for_is_not_kept_but_ends_its_execution(with_co
             assert "more than the 1000 bytes allowed" in json.dumps(await get(running, "/api/history"))
 
     with_coordinator(test)
+
+
+def test_an_agent_that_has_more_said_to_it_than_it_reads_loses_its_link(
+    with_coordinator: Runner, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(limits, "MAX_QUEUED_MESSAGES", 10)
+
+    async def test(running: Running) -> None:
+        agent = await linked(running)
+        agent.say_hello()
+        await agent.hear(Welcome)
+        agent.send(Holding(frozenset(f"x{number}" for number in range(100))))
+        await agent.closed()
+        await ended(running)
+        await agent.close()
+
+    with_coordinator(test)
+    full = "10 messages wait to be sent"
+    expected = [f"the link of an agent is full: {full}", f"agent {{}} gone: it does not read: {full}"]
+    assert expected == [re.sub(r"agent-\w+", "{}", each) for each in caplog.messages]
 
 
 def test_another_link_of_the_same_session_replaces_the_first(with_coordinator: Runner) -> None:

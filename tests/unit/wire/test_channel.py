@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dispatcher.wire import codec, limits
+from dispatcher.wire import channel, codec, limits
 from dispatcher.wire import messages as wire
 from dispatcher.wire.channel import Channel
 from dispatcher.wire.codec import Invalid
@@ -218,6 +218,57 @@ def test_what_is_forgotten_is_dropped_and_begins_anew() -> None:
     receiver.receive(chunk("a", 10))
     receiver.forget("a")
     assert [result("a", b"x")] == receiver.receive(codec.encode([result("a", b"x")]))
+
+
+BOUNDED = 10 * CHUNK
+
+
+def bounded_agent() -> Channel:
+    return Channel(wire.FROM_COORDINATOR, lambda _: limits.MAX_BODY_BYTES, most_arriving=BOUNDED)
+
+
+def test_bodies_that_do_not_end_are_bounded_together() -> None:
+    receiver = bounded_agent()
+    for name in ("a", "b"):
+        for _ in range(4):
+            receiver.receive(chunk(name, CHUNK))
+    receiver.receive(chunk("c", CHUNK))
+    with pytest.raises(WireError, match=f"bodies of more than {BOUNDED} bytes that do not end"):
+        receiver.receive(chunk("a", CHUNK))
+
+
+def test_empty_bodies_that_do_not_end_are_bounded_too() -> None:
+    receiver = bounded_agent()
+    most = BOUNDED // channel.ENTRY_BYTES
+    for number in range(most):
+        receiver.receive(chunk(f"x{number}", 0))
+    with pytest.raises(WireError, match="that do not end"):
+        receiver.receive(chunk("one more", 0))
+    assert most == len(receiver._assembler._arrived)
+
+
+def test_bodies_that_end_in_any_way_make_room_for_others() -> None:
+    receiver = bounded_agent()
+    for number in range(20):
+        name = f"x{number}"
+        for _ in range(8):
+            receiver.receive(chunk(name, CHUNK))
+        if number % 3 == 0:
+            (whole,) = receiver.receive(codec.encode([execute(name, b"end")]))
+            assert isinstance(whole, wire.Execute)
+            assert 8 * CHUNK + 3 == len(whole.body)
+        elif number % 3 == 1:
+            receiver.forget(name)
+        else:
+            receiver.receive(codec.encode([dataclasses.replace(execute(name), timeout=-1.0)]))
+    assert ({}, 0) == (receiver._assembler._arrived, receiver._assembler._bytes)
+
+
+def test_what_is_past_its_own_allowance_makes_room_for_others() -> None:
+    receiver = Channel(wire.FROM_COORDINATOR, lambda _: 2 * CHUNK, most_arriving=3 * CHUNK)
+    for name in "abcdef":
+        answers = [receiver.receive(chunk(name, CHUNK)) for _ in range(4)]
+        assert [0, 0, 1, 0] == [len(each) for each in answers]
 
 
 @pytest.mark.parametrize("size", [0, 1])

@@ -207,6 +207,19 @@ def test_bodies_over_the_bound_are_refused_and_room_comes_back(monkeypatch: pyte
     outbox.put(result("g", 10 * CHUNK))
 
 
+def test_messages_over_the_bound_are_refused_and_room_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MAX_QUEUED_MESSAGES", 3)
+    outbox = filled(wire.Cancel("a"), wire.Cancel("a"), result("b", 1))
+    for refused in (wire.Cancel("c"), result("c", 1), result("c", 10 * CHUNK)):
+        with pytest.raises(OutboxFullError, match="3 messages wait to be sent"):
+            outbox.put(refused)
+    assert outbox.discard("b")
+    outbox.put(result("d", 10))
+    all_frames(outbox)
+    assert 0 == outbox._queued_bytes
+    outbox.put(wire.Cancel("e"))
+
+
 def test_messages_without_a_body_pass_a_full_outbox(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "MAX_QUEUED_BYTES", 10)
     outbox = filled(result("a", 10))
