@@ -52,9 +52,10 @@ class Database:
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
             self._name = str(self.path)
             self._file = _identity(self._name)
+            self._journal = self.path.with_name(f"{self.path.name}-wal")
+            self._journal_file: tuple[int, int] | None = None
             self.connection = opened.enter_context(contextlib.closing(_connect(self.path)))
             self._migrate(migrations)
-            self._journal = self.path.with_name(f"{self.path.name}-wal")
             self._trim_at = JOURNAL_LIMIT_BYTES
             self._opened = opened.pop_all()
 
@@ -67,6 +68,7 @@ class Database:
         """
         with _Told(f"cannot write {self.path}"):
             self._demand_file()
+            self._demand_journal()
             self.connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self.connection
@@ -77,7 +79,7 @@ class Database:
                 raise
 
     def write_at_once(self, statement: str, values: Sequence[Any]) -> int:
-        """Commit one statement by itself, and return how many rows it changed.
+        """Commit one statement by itself, and return how many rows it changed; looks less far than a transaction does.
 
         Raises:
             StoreError: as a transaction does.
@@ -143,6 +145,18 @@ class Database:
         """Refuse to write where nobody will ever read: SQLite goes on in a file that was removed or replaced."""
         if _identity(self._name) != self._file:
             raise StoreError(f"{self.path} was replaced while it was in use: restart the coordinator")
+
+    def _demand_journal(self) -> None:
+        """Refuse to write to a log that was removed: it ends with this process, so what it has goes into the file."""
+        try:
+            found = _identity(f"{self._name}-wal")
+        except FileNotFoundError:
+            found = None
+        if self._journal_file is None:  # SQLite makes it when it first needs it
+            self._journal_file = found
+        elif found != self._journal_file:
+            self.connection.execute("PRAGMA wal_checkpoint")
+            raise StoreError(f"{self._journal} was removed while it was in use: restart the coordinator")
 
     def _migrate(self, migrations: Sequence[Migration]) -> None:
         (version,) = self.connection.execute("PRAGMA user_version").fetchone()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -217,6 +218,27 @@ def test_nothing_is_written_where_nobody_would_ever_read_it(tmp_path: Path, what
         (tmp_path / "aside").rename(path)
         add(database, "plum")
         assert [("apple",), ("plum",)] == fruit(database.connection)
+
+
+@pytest.mark.parametrize("what", ["removed", "replaced"])
+def test_no_transaction_is_written_to_a_log_that_was_taken_away_and_nothing_of_it_is_lost(
+    tmp_path: Path, what: str
+) -> None:
+    path, aside = tmp_path / "test.sqlite3-wal", tmp_path / "aside"
+    with closing(Database(tmp_path, "test", [FIRST])) as database:
+        add(database, "pear")
+        path.rename(aside)
+        if what == "replaced":
+            path.touch()
+        assert 1 == database.write_at_once("INSERT INTO fruit VALUES (?)", ["fig"])
+        with pytest.raises(StoreError) as raised:
+            add(database, "plum")
+        assert f"{path} was removed while it was in use: restart the coordinator" == str(raised.value)
+        shutil.copy(tmp_path / "test.sqlite3", tmp_path / "alone.sqlite3")
+        aside.rename(path)
+        add(database, "plum")
+    with closing(connect_read_only(tmp_path, "alone")) as alone, closing(connect_read_only(tmp_path, "test")) as whole:
+        assert [("apple",), ("pear",), ("fig",)] == fruit(alone) == fruit(whole)[:-1]
 
 
 def test_closing_leaves_everything_in_the_one_file(tmp_path: Path) -> None:
