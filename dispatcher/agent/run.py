@@ -154,8 +154,16 @@ class Run:
             raise ExecutionError.of(FailureKind.BLOCKED_TARGET, refusal)
         seconds = self.execute.timeout - (now - self.started)
         if seconds <= 0:
-            raise ExecutionError(curl_errors.timeout("dns", target.place))
+            raise ExecutionError(self._too_late(now))
         self._transfer = self._means.client.start(self.hop, self.source, self._answered, now=now, seconds=seconds)
+
+    def _too_late(self, now: float) -> Failure:
+        """Say whose fault it is that no time is left to begin a hop."""
+        if self._hops:
+            return curl_errors.timeout(PHASES[_DNS], self.hop.target.place)
+        if now > self.started:
+            return curl_errors.timeout(PHASES[_QUEUED], "")
+        return Failure.of(FailureKind.TIMEOUT, "no time was left when the agent got the request", Party.COORDINATOR)
 
     def _ask_late(self, _: None) -> None:
         """Begin the first hop, with those who have got their slots at the same time."""

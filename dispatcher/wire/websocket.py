@@ -12,11 +12,18 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from tornado import httpclient
 from tornado.httputil import HTTPHeaders
-from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, WebSocketHandler, WebSocketProtocol13
+from tornado.websocket import (
+    WebSocketClientConnection,
+    WebSocketClosedError,
+    WebSocketError,
+    WebSocketHandler,
+    WebSocketProtocol13,
+)
 
 from dispatcher import streams
 from dispatcher.afterwards import TURN_SECONDS
@@ -149,8 +156,28 @@ class LinkServer(WebSocketHandler):
         return link.send(content)
 
 
+def _mistake(key: bytes, headers: HTTPHeaders) -> str | None:
+    """Say what is wrong with the answer to a handshake with `key`, or None (RFC 6455, 4.1)."""
+    if headers.get("Upgrade", "").lower() != "websocket" or headers.get("Connection", "").lower() != "upgrade":
+        return "it does not upgrade to WebSocket"
+    if headers.get("Sec-WebSocket-Accept") != WebSocketProtocol13.compute_accept_value(key):
+        return "its Sec-WebSocket-Accept is not for the key that was sent"
+    if headers.get("Sec-WebSocket-Extensions"):
+        return "it wants an extension that was not offered"
+    return None
+
+
 class LinkClient(WebSocketClientConnection):
     """The agent's end."""
+
+    async def headers_received(self, start_line: Any, headers: HTTPHeaders) -> None:
+        """Take the answer to the handshake. Tornado calls this; of a wrong one it would say that the stream closed."""
+        mistake = _mistake(self.key, headers) if start_line.code == HTTPStatus.SWITCHING_PROTOCOLS else None
+        if mistake is None:
+            await super().headers_received(start_line, headers)
+        else:
+            self.connect_future.set_exception(WebSocketError(f"a wrong answer to the handshake: {mistake}"))
+            self.connection.close()
 
     def get_websocket_protocol(self) -> LinkProtocol:
         """Make the protocol. Tornado calls this once the coordinator has agreed."""

@@ -20,7 +20,9 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit
 from dispatcher.errors import Failure, FailureKind
 
 PORTS = {"http": 80, "https": 443}
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+"""A lone surrogate is no more a character than those are."""
+
 _AMBIGUOUS = frozenset("\u00df\u1e9e\u03c2\u200c\u200d")
 _HOST_CHARS = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=-]+")
 _KEPT = "".join(chr(code) for code in range(0x21, 0x7F))

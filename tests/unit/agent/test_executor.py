@@ -131,7 +131,8 @@ def test_no_time_left_is_a_timeout_and_nothing_is_sent() -> None:
     async def test() -> None:
         async with Echo() as target, executor() as made:
             result = await executed(made, execution(target.url(), timeout=0))
-            assert FailureKind.TIMEOUT == result.error_kind
+            assert (FailureKind.TIMEOUT, Party.COORDINATOR) == (result.error_kind, result.error_party)
+            assert "no time was left when the agent got the request" == result.error_detail
             assert [] == target.requests
 
     run(test())

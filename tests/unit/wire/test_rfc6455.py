@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from tornado.httpclient import HTTPRequest
+from tornado.websocket import WebSocketError
 
 from dispatcher.wire import limits, websocket
 from dispatcher.wire.frames import FrameReader
@@ -94,19 +95,24 @@ async def raw_agent() -> AsyncIterator[Raw]:
         yield Raw(reader, writer, True, far.heard, far.closed, lambda: (far.close_code, far.close_reason))
 
 
+def accept_for(asked: bytes) -> str:
+    """Return what proves that a handshake was read."""
+    lines = asked.decode().split("\r\n")
+    key = next(line.split()[1] for line in lines if line.lower().startswith("sec-websocket-key"))
+    return base64.b64encode(hashlib.sha1(f"{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()).digest()).decode()
+
+
 @contextlib.asynccontextmanager
 async def raw_coordinator(behind_handshake: bytes = b"") -> AsyncIterator[Raw]:
     """Be a coordinator, which sends something in one piece with its handshake."""
     peers: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue()
 
     async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-        key = next(line.split()[1] for line in asked if line.lower().startswith("sec-websocket-key"))
-        accept = base64.b64encode(hashlib.sha1(f"{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()).digest())
+        accept = accept_for(await reader.readuntil(b"\r\n\r\n"))
         said = (
             b"HTTP/1.1 101 Switching\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n"
         )
-        writer.write(said % accept + behind_handshake)
+        writer.write(said % accept.encode() + behind_handshake)
         peers.put_nowait((reader, writer))
 
     heard: asyncio.Queue[Any] = asyncio.Queue()
@@ -288,6 +294,45 @@ def test_what_a_peer_says_at_last_is_told_in_one_line(peer: Peer) -> None:
             assert (4000, "gone??[31m? ä") == await raw.end()
 
     on_loop(test)
+
+
+ANSWER = {"Upgrade": "websocket", "Connection": "Upgrade"}
+WRONG = {
+    "it does not upgrade to WebSocket": [
+        {"Connection": "Upgrade"},
+        {"Upgrade": "websocket"},
+        {"Upgrade": "h2c", "Connection": "Upgrade"},
+    ],
+    "its Sec-WebSocket-Accept is not for the key that was sent": [
+        ANSWER,
+        ANSWER | {"Sec-WebSocket-Accept": "AAAAAAAAAAAAAAAAAAAAAAAAAAA="},
+    ],
+    "it wants an extension that was not offered": [
+        ANSWER | {"Sec-WebSocket-Accept": "right", "Sec-WebSocket-Extensions": "permessage-deflate"}
+    ],
+}
+
+
+@pytest.mark.parametrize(("why", "headers"), [(why, each) for why, found in WRONG.items() for each in found])
+def test_a_wrong_answer_to_the_handshake_is_named(
+    why: str, headers: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accept = accept_for(await reader.readuntil(b"\r\n\r\n"))
+        lines = [f"{name}: {accept if value == 'right' else value}" for name, value in headers.items()]
+        writer.write("\r\n".join(["HTTP/1.1 101 Switching", *lines, "", ""]).encode())
+        assert b"" == await reader.read()
+        writer.close()
+
+    async def test() -> None:
+        async with await asyncio.start_server(greet, "127.0.0.1") as server:
+            url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+            with pytest.raises(WebSocketError, match=f"^a wrong answer to the handshake: {why}$"):
+                await websocket.connect(HTTPRequest(url, request_timeout=SOON), lambda _: None)
+            await turns()
+
+    on_loop(test)
+    assert [] == caplog.messages
 
 
 def test_frames_that_come_with_the_handshake_are_heard() -> None:

@@ -43,7 +43,8 @@ def test_a_name_that_only_looks_like_one_is_no_ipv4_literal(host: str) -> None:
         "", "/path", "example.test", "ftp://example.test/", "file:///etc/passwd", "http://", "http:///path", "http://:80/",
         "http://a b/", "http://a.test:0/", "http://a.test:65536/", "http://a.test:http/", "http://a\\@b.test/",
         "http://[::1", "http://[::g]/", "http://[fe80::1%25eth0]/", "http://[fe80::1%eth0]/", "http://a.test/\r\nX: y",
-        "http://a.test/\0", "http://a.test\n/", "http://\u00df.test/", "http://\u03c2.test/", "http://a..\u00fc.test/",
+        "http://a.test/\0", "http://a.test/\ud800", "http://\udfff.test/", "http://a.test/?\udc80", "http://a.test\n/",
+        "http://\u00df.test/", "http://\u03c2.test/", "http://a..\u00fc.test/",
         "http://a<b.test/", "http://a%00.test/",
     ],
 )  # fmt: skip
