@@ -1,112 +1,24 @@
-"""What comes and goes over a stream, plain and with TLS: whole, in order, bounded, and to its end."""
+"""What comes over a stream, plain and with TLS: whole, in order, bounded, and to its end."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-import socket
 import ssl
-import struct
 import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import trustme
-from tornado.iostream import IOStream, SSLIOStream, StreamBufferFullError, StreamClosedError
+from tornado.iostream import IOStream
 
 from dispatcher import streams
 from dispatcher.afterwards import Afterwards
 from dispatcher.streams import LITTLE_BYTES, READ_BYTES, Arrivals
+from tests.unit.ends import MUCH, Kind, both_kinds, plain, tls
 from tests.unit.loops import on_loop, turns
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-
-AUTHORITY = trustme.CA()
-MUCH = bytes(range(256)) * (1 << 14)
-"""4 MiB: more than the sockets of a test hold."""
-
-_SERVER = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-AUTHORITY.issue_cert("127.0.0.1").configure_cert(_SERVER)
-_CLIENT = ssl.create_default_context()
-AUTHORITY.configure_trust(_CLIENT)
-
-
-class Both:
-    """The two ends of a connection: the one under test, and an ordinary one."""
-
-    def __init__(self, stream: IOStream, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.stream = stream
-        self.reader = reader
-        self.writer = writer
-        self.arrived: asyncio.Queue[bytes] = asyncio.Queue()
-        self.ended = asyncio.Event()
-        self.ends = 0
-        self.arrivals = Arrivals(stream, self.arrived.put_nowait, self._end)
-
-    def _end(self) -> None:
-        self.ends += 1
-        self.ended.set()
-
-    def reset(self) -> None:
-        """End the connection from the other side, not as one that has said all."""
-        linger = struct.pack("ii", 1, 0)
-        self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        self.writer.transport.abort()
-
-    async def take(self, size: int) -> bytes:
-        taken = bytearray()
-        while len(taken) < size:
-            taken += await self.arrived.get()
-        return bytes(taken)
-
-
-def _sockets() -> tuple[socket.socket, socket.socket]:
-    """Two ends that hold little, so that a peer that does not read is soon noticed."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        server.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16_384)
-        far = socket.socket()
-        far.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
-        far.connect(server.getsockname())
-        near, _ = server.accept()
-    return near, far
-
-
-@contextlib.asynccontextmanager
-async def plain() -> AsyncIterator[Both]:
-    near, far = _sockets()
-    reader, writer = await asyncio.open_connection(sock=far)
-    async with _ends(Both(IOStream(near), reader, writer)) as both:
-        yield both
-
-
-@contextlib.asynccontextmanager
-async def tls() -> AsyncIterator[Both]:
-    near, far = _sockets()
-    near.setblocking(False)
-    wrapped = _SERVER.wrap_socket(near, server_side=True, do_handshake_on_connect=False)
-    stream = SSLIOStream(wrapped)
-    opening = asyncio.open_connection(sock=far, ssl=_CLIENT, server_hostname="127.0.0.1")
-    (reader, writer), _ = await asyncio.gather(opening, stream.wait_for_handshake())
-    async with _ends(Both(stream, reader, writer)) as both:
-        yield both
-
-
-@contextlib.asynccontextmanager
-async def _ends(both: Both) -> AsyncIterator[Both]:
-    try:
-        yield both
-    finally:
-        both.stream.close()
-        both.writer.transport.abort()
-
-
-Kind = Callable[[], contextlib.AbstractAsyncContextManager[Both]] if TYPE_CHECKING else Any
-both_kinds = pytest.mark.parametrize("kind", [plain, tls])
-
-
-# Reading
+    from collections.abc import Callable
 
 
 def test_what_an_arrival_causes_is_done_in_the_turn_of_the_loop_that_brought_it() -> None:
@@ -368,73 +280,5 @@ def test_who_listens_is_let_go_of_at_the_end() -> None:
             known = weakref.ref(user)
             del user
             assert known() is None  # by counting alone: the collector has not looked
-
-    on_loop(test)
-
-
-# Writing
-
-
-@both_kinds
-def test_what_the_system_takes_at_once_is_written_at_once(kind: Kind) -> None:
-    async def test() -> None:
-        async with kind() as both:
-            assert streams.write(both.stream, b"one") is None
-            assert b"one" == await both.reader.readexactly(3)
-
-    on_loop(test)
-
-
-@both_kinds
-def test_what_it_does_not_take_follows_and_in_order(kind: Kind) -> None:
-    async def test() -> None:
-        async with kind() as both:
-            much, more = streams.write(both.stream, MUCH), streams.write(both.stream, b"more")
-            assert much is not None
-            assert more is not None
-            assert (False, False) == (much.done(), more.done())
-            assert MUCH + b"more" == await both.reader.readexactly(len(MUCH) + 4)
-            await much
-            await more
-            assert streams.write(both.stream, b"then") is None
-
-    on_loop(test)
-
-
-@both_kinds
-@pytest.mark.parametrize("before", [b"", MUCH[: 1 << 20]])
-def test_a_stream_takes_no_more_than_its_limit_and_nothing_of_it(kind: Kind, before: bytes) -> None:
-    async def test() -> None:
-        async with kind() as both:
-            both.stream.max_write_buffer_size = len(before) + 9
-            if before:
-                streams.write(both.stream, before)
-            with pytest.raises(StreamBufferFullError):
-                streams.write(both.stream, bytes(1 << 21))
-            streams.write(both.stream, b"the next")
-            assert before + b"the next" == await both.reader.readexactly(len(before) + 8)
-
-    on_loop(test)
-
-
-def test_who_writes_to_a_closed_stream_is_told() -> None:
-    async def test() -> None:
-        async with plain() as both:
-            both.stream.close()
-            with pytest.raises(StreamClosedError):
-                streams.write(both.stream, b"x")
-
-    on_loop(test)
-
-
-def test_who_writes_to_nobody_is_told_and_the_stream_is_closed() -> None:
-    async def test() -> None:
-        async with plain() as both:
-            both.reset()
-            await turns()
-            with pytest.raises(StreamClosedError) as raised:
-                streams.write(both.stream, b"x")
-            assert isinstance(raised.value.real_error, ConnectionError)
-            assert both.stream.closed()
 
     on_loop(test)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pykka
 import pytest
 
+from dispatcher.web import execute
 from tests.support.api import Served, served
 
 
@@ -31,3 +32,22 @@ def no_actor_outlives_its_test() -> Iterator[None]:
     before = set(pykka.ActorRegistry.get_all())
     yield
     assert [] == [ref for ref in pykka.ActorRegistry.get_all() if ref not in before]
+
+
+@pytest.fixture
+def long_way(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The requests that go the long way."""
+    seen: list[str] = []
+
+    def watch(verb: str) -> None:
+        answer = getattr(execute.ExecuteHandler, verb)
+
+        async def answer_and_tell(handler: execute.ExecuteHandler) -> None:
+            seen.append(handler.request.uri or "")
+            await answer(handler)
+
+        monkeypatch.setattr(execute.ExecuteHandler, verb, answer_and_tell)
+
+    watch("get")
+    watch("post")
+    return seen
