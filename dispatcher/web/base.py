@@ -125,19 +125,38 @@ class BaseHandler(GuardedHandler):
             return work()
         return await asyncio.to_thread(work)
 
+    @property
+    def is_heavy(self) -> bool:
+        """Whether what was sent has too many values for `json_body`."""
+        return self._weight.is_over
+
+    def json_text(self) -> str:
+        """Return the text of the JSON that was sent.
+
+        Raises:
+            Problem: 413, 415 or 400, in the order in which a body can be wrong.
+        """
+        return json_body.text_of(self._whole_body(), *self._said_of_body())
+
     def json_body(self, *, if_empty: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the JSON object that was sent; an empty body is `if_empty` where that is given.
 
         Raises:
             Problem: 413, 415, 400 or 422, in the order in which a body can be wrong.
         """
+        body = self._whole_body()
+        if not body and if_empty is not None:
+            return if_empty
+        return json_body.read(body, *self._said_of_body(), self._weight)
+
+    def _whole_body(self) -> bytearray:
         if self._received > self.services.max_request_bytes:
             raise too_large.problem(self.services.max_request_bytes)
-        if not self._body and if_empty is not None:
-            return if_empty
+        return self._body
+
+    def _said_of_body(self) -> tuple[str, str]:
         headers = self.request.headers
-        encoding = headers.get("Content-Encoding", "identity")
-        return json_body.read(self._body, headers.get("Content-Type", ""), encoding, self._weight)
+        return headers.get("Content-Type", ""), headers.get("Content-Encoding", "identity")
 
     def load(self, schema: marshmallow.Schema, content: dict[str, Any]) -> Any:
         """Check `content` and return what the schema makes of it.

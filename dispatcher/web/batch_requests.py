@@ -1,12 +1,14 @@
 """What a batch of `POST /api/execute` is to execute, checked before the first of it begins: step 1 of a request's way.
 
-Plain functions; a list of requests is checked in a thread, because thousands of them take long. What would surprise:
-requests that have the configured body share its bytes, so that a list of many is no larger in memory than it was sent.
+A list of requests is checked in a thread, because thousands of them take long, and a longer one in slices, as
+`long_list.py` says. What would surprise: requests that have the configured body share its bytes, so that a list of many
+is no larger in memory than it was sent.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import itertools
 from collections.abc import Mapping
@@ -14,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from marshmallow import ValidationError
 
-from dispatcher.web import problems
+from dispatcher.web import long_list, problems
 from dispatcher.web.configured import BODY_FIELDS, SCHEMA, to_spec
 from dispatcher.web.problems import Problem
-from dispatcher.web.schemas import BATCH_FIELDS, BatchSchema
+from dispatcher.web.schemas import BATCH_FIELDS, BatchSchema, Url
+from dispatcher.wire.messages import HttpVersion
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,6 +32,11 @@ _SCHEMA = BatchSchema()
 
 _ANY_URL = "https://url.invalid/"
 """Stands for the URLs of the list while what all of its requests have in common is checked."""
+
+MOST_FAULTS = 100
+"""How many wrong requests of a long list are named; more would be an answer as long as the list."""
+
+_URL = Url()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -76,24 +84,75 @@ def _one(handler: BaseHandler, common: Mapping[str, Any]) -> RequestSpec:
     return to_spec(handler.load(SCHEMA, merged))
 
 
-def _many(handler: BaseHandler, base: Mapping[str, Any], listed: list[dict[str, Any]]) -> list[RequestSpec]:
-    common = to_spec(handler.load(SCHEMA, {"url": _ANY_URL, **base}))
-    without_body = {**base, **dict.fromkeys(BODY_FIELDS)}
+async def read_long(handler: BaseHandler, text: str) -> Asked:
+    """Check a body with a list that is too long for `read`, in slices; its requests are read again as they begin.
+
+    Raises:
+        Problem: as of `read`, and 422 for what has too many values but no list; 422 names the first faults only.
+    """
+    listed = await long_list.read(text)
+    members = BATCH_FIELDS & listed.rest.keys()
+    asked = handler.load(_SCHEMA, {**{name: listed.rest[name] for name in members}, "requests": [{}]})
+    common = {name: value for name, value in listed.rest.items() if name not in BATCH_FIELDS}
+    merging = _Merging(handler, handler.services.configured.merged(common))
     faults: dict[int, Any] = {}
-    specs = []
+    pace = long_list.Pace()
     for place, overrides in enumerate(listed):
-        merged = {**without_body, **overrides}
-        if "url" not in merged:
-            raise not_configured()
-        try:
-            spec = to_spec(SCHEMA.load(merged))
-        except ValidationError as error:
-            faults[place] = error.messages
-            continue
-        specs.append(dataclasses.replace(spec, body=common.body) if _keeps_body(base, overrides) else spec)
+        merging.check(place, overrides, faults)
+        if len(faults) == MOST_FAULTS:
+            break
+        await pace.rest()
     if faults:
         raise problems.invalid({"requests": faults})
-    return specs
+    return Asked(map(merging.spec, listed), len(listed), asked["concurrency"])
+
+
+def _many(handler: BaseHandler, base: Mapping[str, Any], listed: list[dict[str, Any]]) -> list[RequestSpec]:
+    merging = _Merging(handler, base)
+    faults: dict[int, Any] = {}
+    specs = [merging.check(place, overrides, faults) for place, overrides in enumerate(listed)]
+    if faults:
+        raise problems.invalid({"requests": faults})
+    return [spec for spec in specs if spec is not None]
+
+
+class _Merging:
+    """Makes requests of what each has other than `base`."""
+
+    def __init__(self, handler: BaseHandler, base: Mapping[str, Any]) -> None:
+        """Check `base`; raises `Problem`, 422."""
+        self._common = to_spec(handler.load(SCHEMA, {"url": _ANY_URL, **base}))
+        self._base = base
+        self._without_body = {**base, **dict.fromkeys(BODY_FIELDS)}
+        self._last: tuple[dict[str, Any], RequestSpec] | None = None
+
+    def check(self, place: int, overrides: Any, faults: dict[int, Any]) -> RequestSpec | None:
+        """Return the request, or put what is wrong with it among the faults; raises `Problem`, 409, without a URL."""
+        if not isinstance(overrides, dict):
+            faults[place] = ["Not a valid mapping type."]
+            return None
+        if "url" not in overrides and "url" not in self._base:
+            raise not_configured()
+        try:
+            return self.spec(overrides)
+        except ValidationError as error:
+            faults[place] = error.messages
+            return None
+
+    def spec(self, overrides: Mapping[str, Any]) -> RequestSpec:
+        """Return the request; raises `ValidationError`. Where only the URL differs from the last, that is checked."""
+        rest = {name: value for name, value in overrides.items() if name != "url"}
+        if self._last is not None and self._last[0] == rest and "url" in overrides:
+            spec = self._last[1]
+            with contextlib.suppress(ValidationError):
+                return dataclasses.replace(spec, url=_URL.deserialize(overrides["url"]))
+        spec = to_spec(SCHEMA.load({**self._without_body, **overrides}))
+        if _keeps_body(self._base, overrides):
+            spec = dataclasses.replace(spec, body=self._common.body)
+        # HTTP/3 and a URL without TLS do not go together; and a body of its own is not to be kept for others.
+        is_likely = spec.http_version is not HttpVersion.HTTP_3 and BODY_FIELDS[0] not in rest
+        self._last = (rest, spec) if is_likely and BODY_FIELDS[1] not in rest else None
+        return spec
 
 
 def _keeps_body(base: Mapping[str, Any], overrides: Mapping[str, Any]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dispatcher import not_accepted
 from dispatcher.auth.roles import Permission
@@ -18,10 +18,11 @@ from dispatcher.web.representations import BatchEndSchema, NumberedRecordSchema,
 from dispatcher.web.schemas import ExecuteSchema
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable
 
     from dispatcher.record import Record
     from dispatcher.request import RequestSpec
+    from dispatcher.web.batch_requests import Asked
 
 PATH = "/api/execute"
 
@@ -87,9 +88,13 @@ class ExecuteHandler(BaseHandler):
     async def post(self) -> None:
         """Execute the configured request with what the body overrides; with a key, once; or a batch of it."""
         key = idempotent.key_of(self)
+        if self.is_heavy:
+            text = self.json_text()
+            await self._execute_batch(key, lambda: batch_requests.read_long(self, text))
+            return
         overrides = await self.apart(lambda: self.json_body(if_empty={}))
         if batch_requests.is_batch(overrides):
-            await self._execute_batch(overrides, key)
+            await self._execute_batch(key, lambda: batch_requests.read(self, overrides))
             return
         if self.services.configured.stored is None and "url" not in overrides:
             raise batch_requests.not_configured()
@@ -101,11 +106,11 @@ class ExecuteHandler(BaseHandler):
         else:
             await self._execute_and_answer(spec, key)
 
-    async def _execute_batch(self, content: Mapping[str, Any], key: str | None) -> None:
+    async def _execute_batch(self, key: str | None, read: Callable[[], Awaitable[Asked]]) -> None:
+        asked = await read()
         if key is not None:
             detail = f"{idempotent.HEADER} goes with one execution, not with a batch: its records would be many"
             raise Problem(422, "idempotency_key_of_batch", detail)
-        asked = await batch_requests.read(self, content)
         services = self.services
         self._batch = Batch(services.executions, services.pool, asked.requests, asked.count, asked.concurrency)
         try:

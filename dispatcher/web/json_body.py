@@ -19,17 +19,45 @@ def read(
     Raises:
         Problem: 415, 400 or 422, in the order in which a body can be wrong.
     """
-    _check_media_type(content_type)
-    _check_encoding(encoding)
+    text = text_of(body, content_type, encoding)
     if (_weighed(body) if weight is None else weight).is_over:
         raise problems.invalid([f"Must have fewer than {MAX_VALUES} values."])
-    try:
-        content = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_without_repeats)
-    except (ValueError, RecursionError) as error:
-        raise Problem(400, "malformed_json", f"the body is not JSON: {_first_line(error)}") from error
+    content = parse(text)
     if not isinstance(content, dict):
         raise problems.invalid(["The body must be a JSON object."])
     return content
+
+
+def text_of(body: bytes | bytearray, content_type: str, encoding: str = "identity") -> str:
+    """Return the text of a body that says it is JSON.
+
+    Raises:
+        Problem: 415 or 400.
+    """
+    _check_media_type(content_type)
+    _check_encoding(encoding)
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise malformed("the body", error) from error
+
+
+def parse(text: str, what: str = "the body") -> Any:
+    """Return what JSON says. It costs by the value: who calls this knows that there are not too many.
+
+    Raises:
+        Problem: 400, of `what`.
+    """
+    try:
+        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_without_repeats)
+    except (ValueError, RecursionError) as error:
+        raise malformed(what, error) from error
+
+
+def malformed(what: str, error: BaseException | str) -> Problem:
+    """Make the answer to what is no JSON."""
+    said = error if isinstance(error, str) else _first_line(error)
+    return Problem(400, "malformed_json", f"{what} is not JSON: {said}")
 
 
 def _weighed(body: bytes | bytearray) -> JsonWeight:

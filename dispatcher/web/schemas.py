@@ -205,7 +205,7 @@ _CONCURRENCY = fields.Integer(
     validate=validate.Range(1, MAX_BATCH),
     metadata={"description": "executions of the batch at once; unsaid, as many as the agents take"},
 )
-_AT_LEAST_ONE = validate.Length(min=1)
+_AS_MANY = validate.Length(min=1, max=MAX_BATCH)
 _REQUESTS = {"description": "instead of a count: what each execution has other than the rest of this body"}
 
 
@@ -214,7 +214,7 @@ class BatchSchema(Schema):
 
     count = _COUNT
     concurrency = _CONCURRENCY
-    requests = fields.List(fields.Dict(keys=fields.String()), load_default=_nothing, validate=_AT_LEAST_ONE)
+    requests = fields.List(fields.Dict(keys=fields.String()), load_default=_nothing, validate=_AS_MANY)
 
     @validates_schema
     def _check_together(self, data: dict[str, Any], **_: Any) -> None:
@@ -232,7 +232,7 @@ class ExecuteSchema(OverridesSchema):
 
     count = _COUNT
     concurrency = _CONCURRENCY
-    requests = fields.List(fields.Nested(OverridesSchema), validate=_AT_LEAST_ONE, metadata=_REQUESTS)
+    requests = fields.List(fields.Nested(OverridesSchema), validate=_AS_MANY, metadata=_REQUESTS)
 
 
 class RegisterSchema(Schema):

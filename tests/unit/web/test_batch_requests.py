@@ -118,3 +118,64 @@ def test_where_nothing_is_configured_each_needs_a_url(tmp_path: Path) -> None:
         reply = bare.call("POST", PATH, {"requests": [{"url": "http://a.test/"}, {"url": "https://b.test/"}]})
         assert {"http://a.test/", "https://b.test/"} == {each.url for each in sent()}
         assert 2 == reply.lines[-1]["summary"]["completed"]
+
+
+LONG = 2600
+"""Requests that together have more values than are read at once."""
+
+
+def test_a_long_list_is_executed_as_a_short_one_is(api: Served) -> None:
+    listed: list[dict[str, Any]] = [{"url": f"http://target.test/{number}"} for number in range(LONG)]
+    listed[5] = {"method": "DELETE", "body": "own"}
+    listed[6] = {"url": "http://target.test/6", "body": None}
+    reply = api.call("POST", PATH, {"timeout": 5, "requests": listed, "url": "http://all.test/", "concurrency": 1})
+    assert list(range(1, LONG + 1)) == [line["sequence"] for line in reply.lines[:-1]]
+    assert LONG == reply.lines[-1]["summary"]["completed"]
+    found = sent()
+    assert [each.get("url", "http://all.test/") for each in listed] == [each.url for each in found]
+    assert [("DELETE", b"own"), ("POST", b""), ("POST", b"stored")] == [(each.method, each.body) for each in found[5:8]]
+    assert all(each.timeout <= 5 for each in found)
+
+
+def test_of_a_long_list_the_first_hundred_that_are_wrong_are_named_and_nothing_is_sent(api: Served) -> None:
+    for wrong, member in (({"url": "b"}, "/url"), ({"timeout": 0}, "/timeout"), (5, ""), ({"count": 2}, "/count")):
+        reply = api.call("POST", PATH, {"requests": [{}] * (LONG - 1) + [wrong]})
+        assert (422, [f"/requests/{LONG - 1}{member}"]) == (reply.status, reply.pointers)
+    reply = api.call("POST", PATH, {"requests": [{"url": "x"}] * LONG})
+    assert (422, 100) == (reply.status, len(reply.pointers))
+    assert [] == sent()
+
+
+@pytest.mark.parametrize(
+    ("beside", "pointers"),
+    [
+        ({"concurrency": 0}, ["/concurrency"]),
+        ({"count": 2}, ["/requests"]),
+        ({"timeout": -1}, ["/timeout"]),
+        ({"methode": "GET"}, ["/methode"]),
+    ],
+)
+def test_what_is_beside_a_long_list_is_checked(api: Served, beside: dict[str, Any], pointers: list[str]) -> None:
+    reply = api.call("POST", PATH, {"requests": [{}] * LONG, **beside})
+    assert (422, pointers) == (reply.status, reply.pointers)
+    assert [] == sent()
+
+
+def test_a_long_list_has_no_idempotency_key_and_no_other_media_type(api: Served) -> None:
+    content = {"requests": [{}] * LONG}
+    reply = api.call("POST", PATH, content, headers={"Idempotency-Key": "a-long-key"})
+    assert (422, "urn:http-dispatcher:problem:idempotency_key_of_batch") == (reply.status, reply.json["type"])
+    assert 415 == api.call("POST", PATH, content, headers={"Content-Type": "text/plain"}).status
+    assert [] == sent()
+
+
+def test_the_urls_of_a_long_list_are_checked_against_what_is_beside_them(api: Served) -> None:
+    listed = [{"url": "https://a.test/"}] * LONG + [{"url": "http://a.test/"}]
+    reply = api.call("POST", PATH, {"requests": listed, "url": "https://all.test/", "http_version": "3"})
+    assert (422, [f"/requests/{LONG}/http_version"]) == (reply.status, reply.pointers)
+
+
+def test_a_long_list_without_any_url_is_409(tmp_path: Path) -> None:
+    with served(tmp_path) as bare:
+        reply = bare.call("POST", PATH, {"requests": [{"url": "http://a.test/"}] * LONG + [{}]})
+        assert (409, "urn:http-dispatcher:problem:not_configured") == (reply.status, reply.json["type"])
