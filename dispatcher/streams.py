@@ -64,7 +64,8 @@ class Arrivals:
     """Hands what comes over a stream to `on_arrival`, in the socket's own event: once a turn of the loop.
 
     That is `LITTLE_BYTES + READ_BYTES` at most. `on_end` is called once, in a turn of its own, when the stream is
-    closed, by either side; `stream.error` has what was wrong with it, if anything. An error of `on_arrival` closes it.
+    closed, by either side; `stream.error` has what was wrong with it, if anything. An error of `on_arrival` is
+    logged and closes it.
     """
 
     def __init__(self, stream: IOStream, on_arrival: Callable[[bytes], object], on_end: Callable[[], object]) -> None:
@@ -119,8 +120,13 @@ class Arrivals:
         if came:
             if len(came) == LITTLE_BYTES:
                 came += self._receive(READ_BYTES) or b""  # an end is there in the next turn too
-            with self._afterwards:
-                self._on_arrival(came)
+            try:
+                with self._afterwards:
+                    self._on_arrival(came)
+            except Exception as error:
+                # Here, because Tornado would log it and the loop once more.
+                logger.exception("a connection failed over what came")
+                self._stream.close(exc_info=error)
         elif came is not None:
             self._stream.close()
 

@@ -171,6 +171,21 @@ def test_what_is_no_tls_ends_a_stream_with_tls_and_is_told(caplog: pytest.LogCap
     assert ["a connection broke"] == [record.getMessage().split(":")[0] for record in caplog.records]
 
 
+def test_an_error_over_what_came_is_told_once_and_ends_its_stream_alone(caplog: pytest.LogCaptureFixture) -> None:
+    async def test() -> None:
+        async with plain() as both, plain() as other:
+            other.arrivals.listen()
+            Arrivals(both.stream, lambda _: 1 // 0, both.ended.set).listen()
+            both.writer.write(b"something")
+            await both.ended.wait()
+            assert isinstance(both.stream.error, ZeroDivisionError)
+            other.writer.write(b"something else")
+            assert b"something else" == await other.arrived.get()
+
+    on_loop(test)
+    assert ["a connection failed over what came"] == [record.getMessage() for record in caplog.records]
+
+
 def test_a_stream_that_closes_on_its_own_side_ends_too() -> None:
     async def test() -> None:
         async with plain() as both:
