@@ -149,7 +149,7 @@ class Worker:
 
     def _on_result(self, result: Result) -> None:
         if result.id not in self._wanted:
-            logger.warning("dropped the result of %s: the coordinator does not wait for it any more", result.id)
+            logger.warning("dropped the result of %r: the coordinator does not wait for it any more", result.id)
             return
         self._wanted.discard(result.id)
         if self._undelivered.add(result):

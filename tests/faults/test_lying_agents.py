@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tornado.iostream import StreamClosedError
 
 from dispatcher.wire import limits
-from dispatcher.wire.messages import AddressState, Execute, Hello
+from dispatcher.wire.messages import AddressState, Execute, Hello, Holding
 from dispatcher.wire.version import WIRE
 from tests.integration.fleets import bounded
 from tests.support import invariants
@@ -119,6 +121,41 @@ def sends_half_a_message(agent: ScriptedAgent, execute: Execute) -> None:
     agent.send_raw(whole[:-5])
 
 
+def says_of_itself(members: str) -> Answer:
+    """Answer with a result that has these members too, as they are written."""
+
+    def answer(agent: ScriptedAgent, execute: Execute) -> None:
+        head = f'[{{"t":"result","id":"{execute.id}","status":200,"source_ip":"{execute.source}",{members}}}]'.encode()
+        agent.send_raw(len(head).to_bytes(4, "big") + head)
+
+    return answer
+
+
+def sends_a_body_for_nobody(agent: ScriptedAgent, execute: Execute) -> None:
+    for name in ("nobody", execute.id + "x"):
+        agent.send_raw(in_a_frame({"t": "body_chunk", "id": name, "b": 10**6}, bodies=bytes(10**6)))
+    agent.send(ok(execute))
+
+
+def sends_a_body_that_never_ends(agent: ScriptedAgent, execute: Execute) -> None:
+    agent.send_raw(in_a_frame({"t": "body_chunk", "id": execute.id, "b": 100}, bodies=bytes(100)))
+
+
+def has_what_it_never_got(agent: ScriptedAgent, execute: Execute) -> None:
+    agent.send(Holding(frozenset(f"{number:064x}" for number in range(limits.MAX_HELD))))
+    agent.send(ok(execute))
+
+
+def past_websocket(written: bytes) -> Answer:
+    """Answer with bytes past Tornado's WebSocket."""
+
+    def answer(agent: ScriptedAgent, _: Execute) -> None:
+        with contextlib.suppress(StreamClosedError):
+            agent._connection.protocol.stream.write(written)
+
+    return answer
+
+
 LOST = (502, "unknown", "agent_lost")
 SILENT = (504, "unknown", "agent_timeout")
 INVALID = (502, "failed", "invalid_result")
@@ -146,6 +183,19 @@ LIES: dict[str, tuple[Answer, tuple[int, str, str | None]]] = {
     "JSON that is deeply nested": (raw((100_000).to_bytes(4, "big") + b"[" * 100_000), LOST),
     "a body that is longer than its frame": (raw(in_a_frame({"t": "result", "id": "x", "b": 10**9})), LOST),
     "a second hello": (says_hello_again, LOST),
+    "a time that is no number": (says_of_itself('"timings":{"total":NaN}'), INVALID),
+    "a time past all numbers": (says_of_itself('"timings":{"total":1e400}'), INVALID),
+    "a size past all numbers": (says_of_itself(f'"body_size":1{"0" * 4000}'), INVALID),
+    "more than it has": (says_of_itself('"body_size":1'), INVALID),
+    "a status twice": (says_of_itself('"status":"none","status":204'), RIGHT),
+    "what is no character": (says_of_itself('"reason":"\\ud800","headers":[["\\udfff","\\ud800"]]'), RIGHT),
+    "a body for nobody": (sends_a_body_for_nobody, RIGHT),
+    "a body that never ends": (sends_a_body_that_never_ends, SILENT),
+    "that it has thousands that it never got": (has_what_it_never_got, RIGHT),
+    "a frame of an extension": (past_websocket(b"\xc2\x80mask"), LOST),
+    "a frame without a mask": (past_websocket(b"\x82\x01x"), LOST),
+    "a close that may not be": (past_websocket(b"\x88\x82" + bytes(4) + b"\x03\xed"), LOST),
+    "last words that are a log's": (past_websocket(b"\x88\x8a" + bytes(4) + b"\x0f\xa1ab\nERROR "), LOST),
     "more addresses than an agent may have": (reports_too_many_addresses, LOST),
 }
 

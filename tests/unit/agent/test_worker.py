@@ -166,7 +166,7 @@ def test_what_nobody_waits_for_any_more_is_dropped_with_a_line(
     on_loop(test)
     assert [
         "dropped 1 results: the coordinator does not wait for them any more",
-        "dropped the result of x2: the coordinator does not wait for it any more",
+        "dropped the result of 'x2': the coordinator does not wait for it any more",
     ] == caplog.messages
 
 
