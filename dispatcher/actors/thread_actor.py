@@ -134,6 +134,16 @@ class BatchingActor(pykka.ThreadingActor):
             taken.append(inbox.get())
         return taken
 
+    def _actor_loop_teardown(self) -> None:
+        # Pykka's own answers what is there then, and nobody who comes a moment later.
+        self.actor_inbox.close(self._refuse)
+
+    def _refuse(self, envelope: Envelope[Any]) -> None:
+        if isinstance(envelope.message, _ActorStop):
+            Request(envelope).answer(None)
+        elif envelope.reply_to is not None:
+            Request(envelope).fail(pykka.ActorDeadError(f"{self.actor_ref} stopped before handling the message"))
+
     def _run(self, requests: Sequence[Request]) -> None:
         try:
             self.on_batch(requests)

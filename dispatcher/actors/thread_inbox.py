@@ -15,6 +15,8 @@ from queue import Empty
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pykka._envelope import Envelope
 
 _READ_BYTES = 64
@@ -24,12 +26,13 @@ _READ_BYTES = 64
 class ThreadInbox:
     """Envelopes in the order in which they were put."""
 
-    __slots__ = ("_envelopes", "_is_waiting", "_poll", "_reads", "_writes")
+    __slots__ = ("_envelopes", "_is_waiting", "_poll", "_reads", "_refuse", "_writes")
 
     def __init__(self) -> None:
         """Start empty; its pipe goes with it."""
         self._envelopes: deque[Envelope[Any]] = deque()
         self._is_waiting = False
+        self._refuse: Callable[[Envelope[Any]], None] | None = None
         self._reads, self._writes = os.pipe()
         self._poll = select.poll()
         self._poll.register(self._reads, select.POLLIN)
@@ -44,6 +47,24 @@ class ThreadInbox:
         if self._is_waiting:
             self._is_waiting = False
             os.write(self._writes, b"\0")
+        elif self._refuse is not None:
+            self._refuse_all(self._refuse)
+
+    def close(self, refuse: Callable[[Envelope[Any]], None]) -> None:
+        """Have `refuse` called with each envelope that is left, and that comes from now on, on the thread that puts it.
+
+        Whoever asks looks first whether the actor lives, and may find itself behind the actor's last look into here.
+        """
+        self._refuse = refuse
+        self._refuse_all(refuse)
+
+    def _refuse_all(self, refuse: Callable[[Envelope[Any]], None]) -> None:
+        while self._envelopes:
+            try:
+                envelope = self._envelopes.popleft()
+            except IndexError:  # another thread refuses it
+                return
+            refuse(envelope)
 
     def get(self, timeout: float | None = None) -> Envelope[Any]:
         """Take the first envelope, on the actor's thread only. Raises `Empty` where none has come for that long (s)."""

@@ -227,10 +227,15 @@ def test_pykka_still_calls_the_private_hooks_that_are_overridden() -> None:
     assert not ref.is_alive()
 
 
-def test_pykka_tells_those_who_wait_behind_a_stop_that_the_actor_is_dead() -> None:
+def test_whoever_asks_just_before_or_after_the_end_is_told_that_the_actor_is_dead() -> None:
     actor = Echo()
-    late = LoopFuture()
-    actor.actor_inbox.put(Envelope("late", reply_to=late))
+    early, late, stop = LoopFuture(), LoopFuture(), LoopFuture()
+    actor.actor_inbox.put(Envelope("early", reply_to=early))
     actor._actor_loop_teardown()
-    with pytest.raises(pykka.ActorDeadError):
-        late.get(timeout=0)
+    actor.actor_inbox.put(Envelope("told"))
+    actor.actor_inbox.put(Envelope("late", reply_to=late))
+    actor.actor_inbox.put(Envelope(_ActorStop(), reply_to=stop))
+    for future in (early, late):
+        with pytest.raises(pykka.ActorDeadError, match="stopped before handling the message"):
+            future.get(timeout=0)
+    assert None is stop.get(timeout=0)

@@ -153,3 +153,22 @@ def test_an_inbox_takes_its_descriptors_with_it() -> None:
     assert 2 == len(descriptors() - before)
     del inbox
     assert before == descriptors()
+
+
+def test_a_closed_inbox_gives_back_what_it_has_and_what_comes() -> None:
+    inbox = ThreadInbox()
+    refused: list[Any] = []
+    inbox.put(Envelope("before"))
+    inbox.close(lambda envelope: refused.append(envelope.message))
+    inbox.put(Envelope("after"))
+    assert (["before", "after"], True) == (refused, inbox.empty())
+
+
+def test_what_another_thread_refuses_meanwhile_is_refused_once() -> None:
+    class TakenAtLook(deque[Envelope[Any]]):
+        def __bool__(self) -> bool:
+            return True
+
+    inbox = ThreadInbox()
+    inbox._envelopes = TakenAtLook()
+    inbox.close(lambda _: pytest.fail("there is nothing to refuse"))
