@@ -202,8 +202,10 @@ def _unknown(argument: str, flags: Any) -> str:
 
 
 def _suggest(word: str, known: Any) -> str:
-    near = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {near[0]}?" if near else ""
+    # Without their dashes, which would make any two options alike.
+    bare = {name.lstrip("-"): name for name in known}
+    near = difflib.get_close_matches(word.lstrip("-"), bare, n=1)
+    return f"; did you mean {bare[near[0]]}?" if near else ""
 
 
 def _coordinator(given: Given, environment: Mapping[str, str]) -> int:

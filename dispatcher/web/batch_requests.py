@@ -124,7 +124,7 @@ class _Merging:
         self._common = to_spec(handler.load(SCHEMA, {"url": _ANY_URL, **base}))
         self._base = base
         self._without_body = {**base, **dict.fromkeys(BODY_FIELDS)}
-        self._last: tuple[dict[str, Any], RequestSpec] | None = None
+        self._last: tuple[str, RequestSpec] | None = None
 
     def check(self, place: int, overrides: Any, faults: dict[int, Any]) -> RequestSpec | None:
         """Return the request, or put what is wrong with it among the faults; raises `Problem`, 409, without a URL."""
@@ -141,17 +141,18 @@ class _Merging:
 
     def spec(self, overrides: Mapping[str, Any]) -> RequestSpec:
         """Return the request; raises `ValidationError`. Where only the URL differs from the last, that is checked."""
-        rest = {name: value for name, value in overrides.items() if name != "url"}
-        if self._last is not None and self._last[0] == rest and "url" in overrides:
-            spec = self._last[1]
+        # As text, because to Python 1 and true are the same.
+        rest = repr([each for each in overrides.items() if each[0] != "url"])
+        if self._last is not None and self._last[0] == rest:
+            url = overrides.get("url", self._base.get("url"))
             with contextlib.suppress(ValidationError):
-                return dataclasses.replace(spec, url=_URL.deserialize(overrides["url"]))
+                return dataclasses.replace(self._last[1], url=_URL.deserialize(url))
         spec = to_spec(SCHEMA.load({**self._without_body, **overrides}))
         if _keeps_body(self._base, overrides):
             spec = dataclasses.replace(spec, body=self._common.body)
         # HTTP/3 and a URL without TLS do not go together; and a body of its own is not to be kept for others.
-        is_likely = spec.http_version is not HttpVersion.HTTP_3 and BODY_FIELDS[0] not in rest
-        self._last = (rest, spec) if is_likely and BODY_FIELDS[1] not in rest else None
+        is_likely = spec.http_version is not HttpVersion.HTTP_3 and not overrides.keys() & BODY_FIELDS
+        self._last = (rest, spec) if is_likely else None
         return spec
 
 

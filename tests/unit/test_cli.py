@@ -73,6 +73,7 @@ WRONG = [
     (["coordinator", "--prot", "80"], "there is no option --prot; did you mean --port?"),
     (["coordinator", "--prot=80"], "there is no option --prot; did you mean --port?"),
     (["coordinator", "-p", "80"], "there is no option -p"),
+    (["demo", "--count", "3"], "there is no option --count\n"),
     (["coordinator", "--"], "there is no option --"),
     (["coordinator", "80"], "there is nothing to do with '80'"),
     (["coordinator", "coordinator"], "there is nothing to do with 'coordinator'"),

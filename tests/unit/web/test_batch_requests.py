@@ -54,6 +54,13 @@ WRONG: list[tuple[Any, list[str]]] = [
     ({"requests": [{}, {"url": "b"}, {"timeout": 0}]}, ["/requests/1/url", "/requests/2/timeout"]),
     ({"requests": [{"count": 2}]}, ["/requests/0/count"]),
     ({"requests": [{"retries": 1}]}, ["/requests/0/retries"]),
+    (
+        {"requests": [{"max_redirects": 1}, {"max_redirects": True}, {"max_redirects": 1.0}]},
+        ["/requests/1/max_redirects", "/requests/2/max_redirects"],
+    ),
+    ({"requests": [{"verify_tls": True}, {"verify_tls": 1}]}, ["/requests/1/verify_tls"]),
+    ({"requests": [{"timeout": 1}, {"timeout": 1, "url": "b"}]}, ["/requests/1/url"]),
+    ({"requests": [{"timeout": 1}, {"timeout": 1, "url": None}]}, ["/requests/1/url"]),
     ({"requests": [{}], "timeout": -1}, ["/timeout"]),
     ({"count": 2, "methode": "GET"}, ["/methode"]),
     ({"count": 2, "url": "ftp://x/"}, ["/url"]),
