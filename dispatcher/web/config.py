@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dispatcher.actors.errors import StoreError
 from dispatcher.actors.loop_actor import ask
 from dispatcher.actors.messages import StoreRequest
 from dispatcher.auth.roles import Permission
@@ -15,6 +14,7 @@ from dispatcher.web.operations import Operation
 from dispatcher.web.problems import Problem
 from dispatcher.web.representations import ConfigurationSchema
 from dispatcher.web.schemas import RequestSchema
+from dispatcher.web.store_faults import store_faults_told
 
 if TYPE_CHECKING:
     from dispatcher.actors.messages import StoredRequest
@@ -47,10 +47,8 @@ class ConfigHandler(BaseHandler):
     async def post(self) -> None:
         """Check, store, and return what is now configured."""
         request = await self.apart(lambda: self.load(SCHEMA, self.json_body()))
-        try:
+        with store_faults_told("the configuration"):
             stored = await ask(self.services.config, StoreRequest(request))
-        except StoreError as error:
-            raise Problem(503, "store_unavailable", str(error)) from error
         self.services.configured.replace(stored, await self.apart(lambda: to_spec(stored.request)))
         self.write_json(await self.apart(lambda: dump(_as_json(stored))))
 

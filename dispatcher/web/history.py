@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from dispatcher.actors.errors import StoreError
 from dispatcher.actors.loop_actor import ask
 from dispatcher.actors.messages import HistoryFilter, Outcome, ReadHistory, ReadRecord
 from dispatcher.auth.roles import Permission
@@ -17,6 +16,7 @@ from dispatcher.web.operations import Operation
 from dispatcher.web.problems import Problem
 from dispatcher.web.representations import HistorySchema, RecordSchema
 from dispatcher.web.schemas import HistoryQuerySchema
+from dispatcher.web.store_faults import store_faults_told
 
 _QUERY = HistoryQuerySchema()
 _WRITE_BYTES = 1024 * 1024
@@ -42,11 +42,10 @@ class HistoryHandler(BaseHandler):
         where = _filter(asked)
         try:
             before = None if asked["cursor"] is None else cursors.decode(asked["cursor"], where)
-            page = await ask(self.services.history_reader, ReadHistory(asked["limit"], before, where))
         except cursors.CursorError as error:
             raise problems.invalid({"cursor": [str(error)]}) from error
-        except StoreError as error:
-            raise Problem(503, "store_unavailable", str(error)) from error
+        with store_faults_told("the history"):
+            page = await ask(self.services.history_reader, ReadHistory(asked["limit"], before, where))
         following = "null" if page.next_cursor is None else f'"{cursors.encode(page.next_cursor, where)}"'
         await self._write_page(page.records, following)
 
@@ -80,10 +79,8 @@ class HistoryRecordHandler(BaseHandler):
 
     async def get(self, id: str) -> None:  # noqa: A002 (the name in the path of the contract)
         """Read one record."""
-        try:
+        with store_faults_told("the history"):
             record = await ask(self.services.history_reader, ReadRecord(id))
-        except StoreError as error:
-            raise Problem(503, "store_unavailable", str(error)) from error
         if record is None:
             raise Problem(404, "not_found", f"there is no record {id}, or it is no longer kept")
         self.write_json(record)

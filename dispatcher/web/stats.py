@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from dispatcher.actors.errors import StoreError
 from dispatcher.actors.loop_actor import ask
 from dispatcher.actors.messages import AgentState, CountAgents, DescribePool, Outcome, ReadTotals
 from dispatcher.auth.roles import Permission
 from dispatcher.web.base import BaseHandler
 from dispatcher.web.operations import Operation
-from dispatcher.web.problems import Problem
 from dispatcher.web.representations import StatsSchema
+from dispatcher.web.store_faults import store_faults_told
 
 if TYPE_CHECKING:
     from dispatcher.web.services import Services
@@ -25,10 +24,8 @@ class StatsHandler(BaseHandler):
 
     async def get(self) -> None:
         """Show the numbers."""
-        try:
+        with store_faults_told("the history"):
             self.write_json(await stats_json(self.services))
-        except StoreError as error:
-            raise Problem(503, "store_unavailable", str(error)) from error
 
 
 async def stats_json(services: Services) -> dict[str, Any]:
