@@ -255,6 +255,21 @@ def test_totals_survive_a_restart(tmp_path: Path) -> None:
     assert (20.0, 20.0) == (before.p99, before.max)
 
 
+def test_a_copy_that_sqlite_makes_of_a_history_in_use_is_all_of_it(tmp_path: Path) -> None:
+    (tmp_path / "copy").mkdir()
+    with running(HistoryLog, tmp_path, max_records=1000) as log:
+        answer(log, AppendRecords(tuple(row(n) for n in range(300))))
+        append(log, row(300))
+        with closing(sqlite3.connect(database_path(tmp_path, "history"))) as other:
+            other.execute("VACUUM INTO ?", (str(database_path(tmp_path / "copy", "history")),))
+        append(log, row(301))
+    with running(HistoryLog, tmp_path / "copy", max_records=1000) as log:
+        assert [row(n).id for n in range(301)] == kept_ids(tmp_path / "copy")
+        assert {"completed": 301} == answer(log, ReadTotals()).by_outcome
+        append(log, row(301))
+        assert [row(n).id for n in range(302)] == kept_ids(tmp_path / "copy")
+
+
 def test_a_damaged_file_is_refused_by_name(tmp_path: Path) -> None:
     with running(HistoryLog, tmp_path, max_records=1000) as log:
         append(log, *(row(n) for n in range(100)))
