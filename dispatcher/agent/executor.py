@@ -91,7 +91,7 @@ class Executor:
         leaves by itself.
         """
         if self._draining or execute.id in self._runs:
-            self._means.loop.call_soon(on_result, self._refusal(execute))
+            self._means.loop.call_soon(self._tell, on_result, self._refusal(execute))
             return
         run = self._runs[execute.id] = Run(execute, on_result, self._means)
         run.start()
@@ -154,10 +154,13 @@ class Executor:
             self._idle.set()
         if result is None:
             return
+        self._tell(run.on_result, result)
+
+    def _tell(self, on_result: OnResult, result: Result) -> None:
         try:
-            run.on_result(result)
+            on_result(result)
         except Exception:  # whoever calls us has other executions to go on with
-            log.exception("the result of execution %s could not be told", run.execute.id)
+            log.exception("the result of execution %s could not be told", result.id)
         self._client.turn_soon()
 
     def _told(self) -> None:

@@ -239,6 +239,22 @@ def test_after_results_that_came_together_it_is_said_that_these_were_all_whateve
     run(test())
 
 
+def test_a_refusal_is_told_as_any_result_is_though_nothing_else_ends() -> None:
+    async def test() -> None:
+        async with Hanging() as slow, executor() as made:
+            results: list[Result] = []
+            told: asyncio.Queue[int] = asyncio.Queue()
+            made.on_told = lambda: told.put_nowait(len(results))
+            for _ in range(2):
+                made.start(execution(slow.url(), timeout=20, id="x"), results.append)
+            made.begin()
+            assert 1 == await asyncio.wait_for(told.get(), 5)
+            assert [("x", FailureKind.INTERNAL)] == [(result.id, result.error_kind) for result in results]
+            assert 1 == made.in_flight
+
+    run(test())
+
+
 def test_a_caller_that_fails_on_a_result_does_not_hold_up_others(caplog: pytest.LogCaptureFixture) -> None:
     async def test() -> None:
         async with Echo() as target, executor() as made:
