@@ -23,14 +23,19 @@ _CLEAR = "\r\x1b[K"
 
 
 def text(done: Counts, total: int, seconds: float, width: int) -> str:
-    """Write the bar after so many seconds, in at most `width` columns."""
+    """Write the bar after so many seconds, as much of it as has room in `width` columns."""
     filled = BAR_CELLS * done.all // total
     rate = done.all / seconds if seconds else 0.0
     left = f"{duration((total - done.all) / rate)} left" if rate else "waiting"
     outcomes = [f"{done.completed} completed"]
     outcomes += [f"{number} {name}" for number, name in ((done.failed, "failed"), (done.unknown, "unknown")) if number]
     bar = f"[{'#' * filled}{'.' * (BAR_CELLS - filled)}] {100 * done.all // total}% of {total}"
-    return f"{bar}  {left}  {rate:.0f}/s  {', '.join(outcomes)}"[:width]
+    told = bar
+    for part in (f"  {left}", f"  {rate:.0f}/s", f"  {outcomes[0]}", *(f", {each}" for each in outcomes[1:])):
+        if len(told) + len(part) > width:
+            break
+        told += part
+    return told[:width]
 
 
 def duration(seconds: float) -> str:

@@ -37,10 +37,16 @@ def test_the_bar_says_how_far_how_fast_how_well_and_how_long(
     assert expected == text(done, total, seconds, 200)
 
 
-def test_the_bar_is_no_wider_than_the_terminal_and_the_time_left_stands_within_60_columns() -> None:
+def test_the_bar_is_no_wider_than_the_terminal_and_what_has_no_room_is_left_out_as_a_whole() -> None:
     done = counts(completed=123_456, failed=7890, unknown=123)
-    assert [60, 20] == [len(text(done, 1_000_000, 60.0, width)) for width in (60, 20)]
-    assert " left " in text(done, 1_000_000, 60.0, 60)
+    whole = text(done, 1_000_000, 60.0, 200)
+    bar = "[##..............] 13% of 1000000"
+    assert f"{bar}  6:36 left  2191/s  123456 completed, 7890 failed, 123 unknown" == whole
+    assert whole == text(done, 1_000_000, 60.0, len(whole))
+    assert f"{bar}  6:36 left  2191/s  123456 completed, 7890 failed" == text(done, 1_000_000, 60.0, len(whole) - 1)
+    assert f"{bar}  6:36 left  2191/s" == text(done, 1_000_000, 60.0, 60)
+    assert bar == text(done, 1_000_000, 60.0, 40)
+    assert bar[:20] == text(done, 1_000_000, 60.0, 20)
 
 
 def test_a_time_is_written_as_a_clock_does() -> None:
