@@ -7,6 +7,7 @@ Frames become messages for a `LinkUser` and its messages become frames; who conn
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
@@ -28,7 +29,7 @@ from dispatcher.wire.fields import WireError
 from dispatcher.wire.heartbeat import CLOSE_SILENT, Heartbeat
 from dispatcher.wire.outbox import OutboxFullError
 from dispatcher.wire.pump import Pump
-from dispatcher.wire.websocket import LinkClient, connect
+from dispatcher.wire.websocket import LinkClient, connect, in_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -267,7 +268,7 @@ class Link:
                     self._welcome_deadline.reschedule(None)
                 self._user.on_welcome(self)
             case messages.Refused():
-                raise LinkRefusedError(message)
+                raise LinkRefusedError(dataclasses.replace(message, detail=in_one_line(message.detail)))
             case Invalid(tag="execute" | "again", id=str(identifier)):
                 self.send(_refuse(identifier, message.detail))
             case Invalid():

@@ -123,10 +123,10 @@ class LinkProtocol(WebSocketProtocol13):
         self._has_ended = True
         if not self.client_terminated:
             self._abort()
-        self.handler.on_ws_connection_close(self.close_code, self.close_reason and _in_one_line(self.close_reason))
+        self.handler.on_ws_connection_close(self.close_code, self.close_reason and in_one_line(self.close_reason))
 
 
-def _in_one_line(said: str) -> str:
+def in_one_line(said: str) -> str:
     """Return what a peer said without what a log would take for the end of its line, or a terminal for a command."""
     return "".join(each if each.isprintable() else "?" for each in said)
 

@@ -163,6 +163,15 @@ def test_a_refusal_ends_the_link_and_says_why() -> None:
     on_loop(test)
 
 
+def test_what_a_refusal_says_is_one_line_of_a_log() -> None:
+    async def test() -> None:
+        async with scripted_coordinator() as coordinator:
+            coordinator.on_hello = answers(Refused(RefusalCode.REMOVED, "gone\nERROR: all is lost\x1b[31m"))
+            assert "removed: gone?ERROR: all is lost?[31m" == str(await outcome(coordinator))
+
+    on_loop(test)
+
+
 def test_a_user_hears_of_no_loss_of_a_link_that_was_never_welcome() -> None:
     async def test() -> None:
         async with scripted_coordinator() as coordinator:
