@@ -112,7 +112,10 @@ class LinkProtocol(WebSocketProtocol13):
     def _go_on(self, _handled: object = None) -> None:
         assert self._arrivals is not None
         self._is_held = False
-        self._arrive(self._arrivals.listen())
+        # First what is there: to read on with each turn would pile up what takes more than a turn.
+        self._arrive(b"")
+        if not self._is_held:
+            self._arrive(self._arrivals.listen())
         if self.stream.closed():
             self._end()
 

@@ -206,6 +206,24 @@ def test_a_peer_that_sends_as_fast_as_it_is_read_does_not_hold_the_loop(
     on_loop(test)
 
 
+def test_a_peer_that_sends_more_than_is_dealt_with_has_no_more_read_in_each_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(websocket, "TURN_SECONDS", -1.0)  # as if each frame took its whole turn
+
+    async def test() -> None:
+        async with raw_link() as (_, writer, far):
+            much = frame(b"x") * 5_000_000
+            writer.write(much)
+            for _ in range(1000):
+                await far.heard.get()
+            assert writer.transport.get_write_buffer_size() > len(much) // 2  # type: ignore[attr-defined]  # it has one
+            writer.transport.abort()
+            monkeypatch.undo()  # what has come is still heard before the end
+
+    on_loop(test)
+
+
 class Thinking(Far):
     """Takes its time over each message."""
 
