@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -22,6 +24,7 @@ from dispatcher.actors.messages import (
     ReadTotals,
 )
 from tests.support.broken_store import REASON, unwritable
+from tests.unit.actors.any_order import copy_of
 from tests.unit.actors.staged import Seen, append_together, ids, ids_of, newest
 from tests.unit.actors.stored import WAIT, HeldLog, answer, append, kept_ids, row, running, settle
 
@@ -66,6 +69,28 @@ def test_a_kill_before_or_within_a_move_loses_and_doubles_nothing(tmp_path: Path
         assert ([], ids_of(*range(25))) == (ids(tmp_path, "staged"), ids(tmp_path, "record"))
         assert {"completed": 25} == answer(log, ReadTotals()).by_outcome
         assert [row(number).record for number in reversed(range(25))] == list(newest(reader))
+
+
+def test_of_a_log_that_a_power_cut_left_short_the_first_commits_are_there_and_agree(tmp_path: Path) -> None:
+    whole, numbers, kept = tmp_path / "whole", iter(range(1000)), 30
+    with running(HistoryLog, whole, max_records=kept) as log:
+        for count in (1, 1, 9, 1, 1, 1, 20, 4, 1, 1, 9, 1, 1):
+            append_together(log, *(next(numbers) for _ in range(count)))
+        copied = copy_of(whole)
+    log_size = (copied / "history.sqlite3-wal").stat().st_size
+    ever = [0]
+    for cut in (*range(0, log_size, log_size // 60), log_size):
+        left = Path(shutil.copytree(copied, tmp_path / f"cut-{cut}"))
+        os.truncate(left / "history.sqlite3-wal", cut)
+        with running(HistoryLog, left, max_records=kept) as log, running(HistoryReader, left) as reader:
+            ever.append(sum(answer(log, ReadTotals()).by_outcome.values()))
+            there = range(max(0, ever[-1] - kept), ever[-1])
+            assert ids_of(*there) == kept_ids(left)
+            assert [row(number).record for number in reversed(there)] == list(newest(reader))
+            append(log, row(999))
+    shutil.rmtree(copied)
+    assert sorted(ever) == ever
+    assert (True, next(numbers)) == (10 < len({*ever}), ever[-1])
 
 
 def test_what_cannot_be_moved_stays_staged_and_is_shown_until_it_can(
