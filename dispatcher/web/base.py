@@ -40,6 +40,13 @@ class BaseHandler(GuardedHandler):
     """A resource of the REST API. `operations` describes its verbs for the OpenAPI document."""
 
     operations: ClassVar[dict[str, Operation]] = {}
+    is_gone = False
+    """Whether the caller went away."""
+
+    def on_connection_close(self) -> None:
+        """Note it. Tornado calls this when the caller went away."""
+        self.is_gone = True
+        super().on_connection_close()
 
     def initialize(self, services: Services) -> None:
         """Take what the coordinator made; Tornado calls this for each request."""

@@ -87,6 +87,8 @@ def _one(handler: BaseHandler, common: Mapping[str, Any]) -> RequestSpec:
 async def read_long(handler: BaseHandler, text: str) -> Asked:
     """Check a body with a list that is too long for `read`, in slices; its requests are read again as they begin.
 
+    Not all of it where the caller goes away meanwhile.
+
     Raises:
         Problem: as of `read`, and 422 for what has too many values but no list; 422 names the first faults only.
     """
@@ -99,7 +101,7 @@ async def read_long(handler: BaseHandler, text: str) -> Asked:
     pace = long_list.Pace()
     for place, overrides in enumerate(listed):
         merging.check(place, overrides, faults)
-        if len(faults) == MOST_FAULTS:
+        if len(faults) == MOST_FAULTS or handler.is_gone:
             break
         await pace.rest()
     if faults:

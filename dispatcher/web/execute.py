@@ -111,6 +111,8 @@ class ExecuteHandler(BaseHandler):
         if key is not None:
             detail = f"{idempotent.HEADER} goes with one execution, not with a batch: its records would be many"
             raise Problem(422, "idempotency_key_of_batch", detail)
+        if self.is_gone:
+            raise problem_of(not_accepted.AbandonedError("its caller went away while its requests were read"))
         services = self.services
         self._batch = Batch(services.executions, services.pool, asked.requests, asked.count, asked.concurrency)
         try:

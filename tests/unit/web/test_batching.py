@@ -17,6 +17,8 @@ from dispatcher.batch import Finished
 from dispatcher.errors import FailureKind
 from dispatcher.tally import Tally
 from dispatcher.web import batching
+from dispatcher.web.execute import ExecuteHandler
+from dispatcher.web.long_list import Pace
 from dispatcher.web.record_writer import PIECE_BYTES
 from dispatcher.wire.messages import Execute, Result
 from tests.support.api import LINES, Served, raw_request, served
@@ -237,6 +239,42 @@ async def _go_away(api: Served, agent: ScriptedAgent) -> None:
         agent.send(ok(execute))
     await until(lambda: not executions._batches)
     assert agent.heard.empty()
+
+
+def test_a_caller_that_goes_away_while_its_long_list_is_read_begins_nothing(
+    api: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, gone, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    hear_of_close, execute = ExecuteHandler.on_connection_close, ExecuteHandler._execute_batch
+
+    async def rest(_: Pace) -> None:
+        begun.set()
+        await gone.wait()
+
+    def on_connection_close(handler: ExecuteHandler) -> None:
+        hear_of_close(handler)
+        gone.set()
+
+    async def execute_batch(handler: ExecuteHandler, *given: Any) -> None:
+        try:
+            await execute(handler, *given)
+        finally:
+            ended.set()
+
+    async def test() -> None:
+        _, writer = await asyncio.open_connection("127.0.0.1", api.running.port)
+        writer.write(asked(requests=[{}] * 3000))
+        await begun.wait()
+        writer.close()
+        await ended.wait()
+        assert 0 == api.running.services.executions.in_flight
+
+    monkeypatch.setattr(Pace, "rest", rest)
+    monkeypatch.setattr(ExecuteHandler, "on_connection_close", on_connection_close)
+    monkeypatch.setattr(ExecuteHandler, "_execute_batch", execute_batch)
+    api.agent()
+    api.run(test())
+    assert [] == history(api)
 
 
 def test_a_drain_in_mid_batch_finishes_what_is_in_flight_and_says_how_much_was_done(api: Served) -> None:
