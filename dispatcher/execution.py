@@ -155,12 +155,15 @@ class Execution:
 
     async def _wait_for_place(self) -> None:
         """Wait for the place, which is cancelled when the time is up first."""
-        if self.place.done():
-            if not self.place.cancelled():
-                self.place.result()
+        place = self.place
+        if place.done():
+            if not place.cancelled():
+                place.result()
             return
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.place, self._request.timeout)
+            # Not by `wait_for`: Python 3.11 wakes it some turns after the place is there, and others overtake it.
+            async with asyncio.timeout(self._request.timeout):
+                await place
         self._waited_ms = (time.monotonic() - self._began) * 1000
 
     async def _demand_store(self) -> None:

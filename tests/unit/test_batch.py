@@ -207,6 +207,25 @@ def test_bodies_that_wait_for_the_reader_are_bounded_too(monkeypatch: pytest.Mon
     on_loop(test)
 
 
+def test_a_batch_overtakes_nobody_whose_place_comes_in_the_same_turn() -> None:
+    async def test() -> None:
+        held = Held()
+        coordinator = Coordinator(held, max_in_flight=2, max_queue=1)
+        singles = [coordinator.executions.start(RequestSpec(f"http://single.test/{number}")) for number in range(3)]
+        await until(lambda: len(held.answers) == 2)
+        batch = batch_of(coordinator, 1, 1)
+        await batch.start()
+        held.let_go(2)
+        await until(lambda: len(held.answers) == 2)
+        assert ["http://single.test/2", SPEC.url] == [execute.url for execute in coordinator.sent[2:]]
+        held.let_go(2)
+        await asyncio.gather(*singles)
+        await read_all(batch)
+        batch.close()
+
+    on_loop(test)
+
+
 def test_a_batch_takes_turns_with_single_executions_and_is_never_overloaded() -> None:
     async def test() -> None:
         held = Held()
