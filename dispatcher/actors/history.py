@@ -75,7 +75,8 @@ class HistoryLog(BatchingActor):
             self._totals = Totals.load(self._database.connection)
             self._staging = Staging(self._database.connection, self._retention, clock)
             self.on_idle()
-            self._prune_at_start()
+            if not self._staging.rows:  # else the disk is full, or the like: what is there can be read
+                self._prune_at_start()
             with self._database.transaction() as connection:
                 history_keys.drop_lost(connection)
 

@@ -184,6 +184,22 @@ def test_what_could_not_be_staged_takes_nobodys_room(tmp_path: Path) -> None:
         assert [row(number).record for number in (6, 5, 4)] == list(newest(reader))
 
 
+def test_a_start_that_cannot_move_what_is_staged_deletes_nothing_and_shows_what_is_kept(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with running(HistoryLog, tmp_path, max_records=3) as log:
+        append_together(log, *range(5))
+        append(log, row(5))
+        broken = unwritable(database_path(tmp_path, "history"), "record")
+        broken.__enter__()
+    with running(HistoryLog, tmp_path, max_records=3), running(HistoryReader, tmp_path) as reader:
+        assert (ids_of(5), ids_of(2, 3, 4)) == (ids(tmp_path, "staged"), ids(tmp_path, "record"))
+        assert [row(number).record for number in (5, 4, 3)] == list(newest(reader))
+        broken.__exit__(None, None, None)
+    assert ids_of(3, 4, 5) == ids(tmp_path, "record")
+    assert ["1 records stay staged"] * 2 == [one.message.partition(":")[0] for one in caplog.records]
+
+
 def test_an_id_that_another_program_took_meanwhile_is_told_and_harms_no_other(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
