@@ -70,10 +70,7 @@ class Executor:
             guard=guard,
             min_speed=min_speed,
             min_speed_seconds=min_speed_seconds,
-            on_turned=self._told,
         )
-        self.on_told: Callable[[], None] = _nothing
-        """Called after results that came together, however many: they can be handed on together."""
         self._means = Means(
             asyncio.get_running_loop(), Slots(max_concurrency, max_queue), guard, self._client, self._ended
         )
@@ -162,10 +159,3 @@ class Executor:
         except Exception:  # whoever calls us has other executions to go on with
             log.exception("the result of execution %s could not be told", result.id)
         self._client.turn_soon()
-
-    def _told(self) -> None:
-        self.on_told()
-
-
-def _nothing() -> None:
-    """For an executor whose results are handed on one by one."""

@@ -121,11 +121,6 @@ class Link:
 
     def send(self, message: Message) -> None:
         """Put a message among those that leave in this loop turn. On a link that is gone it is dropped."""
-        self.put(message)
-        self._pump.wake()
-
-    def put(self, message: Message) -> None:
-        """Put a message among those that leave with the next `push`, which is to follow, at the latest."""
         try:
             self._channel.outbox.put(message)
         except OutboxFullError as error:
@@ -133,13 +128,7 @@ class Link:
             return
         if isinstance(message, messages.Result):
             self._proof.want(message.id)
-
-    def push(self, *, at_once: bool) -> None:
-        """Have what was put leave, with what else is put in this loop turn unless it is to leave at once."""
-        if at_once:
-            self._pump.push()
-        else:
-            self._pump.wake()
+        self._pump.wake()
 
     async def flush(self) -> None:
         """Wait until all that was put has left, or the link is gone."""

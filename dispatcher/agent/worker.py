@@ -33,7 +33,6 @@ class Worker:
     def __init__(self, executor: Executor, undelivered_bytes: int) -> None:
         """Make requests with `executor`; keep `undelivered_bytes` of results that the coordinator may not have."""
         self._executor = executor
-        executor.on_told = self._on_told
         self._undelivered = Undelivered(undelivered_bytes)
         self._session = ""
         self._wanted: set[str] = set()  # the executions under way whose results the coordinator waits for
@@ -155,12 +154,7 @@ class Worker:
         if self._undelivered.add(result):
             logger.info("results that the coordinator may not have take more than --undelivered-bytes; dropped some")
         if self._link is not None:
-            self._link.put(result)
-
-    def _on_told(self) -> None:
-        """Results have been told. Where no more are to come they leave at once; else others may share their frame."""
-        if self._link is not None:
-            self._link.push(at_once=not self._executor.in_flight)
+            self._link.send(result)
 
     def _tell(self, changed: Sequence[AddressReport], gone: Sequence[str]) -> None:
         assert self._link is not None

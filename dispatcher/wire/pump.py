@@ -1,9 +1,8 @@
 """Sends what a channel has, one frame at a time: the one loop that steps 4 and 8 of a request's way share.
 
 Everything that is put into the channel during one turn of the event loop leaves in one frame, because the pump sends
-only afterwards, and one frame a turn; whoever knows that all has been said may `push` it before. It waits for each
-frame to be taken before it makes the next: what is small overtakes there. It is no task: nearly every frame is taken at
-once, and a task for each cost two more turns.
+only afterwards, and one frame a turn. It waits for each frame to be taken before it makes the next: what is small
+overtakes there. It is no task: nearly every frame is taken at once, and a task for each cost two more turns.
 """
 
 from __future__ import annotations
@@ -35,12 +34,6 @@ class Pump:
         if not self._is_sending and self._write is not None and not self._channel.outbox.is_empty:
             self._is_sending = True
             self._afterwards.call(self._send)
-
-    def push(self) -> None:
-        """Send what the channel has now: for whoever has said all that is to share a frame."""
-        if not self._is_sending and self._write is not None and not self._channel.outbox.is_empty:
-            self._is_sending = True
-            self._send()
 
     async def flush(self) -> None:
         """Wait until all has been sent, or nothing can be sent any more."""

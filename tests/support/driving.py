@@ -24,16 +24,12 @@ class Fetching:
     def __init__(self, url: str) -> None:
         self.url = url
         self.ended: asyncio.Queue[tuple[pycurl.Curl, int]] = asyncio.Queue()
-        self.turned: list[int] = []  # at the end of each turn that was worth it, how many ends were not taken yet
         self.multi = pycurl.CurlMulti()
-        self.driver = Driver(self.multi, self._note, self._note_turn)
+        self.driver = Driver(self.multi, self._note)
         self.handles: list[pycurl.Curl] = []
 
     def _note(self, handle: pycurl.Curl, number: int, _: str) -> None:
         self.ended.put_nowait((handle, number))
-
-    def _note_turn(self) -> None:
-        self.turned.append(self.ended.qsize())
 
     def start(self, milliseconds: int = 5000) -> pycurl.Curl:
         """Begin a transfer that has so much time, with others in the next turn of the loop."""

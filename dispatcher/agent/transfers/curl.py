@@ -67,7 +67,6 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         guard: TargetGuard | None = None,
         min_speed: int = MIN_SPEED,
         min_speed_seconds: float = MIN_SPEED_SECONDS,
-        on_turned: Callable[[], None],
     ) -> None:
         """Make the client without any handle: each is made when one more is needed than before."""
         self._guard = guard or TargetGuard()
@@ -83,7 +82,7 @@ class SourceBoundClient(CurlAsyncHTTPClient):
         super().initialize(max_clients=0)
         if self._timeout is not None:
             self.io_loop.remove_timeout(self._timeout)
-        self._driver = Driver(self._multi, self._ended, on_turned)
+        self._driver = Driver(self._multi, self._ended)
         self._lanes = Lanes(self._driver.pauses)
         self.begin, self.turn_soon = self._driver.begin, self._driver.turn_soon
         """Have what was started leave: to be called once for all that starts together."""

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import pycurl
 
+from dispatcher.afterwards import Afterwards
 from dispatcher.agent.transfers.polling import READ, WRITE, Poller
 
 if TYPE_CHECKING:
@@ -60,19 +61,18 @@ class _Watched:
 class Driver:
     """Drives `multi` on the running loop; `ended` gets each transfer's handle, error number (0: none) and message.
 
-    `turned` is called at the end of a turn in which `ended` was called, or which was asked for (`turn_soon`).
+    What that causes and is due afterwards (`afterwards.py`) is done at the end of a turn.
     """
 
     def __init__(
         self,
         multi: pycurl.CurlMulti,
         ended: Callable[[pycurl.Curl, int, str], None],
-        turned: Callable[[], None],
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._multi = multi
         self._ended = ended
-        self._turned = turned
+        self._afterwards = Afterwards.here()
         self._poller = Poller()
         self._watched: dict[int, _Watched] = {}
         self._reused: set[int] = set()
@@ -83,7 +83,6 @@ class Driver:
         self._paused: dict[pycurl.Curl, None] = {}
         self._until = 0.0
         self._is_due = False
-        self._has_told = False
         self._is_turning = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = math.inf
@@ -121,7 +120,6 @@ class Driver:
     def turn_soon(self) -> None:
         """Begin what was added, together with what others add until the next turn of the loop; from `ended`, now."""
         if not self._is_turning:
-            self._has_told = True
             self._turn_next()
 
     def pauses(self, handle: pycurl.Curl) -> bool:
@@ -216,20 +214,18 @@ class Driver:
         self._next_turn = None
         until = self._until = time.monotonic() + SLICE_SECONDS
         self._is_turning = True
-        try:
-            is_done = self._drive(until)
-        except Exception:
-            self._turn_next()  # for what those who are told of an end, and fail, have kept from its turn
-            raise
-        finally:
-            self._is_turning = False
-            self._reused.clear()
-        if not is_done or self._is_due or self._paused:
-            self._turn_next()
-        self._ask_for_time()
-        if self._has_told:
-            self._has_told = False
-            self._turned()
+        with self._afterwards:
+            try:
+                is_done = self._drive(until)
+            except Exception:
+                self._turn_next()  # for what those who are told of an end, and fail, have kept from its turn
+                raise
+            finally:
+                self._is_turning = False
+                self._reused.clear()
+            if not is_done or self._is_due or self._paused:
+                self._turn_next()
+            self._ask_for_time()
 
     def _drive(self, until: float) -> bool:
         """Say whether all was done, and time is left.
@@ -304,8 +300,6 @@ class Driver:
         while True:
             stopped.clear()
             waiting, succeeded, failed = self._multi.info_read(_MOST_ENDED)
-            if succeeded or failed:
-                self._has_told = True
             for handle in succeeded:
                 if handle not in stopped:
                     ended(handle, 0, "")

@@ -214,43 +214,16 @@ def test_of_executions_that_end_together_one_may_cancel_the_others_and_start_ano
     run(test())
 
 
-def test_after_results_that_came_together_it_is_said_that_these_were_all_whatever_they_came_from() -> None:
+def test_a_refusal_is_told_though_nothing_else_ends() -> None:
     async def test() -> None:
         async with Hanging() as slow, executor() as made:
-            results: list[Result] = []
-            told: list[int] = []
-            all_told = asyncio.Event()
-
-            def on_told() -> None:
-                told.append(len(results))
-                all_told.set()
-
-            made.on_told = on_told
-            for _ in range(3):
-                made.start(execution(slow.url(), timeout=20), results.append)
-            made.begin()
-            await asyncio.wait_for(slow.seen.wait(), 5)
-            assert [] == told
-            made.drop_source("::1")
-            assert [FailureKind.SOURCE_ADDRESS] * 3 == [result.error_kind for result in results]
-            await asyncio.wait_for(all_told.wait(), 5)
-            assert [3] == told
-
-    run(test())
-
-
-def test_a_refusal_is_told_as_any_result_is_though_nothing_else_ends() -> None:
-    async def test() -> None:
-        async with Hanging() as slow, executor() as made:
-            results: list[Result] = []
-            told: asyncio.Queue[int] = asyncio.Queue()
-            made.on_told = lambda: told.put_nowait(len(results))
+            told: asyncio.Queue[Result] = asyncio.Queue()
             for _ in range(2):
-                made.start(execution(slow.url(), timeout=20, id="x"), results.append)
+                made.start(execution(slow.url(), timeout=20, id="x"), told.put_nowait)
             made.begin()
-            assert 1 == await asyncio.wait_for(told.get(), 5)
-            assert [("x", FailureKind.INTERNAL)] == [(result.id, result.error_kind) for result in results]
-            assert 1 == made.in_flight
+            result = await asyncio.wait_for(told.get(), 5)
+            assert ("x", FailureKind.INTERNAL) == (result.id, result.error_kind)
+            assert (0, 1) == (told.qsize(), made.in_flight)
 
     run(test())
 

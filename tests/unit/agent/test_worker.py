@@ -99,21 +99,6 @@ def test_a_result_goes_back_on_the_link_that_its_session_has() -> None:
     on_loop(test)
 
 
-def test_results_that_come_together_leave_together_and_at_once_where_no_more_are_to_come() -> None:
-    async def test() -> None:
-        bench = Bench()
-        for each in (EXECUTE, replace(EXECUTE, id="x2"), replace(EXECUTE, id="x3")):
-            bench.worker.on_execute(bench.link, each)
-        bench.executor.finish("x1", "x2")
-        bench.executor.finish("x3")
-        assert [(2, False), (3, True)] == bench.link.pushed
-        bench.worker.on_lost(bench.link)
-        bench.executor.on_told()
-        assert [(2, False), (3, True)] == bench.link.pushed
-
-    on_loop(test)
-
-
 def test_what_finishes_after_its_link_was_lost_is_told_on_the_next_one() -> None:
     async def test() -> None:
         bench = Bench(report("::1"))

@@ -20,7 +20,6 @@ class HeldExecutor:
 
     def __init__(self) -> None:
         self.held: dict[str, Callable[[Result], None]] = {}
-        self.on_told: Callable[[], None] = list
         self.begun: list[list[str]] = []  # what was held each time
         self.cancelled: list[str] = []
         self.dropped: list[str] = []
@@ -42,7 +41,6 @@ class HeldExecutor:
     def finish(self, *ids: str) -> None:
         for each in ids:
             self.held.pop(each)(Result(id=each, status=200))
-        self.on_told()
         if not self.held:
             self._idle.set()
 
@@ -69,7 +67,6 @@ class KeptLink:
         self.can_resume = can_resume
         self.secret_headers = ("X-Token", session)
         self.sent: list[Any] = []
-        self.pushed: list[tuple[int, bool]] = []  # how much had been put each time, and whether it left at once
         self._worker = worker
         self._answers_drain = answers_drain
 
@@ -77,11 +74,6 @@ class KeptLink:
         self.sent.append(message)
         if isinstance(message, Draining) and self._answers_drain:
             self._worker.on_draining()
-
-    put = send
-
-    def push(self, *, at_once: bool) -> None:
-        self.pushed.append((len(self.sent), at_once))
 
     async def flush(self) -> None:
         self.sent.append("flushed")

@@ -254,35 +254,3 @@ def test_a_pump_with_nothing_to_send_has_no_task() -> None:
         assert {asyncio.current_task()} == asyncio.all_tasks()
 
     on_loop(test)
-
-
-def test_what_is_pushed_leaves_at_once_and_in_one_frame() -> None:
-    async def test() -> None:
-        sender = Sender()
-        sender.pump.push()
-        for each in cancels(1, 2):
-            sender.channel.outbox.put(each)
-        sender.pump.push()
-        assert cancels(1, 2) == sender.frames.get_nowait()
-        sender.pump.push()
-        await turns()
-        assert sender.frames.empty()
-
-    on_loop(test)
-
-
-def test_what_is_pushed_waits_for_the_frame_before_it_and_for_what_shares_its_own() -> None:
-    async def test() -> None:
-        sender = await in_the_middle_of(wire.Cancel("1"))
-        sender.channel.outbox.put(wire.Cancel("2"))
-        sender.pump.push()
-        assert sender.frames.empty()
-        sender.over.open()
-        assert cancels(2) == await sender.frames.get()
-        sender.send(wire.Cancel("3"))
-        sender.channel.outbox.put(wire.Cancel("4"))
-        sender.pump.push()
-        assert sender.frames.empty()
-        assert cancels(3, 4) == await sender.frames.get()
-
-    on_loop(test)

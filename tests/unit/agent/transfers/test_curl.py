@@ -43,7 +43,7 @@ def header_sent(name: str, **rest: Any) -> str | None:
 
 def test_tornados_own_way_in_is_closed_since_it_has_no_source() -> None:
     async def test() -> None:
-        client = SourceBoundClient(force_instance=True, guard=TargetGuard(allow=TEST_TARGETS), on_turned=list)
+        client = SourceBoundClient(force_instance=True, guard=TargetGuard(allow=TEST_TARGETS))
         try:
             with pytest.raises(TypeError, match="needs a source address"):
                 await client.fetch(HTTPRequest("http://[::1]/"))
@@ -56,7 +56,7 @@ def test_tornados_own_way_in_is_closed_since_it_has_no_source() -> None:
 def test_closing_the_client_ends_what_it_has_under_way() -> None:
     async def test() -> None:
         async with Hanging() as target:
-            client = SourceBoundClient(force_instance=True, guard=TargetGuard(allow=TEST_TARGETS), on_turned=list)
+            client = SourceBoundClient(force_instance=True, guard=TargetGuard(allow=TEST_TARGETS))
             ended: list[object] = []
             hop = first_hop(execution(target.url()))
             client.start(hop, "::1", lambda *ending: ended.append(ending), now=time.monotonic(), seconds=20)

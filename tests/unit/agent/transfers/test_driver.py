@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pycurl
 
+from dispatcher.afterwards import Afterwards
 from dispatcher.agent.transfers import driver as module
 from tests.support.driving import fetching
 from tests.support.executing import run
 from tests.support.targets import Echo, Hanging
-from tests.unit.loops import turns
 
 if TYPE_CHECKING:
     import pytest
@@ -67,19 +67,24 @@ def test_transfers_that_end_together_are_all_taken_out(monkeypatch: pytest.Monke
     run(test())
 
 
-def test_the_end_of_a_turn_is_told_where_somebody_may_have_heard_something_in_it() -> None:
+def test_what_an_end_causes_is_done_at_the_end_of_the_turn_that_tells_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
         async with Hanging() as slow:
             with fetching(slow.url()) as made:
+                here = Afterwards.here()
+                withins: asyncio.Queue[int] = asyncio.Queue()
+
+                def note(handle: pycurl.Curl, _number: int, _: str) -> None:
+                    made.multi.remove_handle(handle)
+                    withins.put_nowait(here._depth)
+
+                monkeypatch.setattr(made.driver, "_ended", note)
+                made.start(milliseconds=50)
+                assert 1 == await asyncio.wait_for(withins.get(), 5)
                 made.add(milliseconds=50)
                 made.driver.begin()
-                assert [] == made.turned
-                await made.end()
-                assert [1] == made.turned
-                made.driver.turn_soon()
-                made.driver.turn_soon()
-                await turns(2)
-                assert [1, 0] == made.turned
+                assert 1 == await asyncio.wait_for(withins.get(), 5)
+                assert 0 == here._depth
 
     run(test())
 
