@@ -245,7 +245,5 @@ class Executions:
 
 
 def _log(error: Exception) -> None:
-    if isinstance(error, UnrecordedError):
-        logger.error("%s", error)
-    elif not isinstance(error, NotAcceptedError):
+    if not isinstance(error, NotAcceptedError | UnrecordedError):  # of those the recorder has told, all at once
         logger.error("an execution failed inside the coordinator", exc_info=error)

@@ -140,6 +140,8 @@ class Recorder:
             self.commits.seconds.add(self._well_at - group.begun, len(group.rows))
         self.commits.waiting -= len(group.rows)
         self.commits.failed += len(unkept)
+        if unkept:  # once for all, since nobody may be left to be told
+            logger.error("records that could not be kept: %d (%s)", len(unkept), reason)
         self._tell(iter(group.whom), unkept, reason)
 
     def _tell(self, told: Iterator[tuple[Record, OnKept]], unkept: frozenset[str], reason: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -98,6 +99,15 @@ def test_what_could_not_be_committed_is_committed_in_its_order_once_there_is_roo
         assert ["a", "b", "c"] == recorded.shelf.kept
 
     on_loop(test)
+
+
+def test_records_that_are_lost_together_are_logged_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    async def test() -> None:
+        await Recorded().fail("a", "b", "c")
+
+    on_loop(test)
+    (logged,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert "records that could not be kept: 3 (no room)" == logged.getMessage()
 
 
 def test_a_store_is_not_well_while_it_has_room_for_a_probe_but_not_for_what_waits() -> None:
