@@ -224,6 +224,7 @@ def test_a_refusal_is_told_though_nothing_else_ends() -> None:
             result = await asyncio.wait_for(told.get(), 5)
             assert ("x", FailureKind.INTERNAL) == (result.id, result.error_kind)
             assert (0, 1) == (told.qsize(), made.in_flight)
+            await asyncio.wait_for(slow.seen.wait(), 5)  # nor is a connection left that nobody has taken yet
 
     run(test())
 
