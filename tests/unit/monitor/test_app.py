@@ -63,9 +63,10 @@ def test_many_changes_make_at_most_eight_frames_a_second() -> None:
     terminal, link = run([*changes, (1.0, Ended())])
     times = [when for when, _ in terminal.frames]
     assert 100 == link.messages
-    # One frame was saved up, and a frame's time is taken after it was drawn.
+    # One frame was saved up, and a frame's time is taken after it was drawn. A busy machine takes longer for all of it.
     assert (len(times) - 2) * FRAME_SECONDS - 0.05 <= times[-1] - times[0]
-    assert 3 <= len(times) <= 8
+    assert 1 / 8 <= FRAME_SECONDS
+    assert 3 <= len(times)
 
 
 def test_a_key_after_a_pause_is_drawn_at_once() -> None:
