@@ -15,7 +15,7 @@ import pykka
 
 from dispatcher.actors.errors import StoreError
 from dispatcher.actors.loop_actor import ask
-from dispatcher.actors.messages import AgentStatus, DescribePool, ExitState, ExitStatus, StoredRequest
+from dispatcher.actors.messages import AgentStatus, DescribePool, ExitState, ExitStatus, ReadTotals, StoredRequest
 from dispatcher.record import dump
 from dispatcher.web.agents import agent_json, describe_agents
 from dispatcher.web.monitor_summary import request_summary
@@ -97,7 +97,7 @@ class Told:
     async def _read_stats(self, services: Services) -> Json:
         """Return the numbers; those of before while the store does not answer, so that the rest goes on."""
         try:
-            stats = await stats_json(services)
+            stats = await stats_json(services, await ask(services.history, ReadTotals()))
         except (StoreError, TimeoutError, pykka.ActorDeadError) as error:
             if not self._has_failed:
                 logger.warning("monitors are told no new numbers: %s", error)

@@ -14,6 +14,7 @@ from dispatcher.web.representations import StatsSchema
 from dispatcher.web.store_faults import store_faults_told
 
 if TYPE_CHECKING:
+    from dispatcher.actors.messages import HistoryTotals
     from dispatcher.web.services import Services
 
 
@@ -25,12 +26,12 @@ class StatsHandler(BaseHandler):
     async def get(self) -> None:
         """Show the numbers."""
         with store_faults_told("the history"):
-            self.write_json(await stats_json(self.services))
+            totals = await ask(self.services.history, ReadTotals())
+        self.write_json(await stats_json(self.services, totals))
 
 
-async def stats_json(services: Services) -> dict[str, Any]:
-    """Collect the numbers as the API shows them."""
-    totals = await ask(services.history, ReadTotals())
+async def stats_json(services: Services, totals: HistoryTotals) -> dict[str, Any]:
+    """Collect the numbers as the API shows them; `totals` are the history's."""
     pool = await ask(services.pool, DescribePool(exits=False))
     agents = await ask(services.registry, CountAgents())
     ended = {str(outcome): totals.by_outcome.get(str(outcome), 0) for outcome in Outcome}

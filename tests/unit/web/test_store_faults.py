@@ -40,6 +40,12 @@ def test_a_history_that_does_not_answer_is_no_fault_of_the_coordinator(api: Serv
     assert "the history does not answer (ActorDeadError)" == reply.json["detail"]
 
 
+def test_a_pool_that_does_not_answer_is_not_laid_at_the_door_of_the_history(api: Served) -> None:
+    api.run(stop_actor(api.running.services.pool))
+    reply = api.raw(b"GET /api/stats HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    assert (500, "urn:http-dispatcher:problem:internal") == (reply.status, reply.json["type"])
+
+
 def test_a_configuration_that_does_not_answer_is_no_fault_of_the_coordinator(api: Served) -> None:
     api.run(stop_actor(api.running.services.config))
     reply = api.call("POST", "/api/config/request", {"url": "http://target.test/"})
