@@ -36,6 +36,7 @@ class Answer:
         self._access = access
         self._content = content
         self._client = SimpleAsyncHTTPClient(force_instance=True, max_body_size=_NO_LIMIT)
+        self._is_wanted = True
         self._pieces: asyncio.Queue[bytes | None] = asyncio.Queue(PIECES)
 
     async def pieces(self) -> AsyncIterator[bytes]:
@@ -54,10 +55,22 @@ class Answer:
         finally:
             fetching.cancel()
             self._client.close()
+            await self._let_go()
 
     @property
     def _what_happened(self) -> str:
         return "went away before its answer ended" if self.status else "does not answer"
+
+    async def _let_go(self) -> None:
+        """Let the connection out of its wait for room: it ends with the loop, and Tornado logs what ends in a call."""
+        self._is_wanted = False
+        while not self._pieces.empty():
+            self._pieces.get_nowait()
+        await asyncio.sleep(0)
+
+    async def _take(self, piece: bytes) -> None:
+        if self._is_wanted:
+            await self._pieces.put(piece)
 
     async def _fetch(self) -> None:
         request = HTTPRequest(
@@ -68,7 +81,7 @@ class Answer:
             connect_timeout=feed.CONNECT_SECONDS,
             request_timeout=0,
             header_callback=self._take_header,
-            streaming_callback=self._pieces.put,  # what it returns is awaited
+            streaming_callback=self._take,  # what it returns is awaited
         )
         try:
             fetching = self._client.fetch(await self._access.prepare(request), raise_error=False)

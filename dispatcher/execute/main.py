@@ -15,6 +15,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from dispatcher import stdout
 from dispatcher.access import Access
 from dispatcher.auth import credentials
 from dispatcher.errors import DispatcherError, ExitStatus, RefusedError
@@ -154,7 +155,7 @@ class Execution:
             if sys.stdout.isatty():
                 self._progress.clear()
             began = time.monotonic()
-            _write(shown)
+            stdout.write(shown)
             self._rested = max(self._rested, time.monotonic() - began)
 
     def _written(self, told: bytes) -> str:
@@ -194,9 +195,4 @@ class Execution:
         self._progress.clear()
         seconds = time.monotonic() - self._began
         summary = self._counts.summary_json if self._json else self._counts.summary
-        _write(summary(self._wanted, seconds) + "\n")
-
-
-def _write(text: str) -> None:
-    sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
-    sys.stdout.flush()
+        stdout.write(summary(self._wanted, seconds) + "\n")

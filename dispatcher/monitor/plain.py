@@ -18,6 +18,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from dispatcher import stdout
 from dispatcher.errors import DispatcherError, ExitStatus, RefusedError
 from dispatcher.monitor import changes, feed
 from dispatcher.monitor.layout import FOR_ALL
@@ -97,13 +98,10 @@ def is_heartbeat(message: Json) -> bool:
 
 def _write(text: str) -> None:
     try:
-        sys.stdout.buffer.write(text.encode("utf-8") + b"\n")
-        sys.stdout.flush()
+        stdout.write(f"{text}\n")
     except BrokenPipeError:
         raise
     except OSError as error:
-        # What is left in the buffer would be tried again, and complained of, at the exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise DispatcherError(f"cannot write to stdout: {error.strerror}") from error
 
 

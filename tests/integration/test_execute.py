@@ -177,14 +177,41 @@ def _read_to_the_end(master: int) -> bytes:
             found += piece
 
 
-def test_a_second_signal_ends_it_at_once_even_while_nobody_reads(fleet: Cluster, echo: Echo) -> None:
-    fleet.client.configure(echo.url())
-    process = begun(fleet, "--count", "1000000")
+def begun_and_held(cluster: Cluster, *options: str, **streams: Any) -> subprocess.Popen[str]:
+    """Begin what writes more than is read: its head only, until a test reads on."""
+    process = begun(cluster, *options, **streams)
     assert process.stdout is not None
-    assert process.stderr is not None
     fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 4096)
     process.stdout.readline()
     eventually(lambda: _is_held(process.pid), "a pipe that takes nothing more")
+    return process
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_signal_while_nobody_reads_loses_nothing_of_what_is_being_written(
+    fleet: Cluster, echo: Echo, unbuffered: str
+) -> None:
+    fleet.client.configure(echo.url())
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    process = begun_and_held(fleet, "--count", "1000000", env=environment)
+    process.send_signal(signal.SIGINT)
+    eventually(lambda: not _is_pending(process.pid), "a signal that is heard")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    *rows, counted, last = process.stdout.read().splitlines()
+    assert (0, "") == (process.wait(SECONDS), process.stderr.read())
+    assert f"{len(rows)} of 1000000 were told of: interrupted" == last
+    assert counted.startswith(f"{len(rows)} executions in ")
+    assert 1 == len({len(row.split()) for row in rows}), "each row is whole"
+    process.stdout.close()
+    process.stderr.close()
+
+
+def test_a_second_signal_ends_it_at_once_even_while_nobody_reads(fleet: Cluster, echo: Echo) -> None:
+    fleet.client.configure(echo.url())
+    process = begun_and_held(fleet, "--count", "1000000")
+    assert process.stdout is not None
+    assert process.stderr is not None
     for number in (signal.SIGINT, signal.SIGTERM):
         process.send_signal(number)
         eventually(lambda: not _is_pending(process.pid), "a signal that is heard")
