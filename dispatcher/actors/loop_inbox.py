@@ -31,7 +31,7 @@ class LoopInbox:
         self._envelopes: deque[Envelope[Any]] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._due: deque[LoopInbox] = deque()
-        self._thread = 0
+        self._owner = 0
         self._drain: Callable[[], None] | None = None
         self._handle: Callable[[Any], Any] | None = None
         self._is_scheduled = False
@@ -41,7 +41,7 @@ class LoopInbox:
         self, loop: asyncio.AbstractEventLoop, drain: Callable[[], None], handle: Callable[[Any], Any] | None = None
     ) -> None:
         """Have `loop` call `drain` whenever envelopes wait; `handle` answers one message at once."""
-        self._loop, self._thread, self._drain, self._handle = loop, threading.get_ident(), drain, handle
+        self._loop, self._owner, self._drain, self._handle = loop, threading.get_ident(), drain, handle
         self._due = _due.setdefault(loop, deque())
         self.schedule()
 
@@ -50,7 +50,7 @@ class LoopInbox:
         self._envelopes.append(envelope)
         if self._loop is None or self._is_scheduled:
             return
-        if threading.get_ident() == self._thread:
+        if threading.get_ident() == self._owner:
             self.schedule()
         else:
             self._loop.call_soon_threadsafe(self.schedule)
@@ -73,7 +73,7 @@ class LoopInbox:
         in the midst of a message: it handles one at a time. All is handled in the order in which the loop would have it
         handled.
         """
-        if threading.get_ident() != self._thread or self._is_busy:
+        if threading.get_ident() != self._owner or self._is_busy:
             return False
         if self._due:
             for inbox in tuple(self._due):  # not those that come to be due meanwhile: they have had their turn

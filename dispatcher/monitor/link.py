@@ -43,7 +43,7 @@ class Link:
         """Know whom to follow and where to tell; the thread starts with the context."""
         self._access = access
         self._post = post
-        self._thread = threading.Thread(target=self._run, name="monitor link", daemon=True)
+        self._runner = threading.Thread(target=self._run, name="monitor link", daemon=True)
         self._loop = asyncio.new_event_loop()
         self._room = asyncio.Semaphore(MESSAGES_AHEAD)
         self._again = asyncio.Event()
@@ -55,14 +55,14 @@ class Link:
 
     def __enter__(self) -> Self:
         """Start to follow."""
-        self._thread.start()
+        self._runner.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop following; what is under way is given up here and goes on at the coordinator."""
         with contextlib.suppress(RuntimeError):  # The thread ended by itself.
             self._loop.call_soon_threadsafe(self._stop)
-        self._thread.join(END_SECONDS)
+        self._runner.join(END_SECONDS)
 
     def do(self, command: Command) -> None:
         """Begin a command, from any thread; its answer comes as an event."""

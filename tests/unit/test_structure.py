@@ -201,6 +201,19 @@ def test_no_statement_numbers_its_placeholders(name: str) -> None:
     assert [] == [text for text in strings if isinstance(text, str) and re.search(r"[ (=]\?[0-9]", text)]
 
 
+WORD_OF_C = re.compile(
+    "_(alignof|asm|attribute|complex|const|imag|inline|int128|null|real|restrict|signed|thread|typeof|volatile)(__)?"
+    "|_(auto_type|extension__|func__|label__)"
+)
+"""What one more underscore before it, which a compiled member has in its C, makes a keyword."""
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_no_member_is_a_word_of_c_once_it_is_compiled(name: str) -> None:
+    members = {node.attr for node in ast.walk(tree(MODULES[name])) if isinstance(node, ast.Attribute)}
+    assert [] == [each for each in sorted(members) if WORD_OF_C.fullmatch(each)]
+
+
 SUPPRESSION = re.compile(r"#\s*(?:ruff:\s*noqa|noqa|type:\s*ignore|fmt:\s*off|pragma)", re.IGNORECASE)
 CODES = r"(?:(?:ruff: )?noqa: [A-Z]+[0-9]+(?:, ?[A-Z]+[0-9]+)*|type: ignore\[[a-z, -]+\])"
 WITH_REASON = re.compile(rf"#\s*{CODES}\s*\S.{{4,}}")

@@ -74,7 +74,7 @@ async def following(url: str) -> AsyncIterator[Following]:
     with Link(Access(url), watched.post) as watched.link:
         yield watched
         await asyncio.sleep(0)
-    assert not watched.link._thread.is_alive()
+    assert not watched.link._runner.is_alive()
     assert watched.link.failure is None
 
 
@@ -159,7 +159,7 @@ def test_an_execution_that_is_under_way_does_not_hold_up_the_end(tmp_path: Path)
             begun = time.monotonic()
             watched.link.__exit__()
             assert 1.0 > time.monotonic() - begun
-            assert not watched.link._thread.is_alive()
+            assert not watched.link._runner.is_alive()
 
     with_coordinator(tmp_path, test)
 
