@@ -8,6 +8,7 @@ the moment the execution came, its wait in the queue included; libcurl is told w
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -16,7 +17,8 @@ from dispatcher.agent import results
 from dispatcher.agent.run import Interruption, Means, Run
 from dispatcher.agent.targets.guard import TargetGuard
 from dispatcher.agent.targets.target import ExecutionError
-from dispatcher.agent.transfers.curl import MAX_IDLE_CONNECTIONS, MAX_IDLE_SECONDS, SourceBoundClient
+from dispatcher.agent.transfers.curl import MAX_IDLE_CONNECTIONS, SourceBoundClient
+from dispatcher.agent.transfers.engine import MAX_IDLE_SECONDS, Engine
 from dispatcher.agent.transfers.hop import canonical_source
 from dispatcher.agent.transfers.speed import MIN_SPEED, MIN_SPEED_SECONDS
 from dispatcher.errors import Failure, FailureKind
@@ -37,12 +39,12 @@ class Executor:
 
     `max_concurrency` transfers at a time, then `max_queue` executions in order, then `overloaded` at once.
     `max_idle_connections` and `max_idle_seconds` bound the kept connections, and `is_routed` knows the sources that no
-    interface has, see `SourceBoundClient`. `ca_file` holds the trusted certificates; None finds the machine's own.
+    interface has, see `Engine`. `ca_file` holds the trusted certificates; None finds the machine's own.
     `guard` says which targets may be asked; None refuses what it refuses by default. Below `min_speed` bytes a second
     over `min_speed_seconds` a transfer ends as `timeout`; 0 sets no limit.
     """
 
-    client_class = SourceBoundClient
+    engine_class = Engine
 
     def __init__(  # noqa: PLR0913 - each has a name and, but for tests and the agent's process, its default
         self,
@@ -61,18 +63,20 @@ class Executor:
         self._runs: dict[str, Run] = {}
         self._draining = False
         self._idle = asyncio.Event()
-        self._client = self.client_class(
-            force_instance=True,
+        make_engine = functools.partial(
+            self.engine_class,
             ca_file=ca_file or trust.find_ca_file(),
-            max_connections=max_concurrency + max_idle_connections,
             max_idle_seconds=max_idle_seconds,
             is_routed=is_routed,
             guard=guard,
             min_speed=min_speed,
             min_speed_seconds=min_speed_seconds,
         )
+        max_connections = max_concurrency + max_idle_connections
+        self._client = SourceBoundClient(force_instance=True, max_connections=max_connections, make_engine=make_engine)
+        self._engine = self._client.engine
         self._means = Means(
-            asyncio.get_running_loop(), Slots(max_concurrency, max_queue), guard, self._client, self._ended
+            asyncio.get_running_loop(), Slots(max_concurrency, max_queue), guard, self._engine, self._ended
         )
 
     @property
@@ -95,7 +99,7 @@ class Executor:
 
     def begin(self) -> None:
         """Have what was started leave now: once for all that came together. Some may have their results at once."""
-        self._client.begin()
+        self._engine.begin()
 
     def keep_secret(self, headers: Iterable[str]) -> None:
         """Let no redirect of what begins from now on take headers of these names to another origin."""
@@ -116,7 +120,7 @@ class Executor:
         for run in list(self._runs.values()):
             if run.source == source:
                 run.interrupt(Interruption.SOURCE_GONE)
-        self._client.drop_source(source)
+        self._engine.drop_source(source)
 
     async def drain(self, timeout: float | None) -> bool:  # noqa: ASYNC109 - part of the interface; it bounds, and never raises
         """Take nothing new (`overloaded`) and wait up to `timeout` seconds; say whether all have ended."""
@@ -158,4 +162,4 @@ class Executor:
             on_result(result)
         except Exception:  # whoever calls us has other executions to go on with
             log.exception("the result of execution %s could not be told", result.id)
-        self._client.turn_soon()
+        self._engine.turn_soon()

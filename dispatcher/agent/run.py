@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from dispatcher.agent.targets.guard import TargetGuard
-    from dispatcher.agent.transfers.curl import SourceBoundClient
+    from dispatcher.agent.transfers.engine import Engine
     from dispatcher.agent.transfers.hop import Hop
     from dispatcher.agent.transfers.transfer import Ending, Transfer
     from dispatcher.wire.messages import Execute, Result
@@ -56,7 +56,7 @@ class Means:
     loop: asyncio.AbstractEventLoop
     slots: Slots
     guard: TargetGuard
-    client: SourceBoundClient
+    engine: Engine
     ended: Callable[[Run, Result | None], None]
     """Told of each execution once, with its result or, where it was cancelled, None."""
     first_hops: FirstHops = field(default_factory=FirstHops)
@@ -155,7 +155,7 @@ class Run:
         seconds = self.execute.timeout - (now - self.started)
         if seconds <= 0:
             raise ExecutionError(self._too_late(now))
-        self._transfer = self._means.client.start(self.hop, self.source, self._answered, now=now, seconds=seconds)
+        self._transfer = self._means.engine.start(self.hop, self.source, self._answered, now=now, seconds=seconds)
 
     def _too_late(self, now: float) -> Failure:
         """Say whose fault it is that no time is left to begin a hop."""
@@ -168,7 +168,7 @@ class Run:
     def _ask_late(self, _: None) -> None:
         """Begin the first hop, with those who have got their slots at the same time."""
         self._ask(time.monotonic())
-        self._means.client.turn_soon()
+        self._means.engine.turn_soon()
 
     def _answered(self, transfer: Transfer, ending: Ending) -> None:
         """A hop has ended: conclude from it, or go on to the next."""
@@ -223,7 +223,7 @@ class Run:
         """Wait no more; return in which phase that was, and for whom."""
         transfer, self._transfer = self._transfer, None
         if transfer is not None:
-            ending = self._means.client.stop(transfer)
+            ending = self._means.engine.stop(transfer)
             self.add_hop(ending.phases)
             return ending.phase, self.hop.target.place
         phase = self._end_wait()

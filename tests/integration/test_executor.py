@@ -14,7 +14,7 @@ import trustme
 
 from dispatcher.agent.executor import Executor
 from dispatcher.agent.transfers import curl_options
-from dispatcher.agent.transfers.curl import SourceBoundClient
+from dispatcher.agent.transfers.engine import Engine
 from dispatcher.errors import FailureKind, Party
 from tests.integration.conftest import SOURCES, TARGET
 from tests.support import netns
@@ -75,7 +75,7 @@ def test_no_tls_session_is_resumed_from_another_source(version: ssl.TLSVersion, 
     run(test())
 
 
-class BoundElsewhereClient(SourceBoundClient):
+class BoundElsewhereEngine(Engine):
     """Binds every connection to `TWO`, whatever it is asked for."""
 
     def start(self, *args: Any, **rest: Any) -> Transfer:
@@ -88,7 +88,7 @@ class BoundElsewhereClient(SourceBoundClient):
 class BoundElsewhere(Executor):
     """An executor whose connections leave from the wrong address."""
 
-    client_class = BoundElsewhereClient
+    engine_class = BoundElsewhereEngine
 
 
 def test_a_connection_from_another_address_is_a_source_mismatch_and_the_request_does_not_leave() -> None:
@@ -103,7 +103,7 @@ def test_a_connection_from_another_address_is_a_source_mismatch_and_the_request_
     run(test())
 
 
-class UncheckedClient(BoundElsewhereClient):
+class UncheckedEngine(BoundElsewhereEngine):
     """Binds elsewhere, and does not look before the request leaves."""
 
     def _before_request(self, lane: Lane, *_: Any) -> int:
@@ -115,7 +115,7 @@ class UncheckedClient(BoundElsewhereClient):
 class Unchecked(Executor):
     """An executor with the last check only."""
 
-    client_class = UncheckedClient
+    engine_class = UncheckedEngine
 
 
 def test_the_address_is_verified_once_more_after_the_transfer() -> None:

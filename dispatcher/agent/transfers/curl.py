@@ -1,91 +1,45 @@
-"""libcurl on the event loop, each transfer bound to its source address: step 7 of a request's way.
+"""Tornado's curl client, of which the multi handle is left: beside step 7 of a request's way, on the event loop.
 
-A subclass of Tornado's curl client, of which the multi handle is left: what a request is, how libcurl is driven and
-what becomes of a transfer is ours, since the stock way costs several times what libcurl itself does. One `CurlMulti`
-serves all sources: libcurl never reuses a connection for another INTERFACE, so thousands of sources cost nothing while
-they are idle, and one bound holds for all kept connections together.
-
-What would surprise: Tornado's `fetch` is refused, since a request without a source address must not leave.
+It makes the one `CurlMulti` of all sources, bounds its connections and closes it; the transfers are `engine.py`'s,
+since the stock way costs several times what libcurl itself does. What would surprise: Tornado's `fetch` is refused,
+since a request without a source address must not leave.
 """
 
 from __future__ import annotations
 
-import asyncio
-import functools
-import math
-import os
-import time
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import pycurl
 from tornado.curl_httpclient import CurlAsyncHTTPClient
 
-from dispatcher.agent.addresses.binding import lacks_route
-from dispatcher.agent.targets.guard import TargetGuard
-from dispatcher.agent.targets.target import ExecutionError
-from dispatcher.agent.transfers import curl_errors, curl_info, curl_options
-from dispatcher.agent.transfers.driver import Driver
-from dispatcher.agent.transfers.lanes import Lane, Lanes
-from dispatcher.agent.transfers.sockets import OpenedSocket, SourceSockets, free_to_bind
-from dispatcher.agent.transfers.speed import MIN_SPEED, MIN_SPEED_SECONDS, SpeedWatch
-from dispatcher.agent.transfers.transfer import Ending, Transfer
-from dispatcher.errors import FailureKind
+from dispatcher.agent.transfers.engine import Engine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from dispatcher.agent.transfers.hop import Hop
-    from dispatcher.agent.transfers.transfer import OnEnd
 
 MAX_IDLE_CONNECTIONS = 256
 """Connections kept beside those in use. With none, each source that needs one more takes it from another, which opens
 it again: with 256 transfers at a time from 32 sources that was every tenth, and doubled what a transfer costs."""
 
-MAX_IDLE_SECONDS = 30
-"""How long an idle connection may be used again."""
-
 
 class SourceBoundClient(CurlAsyncHTTPClient):
-    """Starts and stops transfers. Make it with `force_instance=True`, on the loop that it shall run on.
+    """Owns the multi handle and the `engine` that works with it. Make it with `force_instance=True`, on its loop.
 
-    Connections: at most `max_connections`, over which the one idle for longest is closed; none is used after
-    `max_idle_seconds`. Idle ones are closed `max_idle_seconds` after the last transfer; under traffic libcurl closes
-    them itself, within two minutes.
-    `is_routed` says of a source (canonical text) whether only a local route makes it this machine's; just such a one
-    is bound with IPV6_FREEBIND, since with it a source that has left would bind too, and its requests would hang.
-    `guard` says which targets may be asked; None refuses what it refuses by default. A transfer that moves fewer than
-    `min_speed` bytes a second over `min_speed_seconds` ends, see `SpeedWatch`.
+    At most `max_connections` are open, over which the one idle for longest is closed. `make_engine` is given the multi
+    handle.
     """
 
-    def initialize(  # type: ignore[override]  # noqa: PLR0913 - the options are ours; Tornado's do not apply
+    def initialize(  # type: ignore[override]  # the options are ours; Tornado's do not apply
         self,
         *,
-        ca_file: str | None = None,
         max_connections: int = MAX_IDLE_CONNECTIONS,
-        max_idle_seconds: int = MAX_IDLE_SECONDS,
-        is_routed: Callable[[str], bool] | None = None,
-        guard: TargetGuard | None = None,
-        min_speed: int = MIN_SPEED,
-        min_speed_seconds: float = MIN_SPEED_SECONDS,
+        make_engine: Callable[[pycurl.CurlMulti], Engine] = Engine,
     ) -> None:
-        """Make the client without any handle: each is made when one more is needed than before."""
-        self._guard = guard or TargetGuard()
-        self._ca_file = ca_file
-        self._max_idle_seconds = max_idle_seconds
-        self._is_routed = is_routed
-        self._loop = asyncio.get_running_loop()
-        self._active: dict[pycurl.Curl, Lane] = {}
-        self._sockets = SourceSockets()
-        self._speed = SpeedWatch(min_speed, min_speed_seconds, self._transfers, self._end_slow)
-        self._idle_timer: asyncio.TimerHandle | None = None
-        self._idle_since = 0.0
+        """Make the multi handle, without what Tornado's way needs of it, and the engine."""
         super().initialize(max_clients=0)
         if self._timeout is not None:
             self.io_loop.remove_timeout(self._timeout)
-        self._driver = Driver(self._multi, self._ended)
-        self._lanes = Lanes(self._driver.pauses)
-        self.begin, self.turn_soon = self._driver.begin, self._driver.turn_soon
-        """Have what was started leave: to be called once for all that starts together."""
+        self.engine = make_engine(self._multi)
         self._multi.setopt(pycurl.M_MAXCONNECTS, max_connections)
         # One transfer a connection, HTTP/2 and 3 too: what shares a connection fails with it, and a target that ends
         # one with requests under way (nginx does after its keepalive_requests) would need them to be sent again.
@@ -93,182 +47,12 @@ class SourceBoundClient(CurlAsyncHTTPClient):
 
     def fetch_impl(self, request: object, callback: object) -> NoReturn:
         """Refuse: see the module's docstring."""
-        raise TypeError("a request here needs a source address: use start()")
-
-    def start(self, hop: Hop, source: str, on_end: OnEnd, *, now: float, seconds: float) -> Transfer:
-        """Take up a hop from `source` (canonical text) that has `seconds`, more than 0; tell `on_end` of its end.
-
-        It leaves with `begin` or `turn_soon`; one that is started by an `on_end` leaves by itself. `now` is the time
-        (`time.monotonic()`), which the caller has just looked at.
-
-        Raises:
-            ExecutionError: libcurl does not take the request as it is (`internal`).
-        """
-        transfer = Transfer(hop, source, on_end, now)
-        lane = self._lanes.take(hop)
-        handle = lane.handle
-        try:
-            if lane.hop is not hop:
-                self._set_up(lane, hop)
-            milliseconds = math.ceil(seconds * 1000)
-            if lane.milliseconds != milliseconds:
-                curl_options.limit(handle, milliseconds)
-                lane.milliseconds = milliseconds
-            lane.setopt(pycurl.INTERFACE, curl_options.interface(source))
-        except (pycurl.error, UnicodeError) as error:
-            lane.clear()
-            self._lanes.give(lane)
-            detail = f"libcurl does not take the request: {error}"
-            raise ExecutionError.of(FailureKind.INTERNAL, detail) from error
-        if not self._active:
-            self._speed.wake()
-        lane.use(transfer)
-        self._active[handle] = lane
-        self._driver.add(handle)
-        return transfer
-
-    def stop(self, transfer: Transfer) -> Ending:
-        """End a transfer that is under way, and say how far it came; nobody else is told."""
-        assert transfer.lane is not None, "one that has ended is not stopped"
-        self._driver.disregard(transfer.lane.handle)
-        return self._end(transfer.lane, transfer, None, "")
-
-    def drop_source(self, source: str) -> None:
-        """End the kept connections of a source (canonical text) at once, and make those in use fail."""
-        self._sockets.shut(source)
-
-    def open_connections(self, source: str) -> int:
-        """How many connections of a source (canonical text) are open."""
-        return self._sockets.count(source)
+        raise TypeError("a request here needs a source address: use engine.start()")
 
     def close(self) -> None:
         """End all transfers, of which nobody is told, and all connections.
 
         libcurl waits here for a resolver that hangs, for as long as the system's resolver does.
         """
-        for transfer in self._transfers():
-            self.stop(transfer)
-        if self._idle_timer is not None:
-            self._idle_timer.cancel()
-        self._speed.close()
-        self._driver.close()
-        self._lanes.close()
+        self.engine.close()
         super().close()
-
-    def _set_up(self, lane: Lane, hop: Hop) -> None:
-        handle = lane.handle
-        lane.hop = hop
-        curl_options.configure(handle, hop, ca_file=self._ca_file, max_idle_seconds=self._max_idle_seconds)
-        handle.setopt(pycurl.HEADERFUNCTION, lane.header_lines.append)
-        handle.setopt(pycurl.WRITEFUNCTION, lane.write)
-        # The guard judges for the host of the hop that the lane is set up for, whichever transfer uses it.
-        handle.setopt(pycurl.OPENSOCKETFUNCTION, functools.partial(self._open_socket, lane))
-        handle.setopt(pycurl.SOCKOPTFUNCTION, functools.partial(self._socket_opened, lane))
-        handle.setopt(pycurl.PREREQFUNCTION, functools.partial(self._before_request, lane))
-
-    def _open_socket(self, lane: Lane, _purpose: int, address: Any) -> OpenedSocket | int:
-        """OPENSOCKETFUNCTION: libcurl is about to connect to this address, of which a host may have several."""
-        transfer = _transfer_of(lane)
-        transfer.asked = address.addr[0]
-        refusal = self._guard.refusal(transfer.hop.target.host, address.addr[0])
-        if refusal is not None:
-            transfer.blocked = transfer.blocked or refusal
-            return int(pycurl.SOCKET_BAD)
-        try:
-            return OpenedSocket(address.family, address.socktype, address.protocol)
-        except OSError as error:
-            transfer.open_errno = error.errno or 0
-            return int(pycurl.SOCKET_BAD)
-
-    def _socket_opened(self, lane: Lane, fd: int, _purpose: int) -> int:
-        transfer = _transfer_of(lane)
-        self._driver.opened(fd)
-        self._sockets.opened(fd, transfer.source)
-        if self._is_free(transfer.source):
-            free_to_bind(fd)
-        os.set_inheritable(fd, False)  # the copy that was made of ours has lost that
-        transfer.fds += (fd,)
-        return int(pycurl.SOCKOPT_OK)
-
-    def _before_request(self, lane: Lane, remote_ip: str, local_ip: str, remote_port: int, local_port: int) -> int:
-        transfer = lane.transfer
-        assert transfer is not None, "libcurl calls for lanes in use only"
-        # A kept connection opens no socket. libcurl keeps them apart by host; the guard does not count on it.
-        refusal = self._guard.kept_refusal(transfer.hop.target.host, remote_ip)
-        if refusal is not None:
-            transfer.blocked = refusal
-            transfer.fds = ()
-            return int(pycurl.PREREQFUNC_ABORT)
-        ends = (local_ip, local_port, remote_ip, remote_port)
-        kept = None
-        if not (transfer.fds and self._sockets.connected(transfer.fds, ends)):
-            kept = self._sockets.find(ends)
-        is_dead = kept is not None and (kept.was_shut or not self._driver.is_quiet(kept.fd)) and kept.is_dead()
-        return transfer.before_request(local_ip, remote_ip, kept_is_dead=is_dead)
-
-    def _ended(self, handle: pycurl.Curl, errno: int, message: str) -> None:
-        """Take in what the driver says of a transfer."""
-        lane = self._active[handle]
-        transfer = _transfer_of(lane)
-        if transfer.stale:
-            self._begin_anew(lane, transfer)
-            return
-        ending = self._end(lane, transfer, errno, message)
-        if errno and ending.os_errno in curl_errors.ROUTE_ERRORS and transfer.asked:
-            transfer.has_no_route = lacks_route(transfer.source, transfer.asked, self._is_free(transfer.source))
-        transfer.on_end(transfer, ending)
-
-    def _is_free(self, source: str) -> bool:
-        return self._is_routed is not None and self._is_routed(source)
-
-    def _transfers(self) -> list[Transfer]:
-        return [_transfer_of(lane) for lane in self._active.values()]
-
-    def _end_slow(self, transfer: Transfer) -> None:
-        transfer.too_slow = True
-        transfer.on_end(transfer, self.stop(transfer))
-
-    def _begin_anew(self, lane: Lane, transfer: Transfer) -> None:
-        """The kept connection was dead and nothing has left: take a new one."""
-        transfer.stale = False
-        lane.is_spoiled = True
-        self._multi.remove_handle(lane.handle)
-        lane.handle.setopt(pycurl.FRESH_CONNECT, 1)
-        spent = math.ceil((time.monotonic() - transfer.started) * 1000)
-        curl_options.limit(lane.handle, max(1, lane.milliseconds - spent))
-        self._driver.add(lane.handle)
-
-    def _end(self, lane: Lane, transfer: Transfer, errno: int | None, message: str) -> Ending:
-        del self._active[lane.handle]
-        ending = curl_info.read(lane.getinfo, transfer, errno, message)
-        self._multi.remove_handle(lane.handle)
-        lane.end_use(transfer)
-        self._lanes.give(lane)
-        if not self._active:
-            self._idle_since = transfer.ended
-            if self._idle_timer is None:
-                self._rest_at(transfer.ended + self._max_idle_seconds)
-        return ending
-
-    def _rest_at(self, due: float) -> None:
-        self._idle_timer = self._loop.call_at(due, self._rest)
-
-    def _rest(self) -> None:
-        """Keep neither connections nor what requests were made of where nothing was asked for in a while.
-
-        One timer for all pauses, which would cost each transfer that is alone a timer that is set and cancelled.
-        """
-        self._idle_timer = None
-        if self._active:
-            return  # the last to end sets it anew
-        due = self._idle_since + self._max_idle_seconds
-        if due > self._loop.time():
-            self._rest_at(due)
-            return
-        self._sockets.shut_all()
-        self._lanes.clear()
-
-
-def _transfer_of(lane: Lane) -> Transfer:
-    assert lane.transfer is not None, "libcurl calls for lanes in use only"
-    return lane.transfer

@@ -10,7 +10,7 @@ import pytest
 
 from dispatcher.agent.executor import Executor
 from dispatcher.agent.targets.guard import TargetGuard
-from dispatcher.agent.transfers.curl import SourceBoundClient
+from dispatcher.agent.transfers.engine import Engine
 from dispatcher.errors import FailureKind, Party
 from dispatcher.wire.phases import PHASES
 from tests.support.executing import (
@@ -285,7 +285,7 @@ def test_closing_cancels_what_has_no_result_yet() -> None:
     run(test())
 
 
-class BrokenClient(SourceBoundClient):
+class BrokenEngine(Engine):
     """Fails where nobody expects it."""
 
     def start(self, hop: Hop, *_: Any, **__: Any) -> Any:
@@ -293,9 +293,9 @@ class BrokenClient(SourceBoundClient):
 
 
 class BrokenExecutor(Executor):
-    """Has a client that fails."""
+    """Has an engine that fails."""
 
-    client_class = BrokenClient
+    engine_class = BrokenEngine
 
 
 def test_a_fault_of_ours_is_one_failed_result_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:

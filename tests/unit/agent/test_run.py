@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 class Bench:
-    """A run with one slot and one place in the queue, without a client, and what it ended with."""
+    """A run with one slot and one place in the queue, without an engine, and what it ended with."""
 
     def __init__(self, url: str = "http://[::1]/", timeout: float = 5.0) -> None:
         self.ends: list[Result | None] = []
         self.ended = asyncio.Event()
         self.slots = Slots(1, 1)
-        no_client: Any = None
+        no_engine: Any = None
         loop = asyncio.get_running_loop()
-        means = Means(loop, self.slots, TargetGuard(), no_client, self._end)
+        means = Means(loop, self.slots, TargetGuard(), no_engine, self._end)
         self.run = Run(execution(url, timeout=timeout), lambda _: None, means)
 
     def _end(self, _: Run, result: Result | None) -> None:

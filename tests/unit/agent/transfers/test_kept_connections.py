@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from dispatcher.agent.transfers.curl import SourceBoundClient
+from dispatcher.agent.transfers.engine import Engine
 from dispatcher.errors import FailureKind
 from tests.support.executing import executed, execution, executor, run
 from tests.support.target_http import respond
@@ -101,34 +101,34 @@ def test_nothing_is_sent_twice_when_a_kept_connection_breaks(method: str) -> Non
     run(test())
 
 
-def waits(client: SourceBoundClient) -> bool:
+def waits(engine: Engine) -> bool:
     """Whether a timer is set that ends idle connections."""
-    return client._idle_timer is not None
+    return engine._idle_timer is not None
 
 
 def test_the_time_of_idle_connections_counts_from_the_last_transfer() -> None:
     async def test() -> None:
         async with Echo() as target, Hanging() as slow, executor(max_idle_seconds=20) as made:
-            client = made._client
+            engine = made._engine
             await executed(made, execution(target.url()))
-            timer = client._idle_timer
+            timer = engine._idle_timer
             await executed(made, execution(target.url()))
-            assert timer is client._idle_timer  # which was set for the first
-            client._rest()
-            assert 1 == target.open_connections == client.open_connections("::1")
-            assert client._idle_timer is not None
-            assert client._idle_since + 20 == client._idle_timer.when()
+            assert timer is engine._idle_timer  # which was set for the first
+            engine._rest()
+            assert 1 == target.open_connections == engine.open_connections("::1")
+            assert engine._idle_timer is not None
+            assert engine._idle_since + 20 == engine._idle_timer.when()
             busy = asyncio.create_task(executed(made, execution(slow.url(), timeout=20)))
             await asyncio.wait_for(slow.seen.wait(), 5)
-            client._idle_since -= 20
-            client._rest()
-            assert not waits(client)
-            assert 2 == client.open_connections("::1")
+            engine._idle_since -= 20
+            engine._rest()
+            assert not waits(engine)
+            assert 2 == engine.open_connections("::1")
             busy.cancel()
             made.cancel(next(iter(made._runs)))
-            assert waits(client)
-            client._idle_since -= 20
-            client._rest()
+            assert waits(engine)
+            engine._idle_since -= 20
+            engine._rest()
             assert "::1" == await asyncio.wait_for(target.closings.get(), 5)
 
     run(test())
