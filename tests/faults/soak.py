@@ -210,7 +210,7 @@ class Soak:
     def _coordinator(self, port: int = 0) -> None:
         pings = ("--ping-interval", "1", "--ping-timeout", "1", "--grace", "2")
         limits = ("--history-max-records", str(100 * MOST_EXECUTIONS))
-        self.cluster.coordinator(*pings, *limits, port=port).expect("WARNING", "ERROR dispatcher.executions")
+        self.cluster.coordinator(*pings, *limits, port=port).expect("WARNING", "ERROR dispatcher.recorder: ")
 
     def _agent(self, agent_id: str) -> None:
         options = ("--reconnect-max", "1", "--drain-timeout", "3")

@@ -113,7 +113,7 @@ class Cluster:
             print(process.everything())  # noqa: T201 - pytest shows it where a test fails
         assert [] == [(name, status) for name, status in statuses if status != 0]
         alarms = [f"[{process.name}] {line}" for process in self.processes for line in process.alarms()]
-        assert [] == alarms
+        assert [] == alarms, "\n".join(alarms)
         for process in self.processes:
             stalls.judge(process.stalls(), process.name, process.stall_limit)
 
