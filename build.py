@@ -150,6 +150,7 @@ def soak(arguments: list[str]) -> int:
     """Commit random faults at a running pool (`--minutes N`, `--seed S`) and check its history at the end."""
     with _alone():
         ENVIRONMENT.have(DEV_LOCK)
+        _have_file()
     _replace([str(PYTHON), "-m", "tests.faults.soak", *arguments])
 
 

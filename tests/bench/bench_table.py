@@ -18,6 +18,7 @@ import pycurl
 import tornado
 
 from tests.bench.table import Row
+from tests.support import one_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,11 +27,12 @@ MEASUREMENTS = ("executor", "batch", "single", "rotation", "fleet", "reading", "
 
 
 def heading() -> str:
-    """Say what it was measured on."""
+    """Say what was measured, and on what."""
     now = datetime.datetime.now(datetime.UTC).date()
     machine = f"{os.cpu_count()} cores of {platform.machine()}, load {os.getloadavg()[0]:.1f} at the start"
     versions = f"Python {platform.python_version()}, Tornado {tornado.version}, {pycurl.version.split(' OpenSSL')[0]}"
-    return f"{now}, {machine}, {versions}\n\n| measure | value | bound | of |\n|---|---|---|---|"
+    head = "| measure | value | bound | of |\n|---|---|---|---|"
+    return f"{now}, {machine}, {versions}\nmeasured: {one_file.description()}\n\n{head}"
 
 
 def rows_of(name: str, arguments: list[str]) -> Iterator[Row]:

@@ -13,6 +13,8 @@ import sys
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from tests.support import one_file
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
@@ -82,11 +84,16 @@ async def medians(rounds: int, contenders: Mapping[str, Callable[[], Awaitable[f
 
 
 def main(rows: Callable[[Size], Iterable[Row]]) -> None:
-    """Run one measurement as a program: prints its rows, as JSON with ``--json``; fails where a bound is missed."""
+    """Run one measurement as a program; fails where a bound is missed.
+
+    Prints what is measured and then its rows, or with ``--json`` nothing but a JSON object a row.
+    """
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="less of everything")
     parser.add_argument("--json", action="store_true", help="a JSON object a row")
     options = parser.parse_args()
+    if not options.json:
+        sys.stdout.write(f"measured: {one_file.description()}\n")
     missed = False
     for row in rows(QUICK if options.quick else FULL):
         missed |= not row.holds

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.integration.conftest import SOURCES, TARGET
-from tests.support import altered, invariants, netns
+from tests.support import altered, invariants, netns, one_file
 from tests.support.client import Client
 from tests.support.cluster import Cluster, running_cluster, serving
 from tests.support.fault_proxy import Fault, FaultProxy
@@ -255,7 +255,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0, help="how long (default: 10)")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of the faults")
     chosen = parser.parse_args()
-    print(f"soak: {chosen.minutes:g} minutes, seed {chosen.seed}", flush=True)
+    print(f"soak: {chosen.minutes:g} minutes, seed {chosen.seed}; tried: {one_file.description()}", flush=True)
     netns.enter_private_network()
     netns.add_addresses("lo", (*EXITS, TARGET))
     with tempfile.TemporaryDirectory() as folder:

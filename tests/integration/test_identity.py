@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ import pytest
 
 from tests.integration.conftest import SOURCES
 from tests.integration.test_lifecycle import Holding
-from tests.integration.test_links import _FAST_AGENT, COORDINATOR, EXITS, FAST_PINGS, WEB, Site, site
+from tests.integration.test_links import COORDINATOR, EXITS, FAST_AGENT, FAST_PINGS, WEB, Site, site
 from tests.support.cluster import Cluster, serving, wait_for_requests
 from tests.support.processes import Process
 
@@ -177,7 +176,7 @@ def fast_agent(site: Site, cluster: Cluster) -> Process:
     arguments += ["--token-file", str(cluster.state_dir / "agent.token")]
     arguments += ["--allow-target", "2001:db8::/32"]
     state = ["--state-dir", str(cluster.agent_state_dir)]
-    command = [sys.executable, "-c", _FAST_AGENT, "agent", *arguments, *state]
+    command = [*FAST_AGENT, "agent", *arguments, *state]
     agent = Process("agent-01", command, machine=site.gateway)
     cluster.processes.append(agent)
     agent.expect("WARNING")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 from tests.integration.conftest import SOURCES, TARGET
-from tests.support import netns
+from tests.support import altered, netns
 from tests.support.cluster import Cluster, serving, wait_for_requests
 from tests.support.processes import Process, eventually
 from tests.support.targets import Echo
@@ -80,24 +79,18 @@ def test_executions_leave_from_the_gateway_and_not_from_the_coordinators_machine
     assert [*EXITS, *EXITS] == [cluster.client.execute().echo["peer"] for _ in range(8)]
 
 
-_FAST_AGENT = """
-import sys
-from dispatcher.agent import link
-link.PING_SECONDS = 2.0
-from dispatcher.cli import main
-sys.exit(main(sys.argv[1:]))
-"""
+FAST_AGENT = altered.command("dispatcher.agent.link:PING_SECONDS=2")
+"""An agent whose own pings are 2 s apart, not 10."""
 
 
 def test_a_link_that_goes_down_is_noticed_by_both_ends_and_comes_back_with_the_network(
     site: Site, cluster: Cluster, web: Echo
 ) -> None:
     coordinator = cluster.coordinator(*FAST_PINGS, host=COORDINATOR)
-    # Its own pings are 10 s apart; here they are 2.
     arguments = ["--coordinator-url", cluster.url, "--agent-id", "agent-01", "--reconnect-max", "1"]
     arguments += ["--allow-target", "2001:db8::/32", "--token-file", str(cluster.state_dir / "agent.token")]
     named = [word for address in EXITS for word in ("--address", address)]
-    agent = Process("agent-01", [sys.executable, "-c", _FAST_AGENT, "agent", *arguments, *named], machine=site.gateway)
+    agent = Process("agent-01", [*FAST_AGENT, "agent", *arguments, *named], machine=site.gateway)
     cluster.processes.append(agent)
     client = cluster.client
     client.wait_for_exits(len(EXITS))
@@ -221,19 +214,13 @@ def test_a_second_agent_with_the_same_id_ends_with_4_and_the_first_goes_on(
     assert [*SOURCES[:2]] == [client.execute().echo["peer"] for _ in range(2)]
 
 
-_NEWER_AGENT = """
-import sys
-from dispatcher.wire import version
-version.WIRE = (7, 3)
-from dispatcher.cli import main
-sys.exit(main(sys.argv[1:]))
-"""
+NEWER_AGENT = altered.command("code=from dispatcher.wire import version; version.WIRE = (7, 3)")
 
 
 def test_an_agent_of_another_wire_version_ends_with_4_and_both_versions_are_named(cluster: Cluster) -> None:
     cluster.coordinator()
     arguments = ["agent", "--coordinator-url", cluster.url, "--agent-id", "agent-07"]
-    newer = Process("agent-07", [sys.executable, "-c", _NEWER_AGENT, *arguments])
+    newer = Process("agent-07", [*NEWER_AGENT, *arguments])
     said = newer.wait_for_line("wire version")
     assert 4 == newer.wait(AT_ONCE)
     assert "the agent speaks wire version 7.3; this coordinator speaks 1.5 and accepts version 1" in said

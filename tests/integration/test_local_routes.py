@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from tests.support.cluster import Cluster, serving
 from tests.support.executing import echoed, elapsed, executed, execution, executor, watched_loop
 from tests.support.h3_target import H3Target
 from tests.support.netns import THIS, Host, Machine, connect
-from tests.support.processes import eventually
+from tests.support.processes import dispatcher_command, eventually
 from tests.support.stalls import judge
 from tests.support.targets import Echo, Hanging
 from tests.support.watching import on_lo, run, watching
@@ -72,9 +71,11 @@ class OrdinaryUsers(Machine):
     def __init__(self, home: Path) -> None:
         """Find out what works here, and give `home` to whom it is for."""
         self.home = home
-        check = [*self.nobody, sys.executable, "-c", "import dispatcher.agent.main"]
+        check = [*self.nobody, *dispatcher_command(), "--version"]
         works = subprocess.run(check, capture_output=True, check=False, timeout=30).returncode == 0
-        self._prefix = self.nobody if works else self.rightless
+        rights = self.nobody if works else self.rightless
+        # They may not use what another user unpacked.
+        self._prefix = ("env", f"DISPATCHER_CACHE={home}/cache", *rights)
         if works:
             os.chown(home, NOBODY, NOBODY)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shlex
 import signal
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from dispatcher.actors.history import HistoryLog
 from dispatcher.actors.messages import AppendRecords
 from dispatcher.monitor.glyphs import UNICODE
 from tests.integration.conftest import SOURCES, TARGET
-from tests.support import netns
+from tests.support import altered, netns
 from tests.support.cluster import Cluster, running_cluster, serving
 from tests.support.processes import dispatcher_command
 from tests.support.targets import Echo
@@ -260,13 +261,10 @@ def test_the_terminal_is_given_back(shared: Cluster, way: str) -> None:
 
 
 def test_the_terminal_is_given_back_when_the_monitor_fails(shared: Cluster) -> None:
-    code = (
-        "import sys; from dispatcher.monitor import app; from dispatcher.cli import main; "
-        "app.view = lambda *_: 1 / 0; sys.exit(main())"
-    )
+    command = altered.command("code=from dispatcher.monitor import app; app.view = lambda *_: 1 / 0")
     with Tmux() as terminal:
         before = modes(terminal)
-        terminal.type(f'{dispatcher_command()[0]} -c "{code}" monitor --coordinator-url {shared.url}; echo status $?')
+        terminal.type(f"{shlex.join(command)} monitor --coordinator-url {shared.url}; echo status $?")
         terminal.keys("Enter")
         terminal.wait_for("ZeroDivisionError", "status 1")
         was_given_back(terminal, before)

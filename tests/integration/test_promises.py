@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.integration.conftest import SOURCES, TARGET
+from tests.support import altered
 from tests.support.cluster import Cluster, serving, wait_for_requests
 from tests.support.processes import Process, eventually
 from tests.support.scripted_agent import answers_from_another_source, answers_twice, ok, scripted_agent
@@ -27,12 +27,9 @@ TIMEOUT = 60.0
 
 
 _BINDS_ELSEWHERE = """
-import sys
 from dispatcher.agent.transfers import curl_options
 bind = curl_options.interface
 curl_options.interface = lambda source: bind(%r)
-from dispatcher.cli import main
-sys.exit(main(sys.argv[1:]))
 """
 
 
@@ -47,7 +44,8 @@ class Test1TheExitReportedIsTheExitUsed:
         cluster.coordinator()
         arguments = ["agent", "--coordinator-url", cluster.url, "--agent-id", "agent-01", "--address", SOURCES[0]]
         arguments += ["--allow-target", TARGET]
-        cluster.processes.append(Process("agent-01", [sys.executable, "-c", _BINDS_ELSEWHERE % SOURCES[1], *arguments]))
+        command = altered.command(f"code={_BINDS_ELSEWHERE % SOURCES[1]}")
+        cluster.processes.append(Process("agent-01", [*command, *arguments]))
         client = cluster.client
         client.wait_for_exits(1)
         client.configure(target.url())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +12,7 @@ from tornado.websocket import websocket_connect
 from dispatcher.errors import FailureKind, Party
 from dispatcher.wire import limits
 from tests.integration.conftest import SOURCES
+from tests.support import altered
 from tests.support.cluster import Cluster
 from tests.support.dns_server import answering
 from tests.support.processes import Process, eventually
@@ -91,9 +91,9 @@ class Test7TheEventLoopIsNeverBlocked:
     def test_a_stall_is_noticed(self, cluster: Cluster) -> None:
         """So that the silence of the other tests means something."""
         cluster.coordinator()
-        slow = "import asyncio, sys, time\n" + _STALLS
         place = ["--host", "127.0.0.1", "--port", "0", "--state-dir", str(cluster.state_dir / "other")]
-        stalling = Process("stalling", [sys.executable, "-c", slow, "coordinator", "--stall-warning", "0.05", *place])
+        command = [*altered.command(f"code={_STALLS}"), "coordinator", "--stall-warning", "0.05", *place]
+        stalling = Process("stalling", command)
         stalling.wait_for_line("the event loop was held for")
         (held,) = stalling.stalls()
         assert held > LIMIT_SECONDS
@@ -101,6 +101,7 @@ class Test7TheEventLoopIsNeverBlocked:
 
 
 _STALLS = """
+import asyncio, time
 from dispatcher import logs
 announce = logs.announce
 def announce_and_stall(line):
@@ -111,8 +112,6 @@ def work():
     while time.thread_time() < end:
         pass
 logs.announce = announce_and_stall
-from dispatcher.cli import main
-sys.exit(main(sys.argv[1:]))
 """
 
 

@@ -2,7 +2,8 @@
 
 ``python -m tests.support.altered dispatcher.agent.link:PING_SECONDS=1 clock=FILE -- agent --coordinator-url ...``
 changes the constant, and has the wall clock (`time.time`, `time.time_ns`) go wrong by as many seconds as FILE says at
-that moment; the monotonic clock stays as it is, as it does when an administrator or NTP sets the time.
+that moment; the monotonic clock stays as it is, as it does when an administrator or NTP sets the time. ``code=…`` runs
+Python that changes something else. It is the one file's program where `one_file` has one.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ def main(arguments: list[str]) -> int:
     for name, _, value in sorted(changes, key=lambda change: change[0] != "clock"):
         if name == "clock":
             _set_clock(Path(value))
+        elif name == "code":
+            exec(value, {})
         else:
             _set_constant(name, value)
     from dispatcher.cli import main as run  # noqa: PLC0415 (see above)

@@ -19,7 +19,7 @@ import threading
 import time
 from typing import IO, TYPE_CHECKING
 
-from tests.support import netns, stalls
+from tests.support import netns, one_file, stalls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -33,9 +33,10 @@ _QUIET = re.compile(r"^coordinator ready on |^agent \S+ connected to |^\S+ \S+ (
 _STALL = re.compile(r"the event loop was held for \d+ ms \((\d+) ms of work\)")
 
 
-def dispatcher_command() -> list[str]:
-    """The program from the checkout."""
-    return [sys.executable, "-W", "error", "-m", "dispatcher"]
+def dispatcher_command(python_options: Sequence[str] = ("-W", "error")) -> list[str]:
+    """The program: the one file that the environment names, or the checkout."""
+    file = one_file.path()
+    return [sys.executable, *python_options, *(["-m", "dispatcher"] if file is None else [file])]
 
 
 def eventually(condition: Callable[[], bool], what: str, *, seconds: float = READY_SECONDS) -> float:
@@ -166,7 +167,11 @@ class Process:
 def _environment(extra: Mapping[str, str]) -> dict[str, str]:
     """Ours without settings of this program, and without the proxies and the state of this machine's user."""
     unwanted = ("DISPATCHER_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
-    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(unwanted)}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name in one_file.VARIABLES or not name.upper().startswith(unwanted)
+    }
     return kept | {"XDG_STATE_HOME": _state_home()} | dict(extra)
 
 

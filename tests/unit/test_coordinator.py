@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import socket
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,7 +86,7 @@ def failed_start(state_dir: Path, *options: str) -> list[str]:
     place = {"--port": "0", "--state-dir": str(state_dir)} | dict(zip(options[::2], options[1::2], strict=True))
     words = [word for pair in place.items() for word in pair]
     # Without -W error: Tornado leaves a socket that it could not bind to the garbage collector.
-    process = Process("coordinator", [sys.executable, "-m", "dispatcher", "coordinator", *words])
+    process = Process("coordinator", [*dispatcher_command(()), "coordinator", *words])
     assert 1 == process.wait()
     return process.lines
 

@@ -6,6 +6,7 @@ addresses in macOS's layout, and gives their flags by its ioctl and its numbers.
 
 from __future__ import annotations
 
+import _scproxy  # noqa: F401  here, since the one file takes PYTHONPATH out of the way of imports
 import _socket
 import ctypes
 import errno

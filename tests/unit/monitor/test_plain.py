@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ import pytest
 
 from dispatcher.monitor import plain
 from dispatcher.monitor.plain import is_heartbeat, snapshot_text
+from tests.support import altered
 from tests.support.coordinator import Running, coordinator_running
+from tests.support.processes import dispatcher_command
 from tests.support.scripted_agent import post_json, scripted_agent
 from tests.unit.monitor.examples import NOW, URL, snapshot
 
@@ -23,13 +25,10 @@ WAIT = 30.0
 
 
 async def monitor(
-    *options: str, url: str, program: tuple[str, ...] = ("-m", "dispatcher"), **environment: str
+    *options: str, url: str, program: Sequence[str] = (), **environment: str
 ) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-W",
-        "error",
-        *program,
+        *(program or dispatcher_command()),
         "monitor",
         "--coordinator-url",
         url,
@@ -165,13 +164,7 @@ def test_the_lines_need_no_curtsies() -> None:
     asyncio.run(run())
 
 
-IMPATIENT = """
-import sys
-from dispatcher.monitor import plain
-plain.SNAPSHOT_SECONDS = 0.5
-from dispatcher.cli import main
-sys.exit(main(sys.argv[1:]))
-"""
+IMPATIENT = altered.command("dispatcher.monitor.plain:SNAPSHOT_SECONDS=0.5")
 
 
 def test_a_snapshot_is_waited_for_no_longer_than_10_seconds() -> None:
@@ -187,7 +180,7 @@ def test_once_ends_with_3_where_a_coordinator_takes_the_call_and_says_nothing() 
         held = asyncio.Event()
         server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        process = await monitor("--once", url=f"http://127.0.0.1:{port}", program=("-c", IMPATIENT))
+        process = await monitor("--once", url=f"http://127.0.0.1:{port}", program=IMPATIENT)
         _, said = await asyncio.wait_for(process.communicate(), WAIT)
         held.set()
         server.close()
@@ -212,7 +205,7 @@ def test_a_reader_that_leaves_an_idle_pool_ends_the_lines(tmp_path: Path) -> Non
 
 def test_a_full_disk_is_told_in_a_line(tmp_path: Path) -> None:
     async def test(running: Running) -> None:
-        command = [sys.executable, "-m", "dispatcher", "monitor", "--coordinator-url", running.url, "--once"]
+        command = [*dispatcher_command(), "monitor", "--coordinator-url", running.url, "--once"]
         full = os.open("/dev/full", os.O_WRONLY)
         process = await asyncio.create_subprocess_exec(*command, stdout=full, stderr=asyncio.subprocess.PIPE)
         os.close(full)

@@ -9,13 +9,14 @@ import select
 import signal
 import struct
 import subprocess
-import sys
 import termios
 import threading
 from collections.abc import Iterator
 
 import pyte
 import pytest
+
+from tests.support.processes import dispatcher_command
 
 URL = "http://127.0.0.1:1"
 WAIT = 20.0
@@ -27,7 +28,7 @@ class Monitor:
     def __init__(self, **environment: str) -> None:
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-        command = [sys.executable, "-W", "error", "-m", "dispatcher", "monitor", "--coordinator-url", URL]
+        command = [*dispatcher_command(), "monitor", "--coordinator-url", URL]
         self.process = subprocess.Popen(
             command,
             stdin=slave,
