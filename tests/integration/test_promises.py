@@ -27,9 +27,11 @@ TIMEOUT = 60.0
 
 
 _BINDS_ELSEWHERE = """
-from dispatcher.agent.transfers import curl_options
-bind = curl_options.interface
-curl_options.interface = lambda source: bind(%r)
+import pycurl
+class Elsewhere(pycurl.Curl):
+    def setopt(self, option, value):
+        super().setopt(option, "host!%s" if option == pycurl.INTERFACE else value)
+pycurl.Curl = Elsewhere
 """
 
 
