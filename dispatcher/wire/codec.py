@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from dispatcher.wire.messages import Message
+    from dispatcher.wire.structs import Referring
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
 """`json.dumps` would make one for each message, and look for circles in what is a tree."""
@@ -75,7 +76,7 @@ def encode(messages: Iterable[Message]) -> bytes:
     return join(map(message_json, listed), [message.body for message in listed])
 
 
-def decode(frame: bytes, accepted: Iterable[type[Message]]) -> list[Message | Invalid]:
+def decode(frame: bytes, accepted: Iterable[type[Message]]) -> list[Message | Referring | Invalid]:
     """Read a frame. A message of an unknown tag is left out: a newer peer may send more.
 
     Raises:
@@ -90,10 +91,10 @@ def decode(frame: bytes, accepted: Iterable[type[Message]]) -> list[Message | In
     return structs.read(frame, start, classes) or read_any(frame, start, classes)
 
 
-def read_any(frame: bytes, start: int, accepted: tuple[type[Message], ...]) -> list[Message | Invalid]:
+def read_any(frame: bytes, start: int, accepted: tuple[type[Message], ...]) -> list[Message | Referring | Invalid]:
     """Read a frame whose bodies begin at `start`, of messages that `structs` leaves too; raises what `decode` does."""
     by_tag = {cls.tag: cls for cls in accepted}
-    found: list[Message | Invalid] = []
+    found: list[Message | Referring | Invalid] = []
     for item in _items(frame[LENGTH_BYTES:start]):
         end = start + _body_size(item, len(frame) - start)
         cls = by_tag.get(item["t"])

@@ -7,7 +7,7 @@ A message may have a `body` of bytes: it never becomes JSON, and a large one tra
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar
 
@@ -205,16 +205,9 @@ class Refused(Message):
     accepted_versions: tuple[str, ...] = strings(16, 16, default=())
 
 
-class Keeping(Message):
-    """A message that keeps what `wire/sharing.py` wrote of it for all that are like it, which is no member of it."""
-
-    __slots__ = ("asked_json",)
-    asked_json: bytes
-
-
 @quickly_made
 @dataclass(frozen=True, slots=True)
-class Execute(Keeping):
+class Execute(Message):
     """Make this request from this source address and answer with one `Result` within `timeout` seconds.
 
     `timeout` is what is left of the execution's time when the message is made; it includes waiting at the agent.
@@ -234,6 +227,8 @@ class Execute(Keeping):
     max_body_bytes: int = integer(0, limits.MAX_BODY_BYTES, default=10 * 1024 * 1024)
     has_body: bool = flag(default=False)
     body: bytes = b""
+    asked_json: bytes = field(default=b"", init=False, repr=False, compare=False)
+    """What `wire/sharing.py` wrote of it for all that ask for the same; empty until then."""
 
     @property
     def like(self) -> Execute:

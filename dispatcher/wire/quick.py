@@ -28,7 +28,10 @@ def quickly_made(cls: type[T]) -> type[T]:
                 value = f"{value} if {name} is MISSING else {name}"
         elif field.default is not dataclasses.MISSING:
             names[f"default_{name}"] = field.default
-            parameters.append(f"{name}=default_{name}")
+            if field.init:
+                parameters.append(f"{name}=default_{name}")
+            else:
+                value = f"default_{name}"
         else:
             parameters.append(name)
         body.append(f"    self.{name} = {value}")

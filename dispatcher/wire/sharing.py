@@ -8,13 +8,15 @@ equal head but that very one. Frames stand by themselves: nothing is remembered 
 
 from __future__ import annotations
 
-import operator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dispatcher.wire import codec, fields, limits
 from dispatcher.wire.codec import Invalid
 from dispatcher.wire.messages import Again, Alike, Execute, Message, Result
 from dispatcher.wire.phases import timings_of
+
+if TYPE_CHECKING:
+    from dispatcher.wire.structs import Referring
 
 _AGAIN = b'{"t":"again","id":%b,"source":%b,"timeout":%b}'
 _EXECUTE = b'{"t":"execute","id":%b,"source":%b,"timeout":%b,%b'
@@ -26,21 +28,35 @@ _OWN = frozenset(("id", "source", "timeout"))
 class Likewise(Execute):
     """An execution that asks for what `like` does, which has no body; so all that do are known by that object."""
 
-    __slots__ = ("like",)
-
-    body = b""
+    __slots__ = ("_like",)
 
     def __init__(self, identifier: str, source: str, timeout: float, like: Execute) -> None:
         """Ask from `source`, within `timeout` seconds."""
-        self.id = identifier  # type: ignore[misc]  # being made
-        self.source = source  # type: ignore[misc]  # as above
-        self.timeout = timeout  # type: ignore[misc]  # as above
-        self.max_body_bytes = like.max_body_bytes  # type: ignore[misc]  # as above; looked at for each of them
-        self.like = like  # type: ignore[misc]  # as above
+        Execute.__init__(  # by place, and without `super`, which is quicker
+            self,
+            identifier,
+            source,
+            like.method,
+            like.url,
+            timeout,
+            like.headers,
+            like.follow_redirects,
+            like.max_redirects,
+            like.verify_tls,
+            like.http_version,
+            like.max_body_bytes,
+            like.has_body,
+        )
+        self._like = like
+
+    @property
+    def like(self) -> Execute:
+        """Return the one that it was made of."""
+        return self._like
 
     def as_json(self) -> bytes:
         """Write it in full, most of which is written once for all that ask for the same."""
-        asked: bytes = getattr(self.like, "asked_json", b"") or _write_asked(self.like)
+        asked = self._like.asked_json or _write_asked(self._like)
         return _EXECUTE % (
             codec.value_json(self.id),
             codec.text_json(self.source),
@@ -50,21 +66,18 @@ class Likewise(Execute):
 
     def json_after(self, before: Message) -> bytes | None:
         """Write it as an `Again` of an execution that asks for the same."""
-        if not isinstance(before, Execute) or not (before.like is self.like or before.like == self.like):
+        if not isinstance(before, Execute):
+            return None
+        like = before.like
+        if like is not self._like and like != self._like:
             return None
         return _AGAIN % (codec.value_json(self.id), codec.text_json(self.source), codec.value_json(self.timeout))
-
-
-# All else is what they share. As `__getattr__` it would make each look at any member slower.
-for _name in Execute.__match_args__:
-    if _name not in _OWN | {"max_body_bytes", "body"}:
-        setattr(Likewise, _name, property(operator.attrgetter(f"like.{_name}")))
 
 
 def _write_asked(like: Execute) -> bytes:
     """Write all but what is an execution's own, as it stands at the end of its JSON, and have `like` keep it."""
     content = {name: value for name, value in fields.as_json(like).items() if name not in _OWN}
-    like.asked_json = asked = codec.value_json(content)[1:]  # type: ignore[misc]  # a slot of its base, says Python
+    like.asked_json = asked = codec.value_json(content)[1:]  # type: ignore[misc]  # noted beside what it says
     return asked
 
 
@@ -102,7 +115,7 @@ class Reader:
         self._before: Execute | Result | None = None
         self._is_known_to_share = False
 
-    def take(self, message: Message | Invalid) -> Message | Invalid:
+    def take(self, message: Message | Referring | Invalid) -> Message | Invalid:
         """Return what the next one means."""
         kind = type(message)
         if kind is Execute or kind is Result:
@@ -111,7 +124,7 @@ class Reader:
             self._before = None if message.tag in _IN_FULL else self._before
         elif message.refers:  # type: ignore[union-attr]  # as above
             return self._like_before(message)
-        return message
+        return message  # type: ignore[return-value]  # all that is no message refers
 
     def _like_before(self, said: Any) -> Message | Invalid:
         """Make a message of an `Again` or an `Alike`, or of what was read as such."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import operator
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol
 
 from dispatcher.wire import limits
 from dispatcher.wire.messages import Message
@@ -24,6 +24,17 @@ if TYPE_CHECKING:
 
 LENGTH_BYTES = 4
 """What the length of a frame's JSON is written in."""
+
+
+class Referring(Protocol):
+    """What was read of a class that `refers`: a Struct, no `Message`, with the members of that class."""
+
+    tag: ClassVar[str]
+    refers: ClassVar[bool]
+
+    @property
+    def id(self) -> str:
+        """As the class has it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -58,7 +69,7 @@ def _laid_out(cls: type[Any]) -> Layout | None:
     struct = msgspec.defstruct(
         cls.__name__,
         members,
-        bases=(Message, msgspec.Struct),
+        bases=(msgspec.Struct,),
         namespace={"tag": cls.tag, "refers": cls.refers},
         tag_field="t",
         tag=cls.tag,
@@ -130,7 +141,7 @@ def write(message: Message) -> bytes | None:
         return None
 
 
-def read(frame: bytes, start: int, accepted: tuple[type[Message], ...]) -> list[Message | Invalid] | None:
+def read(frame: bytes, start: int, accepted: tuple[type[Message], ...]) -> list[Message | Referring | Invalid] | None:
     """Read a frame whose bodies begin at `start`; None where the Python codec has to say what it holds."""
     # Characters are no more than bytes, so what is shorter cannot have headers of more than their bound in all.
     reader = _reader(accepted) if start <= limits.MAX_HEADER_BYTES else None
@@ -142,7 +153,7 @@ def read(frame: bytes, start: int, accepted: tuple[type[Message], ...]) -> list[
         items = decode(memoryview(frame)[LENGTH_BYTES:start])
     except (ValueError, RecursionError):
         return None
-    found: list[Message | Invalid] = []
+    found: list[Message | Referring | Invalid] = []
     for item in items:
         how = layouts[type(item)]
         if how.has_body:

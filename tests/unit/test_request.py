@@ -32,7 +32,8 @@ def test_every_field_of_a_request_reaches_the_agent() -> None:
     for name in shared:
         assert getattr(FULL, name) == getattr(execute, name)
     assert ("id", "2001:db8::1", 3.25, True) == (execute.id, execute.source, execute.timeout, execute.has_body)
-    assert {field.name for field in dataclasses.fields(Execute)} == shared | {"id", "source", "timeout", "has_body"}
+    asked = {field.name for field in dataclasses.fields(Execute) if field.init}
+    assert asked == shared | {"id", "source", "timeout", "has_body"}
 
 
 @pytest.mark.parametrize(("body", "has_body"), [(None, False), (b"", True), (b"x", True)])

@@ -72,6 +72,12 @@ def test_an_answer_is_a_result() -> None:
     assert (4, result.header_chars) == (PLAIN.header_chars, PLAIN.header_chars)
 
 
+def test_it_has_the_members_of_a_result_and_none_in_the_place_of_one() -> None:
+    assert set() == vars(Answer).keys() & {field.name for field in dataclasses.fields(Result)}
+    assert PLAIN != ordinary(PLAIN), "it is no plain result"
+    assert dataclasses.astuple(ordinary(PLAIN)) == dataclasses.astuple(PLAIN)
+
+
 @given(answers)
 @example(PLAIN)
 @example(Answer('\ud800"\\', HEAD, "", "", b"", 0, True, (1234,) * 7, 999_999_999))

@@ -15,6 +15,7 @@ from dispatcher.wire import messages as wire
 from dispatcher.wire.codec import Invalid
 from dispatcher.wire.messages import AddressReport, AddressState, HttpVersion, Message, RefusalCode
 from dispatcher.wire.phases import PHASES
+from dispatcher.wire.structs import Referring
 
 EXAMPLES: tuple[Message, ...] = (
     wire.Hello(wire=(1, 0), session="s3ss10n", version="1.2.3", hostname="gateway-1", max_concurrency=64),
@@ -193,9 +194,9 @@ def frame(head: bytes, bodies: bytes = b"") -> bytes:
     return len(head).to_bytes(4, "big") + head + bodies
 
 
-def of_its_class(message: Message | Invalid) -> Message | Invalid:
+def of_its_class(message: Message | Referring | Invalid) -> Message | Invalid:
     """Make a message of its class of one that `structs` left as it was read, which is to have no other members."""
-    if isinstance(message, Invalid) or type(message) in ALL_MESSAGES:
+    if isinstance(message, Invalid | Message):
         return message
     cls = _OF_TAG[message.tag]
     assert cls.refers

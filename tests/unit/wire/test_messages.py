@@ -171,7 +171,7 @@ def test_every_member_that_can_have_a_bound_is_in_the_table_above() -> None:
     for cls in (*ALL_MESSAGES, AddressReport):
         for field in dataclasses.fields(cls):
             is_free = field.name in UNBOUNDED or f"{field.name} of {cls.__name__}" in UNBOUNDED or field.name == "body"
-            assert is_free or (cls, field.name) in tested, f"{cls.__name__}.{field.name}"
+            assert is_free or not field.init or (cls, field.name) in tested, f"{cls.__name__}.{field.name}"
 
 
 @pytest.mark.parametrize("wrong", [None, True, 1, 1.5, "x", [], {}, [[]], [1], [["a", 1]], [["a"]]], ids=repr)

@@ -41,13 +41,16 @@ class Hashed:
 class Noting:
     a: int
     notes: list[int] = field(default_factory=list, init=False)
+    count: int = field(default=0, init=False)
 
 
 def test_what_is_not_to_be_given_is_made_for_each() -> None:
     with pytest.raises(TypeError):
         Noting(1, [])  # type: ignore[call-arg]  # what is tried
+    with pytest.raises(TypeError):
+        Noting(1, count=1)  # type: ignore[call-arg]  # as above
     one, other = Noting(1), dataclasses.replace(Noting(1), a=2)
-    assert (2, []) == (other.a, other.notes)
+    assert (2, [], 0) == (other.a, other.notes, other.count)
     assert one.notes is not other.notes
 
 
@@ -75,7 +78,7 @@ def test_it_is_compared_hashed_copied_and_replaced_as_before() -> None:
 @pytest.mark.parametrize("cls", [messages.Execute, messages.Result])
 def test_the_messages_of_every_execution_take_what_they_declare(cls: type[Any]) -> None:
     parameters = inspect.signature(cls).parameters.values()
-    declared = {each.name: each.default for each in dataclasses.fields(cls)}
+    declared = {each.name: each.default for each in dataclasses.fields(cls) if each.init}
     assert list(declared) == [each.name for each in parameters]
     given = {each.name: each.default for each in parameters if each.default is not inspect.Parameter.empty}
     assert given == {name: declared[name] for name in given}

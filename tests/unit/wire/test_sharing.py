@@ -58,7 +58,7 @@ def heard(*frames: bytes) -> list[Message | Invalid]:
 
 def in_full(messages: Sequence[Message | Invalid]) -> list[Message | Invalid]:
     """Make ordinary executions of all that share, by what they say when they are asked for each member."""
-    names = [field.name for field in dataclasses.fields(wire.Execute)]
+    names = [field.name for field in dataclasses.fields(wire.Execute) if field.init]
     return [
         wire.Execute(**{name: getattr(each, name) for name in names}) if isinstance(each, Likewise) else each
         for each in messages
@@ -89,6 +89,20 @@ def test_what_is_alike_has_each_member_of_what_it_is_like() -> None:
     )
     (found,) = in_full([Likewise("x2", "::2", 4.0, every)])
     assert dataclasses.replace(every, id="x2", source="::2", timeout=4.0) == found
+
+
+def test_what_is_alike_has_no_member_in_the_place_of_one_of_an_execution() -> None:
+    assert set() == vars(Likewise).keys() & {field.name for field in dataclasses.fields(wire.Execute)}
+
+
+def test_what_is_written_of_an_execution_for_others_is_no_part_of_what_it_says() -> None:
+    first = dataclasses.replace(FIRST)
+    Likewise("x2", "::2", 4.0, first).as_json()
+    assert first.asked_json
+    assert codec.message_json(FIRST) == codec.message_json(first)
+    assert FIRST == first
+    assert repr(FIRST) == repr(first)
+    assert b"" == dataclasses.replace(first).asked_json
 
 
 def test_what_is_alike_has_no_body_whatever_went_ahead_of_it() -> None:
