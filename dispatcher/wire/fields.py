@@ -191,8 +191,8 @@ def strings(max_items: int, max_chars: int, *, default: Any = _ABSENT) -> Any:
     return declare(check, default)
 
 
-def identifiers(max_items: int, max_chars: int) -> Any:
-    """A list of ids, held as a set; none by default."""
+def identifiers(max_items: int, max_chars: int, *, default: Any = _ABSENT) -> Any:
+    """A list of ids, held as a set."""
 
     def check(value: Any) -> frozenset[str]:
         for item in to_list(value, max_items):
@@ -200,7 +200,7 @@ def identifiers(max_items: int, max_chars: int) -> Any:
                 raise WireError(f"has an item that is not an id of 1 to {max_chars} characters")
         return frozenset(value)
 
-    return declare(check, frozenset())
+    return declare(check, default)
 
 
 def records(cls: type[Any], max_items: int, *, default: Any = _ABSENT) -> Any:

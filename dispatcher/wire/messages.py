@@ -61,7 +61,7 @@ class Message:
     tag: ClassVar[str]
     refers: ClassVar[bool] = False
     """Whether it says something of another message, and is never seen outside of `wire/sharing.py`."""
-    id: str | None = None
+    id: str = ""
     body: bytes = b""
 
     def as_json(self) -> bytes | None:
@@ -118,7 +118,7 @@ class Holding(Message):
     """
 
     tag: ClassVar[str] = "holding"
-    ids: frozenset[str] = identifiers(limits.MAX_HELD, IDENTIFIER_CHARS)
+    ids: frozenset[str] = identifiers(limits.MAX_HELD, IDENTIFIER_CHARS, default=frozenset())
 
 
 @quickly_made
@@ -140,7 +140,7 @@ class Result(Message):
     headers: tuple[tuple[str, str], ...] = headers(default=())
     body_size: int = integer(0, 2**63 - 1, default=0)
     truncated: bool = flag(default=False)
-    timings: dict[str, float] = phases.timings()
+    timings: dict[str, float] = phases.timings(default_factory=dict)
     error_kind: FailureKind | None = optional(choice(FailureKind))
     error_detail: str = text(4096, default="")
     error_party: Party | None = optional(choice(Party))

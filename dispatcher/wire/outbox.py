@@ -86,12 +86,12 @@ class Outbox:
     def _queue(self, message: Message, size: int) -> None:
         identifier = message.id
         key: _Key
-        if identifier is None or identifier in self._small or identifier in self._large:
+        if not identifier or identifier in self._small or identifier in self._large:
             key = (identifier, next(self._next_number))
         else:
             key = identifier
         if size > limits.CHUNK_BYTES:
-            self._large[key] = _Large(message, identifier)  # type: ignore[arg-type]  # a body has an id with it
+            self._large[key] = _Large(message, identifier)
         else:
             self._small[key] = message
 

@@ -22,7 +22,7 @@ _LONGEST_MS = limits.MAX_TIMEOUT_SECONDS * 1000 * 10
 _LONGEST_US = int(_LONGEST_MS) * 1000
 
 
-def timings() -> Any:
+def timings(*, default_factory: Callable[[], dict[str, float]]) -> Any:
     """A number of milliseconds for each phase; a missing one is 0, unless all are: then nothing was measured."""
 
     def check(value: Any) -> dict[str, float]:
@@ -31,10 +31,10 @@ def timings() -> Any:
         return {name: fields.to_number(value.get(name, 0.0), 0.0, _LONGEST_MS) for name in PHASES} if value else {}
 
     def typed(meta: Callable[..., Any]) -> Any:
-        milliseconds = Annotated[float, meta(ge=0.0, le=_LONGEST_MS)]
+        milliseconds: Any = Annotated[float, meta(ge=0.0, le=_LONGEST_MS)]
         return Annotated[dict[Literal[PHASES], milliseconds], meta(min_length=len(PHASES))]  # type: ignore[valid-type]  # types, though made here
 
-    return dataclasses.field(default_factory=dict, metadata={"check": check, "typed": typed})
+    return dataclasses.field(default_factory=default_factory, metadata={"check": check, "typed": typed})
 
 
 def microseconds() -> Any:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dispatcher.wire import codec, fields, limits
 from dispatcher.wire.codec import Invalid
-from dispatcher.wire.messages import Again, Alike, Execute, Message, Result
+from dispatcher.wire.messages import Again, Execute, Message, Result
 from dispatcher.wire.phases import timings_of
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ class Reader:
         return Invalid(said.tag, said.id, f"no {needed} is before it in its frame")
 
 
-def _answer(said: Alike, like: Result) -> Result:
+def _answer(said: Any, like: Result) -> Result:
     return Result(  # by place, which is quicker than by name
         said.id,
         like.status,

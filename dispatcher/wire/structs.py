@@ -94,7 +94,7 @@ def _member(field: dataclasses.Field[Any]) -> tuple[str, Any, Any]:
 
 
 def _size() -> tuple[str, Any, Any]:
-    size = Annotated[int, msgspec.Meta(ge=0, le=limits.MAX_FRAME_BYTES)]
+    size: Any = Annotated[int, msgspec.Meta(ge=0, le=limits.MAX_FRAME_BYTES)]
     return "body", size | msgspec.UnsetType, msgspec.UNSET
 
 
@@ -110,7 +110,7 @@ def _reader(accepted: tuple[type[Message], ...]) -> tuple[Callable[[Any], list[A
     # A Struct that is alone in a union is taken without its tag.
     if len(layouts) < 2:
         return None
-    items = list[functools.reduce(operator.or_, layouts)]  # type: ignore[misc, valid-type]  # a type, though made here
+    items: Any = list[functools.reduce(operator.or_, layouts)]  # type: ignore[misc]  # a type, though made here
     return msgspec.json.Decoder(Annotated[items, msgspec.Meta(max_length=limits.MAX_MESSAGES)]).decode, layouts
 
 
