@@ -24,13 +24,13 @@ from typing import TYPE_CHECKING, NoReturn
 if sys.version_info < (3, 11):  # noqa: UP036  said by this file to whoever runs it with an older one
     sys.exit(f"build.py needs CPython 3.11 or newer; this is {sys.version.split()[0]} ({sys.executable})")
 
-from dispatcher.bootstrap import PURE
+from dispatcher.bootstrap import PURE, target_tag
 from dispatcher.errors import DispatcherError, SettingsError
-from dispatcher.packaging import licences, pack, prune, pythons, roots, targets
+from dispatcher.packaging import compiled, licences, pack, plain_classes, prune, pythons, roots, targets
 from dispatcher.packaging.environment import Environment, say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 ROOT = Path(__file__).resolve().parent
 BUILD = ROOT / "build"
@@ -60,9 +60,17 @@ def build(arguments: list[str]) -> int:
     parser.add_argument("--platform", choices=["all", "this"], default="all", help="this: only this Python and machine")
     wanted = parser.parse_args(arguments).platform
     with _alone():
-        _build(targets.released() if wanted == "all" else targets.this())
+        _build(targets.released() if wanted == "all" else targets.this(), compiles=True)
         _describe()
         return _try_out()
+
+
+def compile_(arguments: list[str]) -> int:
+    """Compile the hottest modules for the Python that runs this, as `build` does; a build packs what was compiled."""
+    _no_more(arguments)
+    with _alone():
+        _compile()
+    return 0
 
 
 def test(arguments: list[str]) -> int:
@@ -70,7 +78,8 @@ def test(arguments: list[str]) -> int:
     if arguments[:1] != ["--matrix"]:
         with _alone():
             ENVIRONMENT.have(DEV_LOCK)
-            _have_file()
+            # Whoever tries a part of it after each change does not want to wait for a C compiler.
+            _have_file(compiles=not arguments)
         if not arguments:
             return _test_in_two_halves()
         _replace([str(PYTHON), "-m", "pytest", *arguments])
@@ -176,6 +185,7 @@ def clean(arguments: list[str]) -> int:
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "build": build,
+    "compile": compile_,
     "test": test,
     "check": check,
     "demo": demo,
@@ -190,16 +200,48 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
 # The one file
 
 
-def _build(wanted: Sequence[targets.Target]) -> None:
+def _build(wanted: Sequence[targets.Target], *, compiles: bool) -> None:
+    if compiles:
+        _compile()
     sources = pack.read_sources(ROOT, _commit())
-    sets = read_packages(wanted)
+    native = read_compiled()
+    sets = {tag: files | native.get(tag, {}) for tag, files in read_packages(wanted).items()}
     PYZ.parent.mkdir(exist_ok=True)
-    pack.pack(PYZ, sources, sets, _inputs(sources))
+    pack.pack(PYZ, sources, sets, _inputs(sources, native))
     if CACHE.is_dir():
         prune.prune(str(CACHE), keep="", unused_seconds=_UNUSED_BUILD_SECONDS)
     digest = hashlib.sha256(PYZ.read_bytes()).hexdigest()
     say(f"{PYZ.relative_to(ROOT)}: {PYZ.stat().st_size / 1e6:.1f} MB, SHA-256 {digest}")
-    say(f"for {', '.join(sets)}")
+    say(f"for {', '.join(sets)}; compiled for {', '.join(sorted(sets.keys() & native.keys())) or 'none of them'}")
+
+
+def _compile() -> None:
+    """Compile for this Python what is not yet, where that can be done here."""
+    why_not = compiled.why_not() if targets.this() else "it is not one that the file is for"
+    if why_not is not None:
+        say(f"the hottest modules are not compiled and run a fifth slower: {why_not}")
+        return
+    sources = pack.read_sources(ROOT, "")
+    folder = _compiled_folder(target_tag(), sources)
+    if folder.is_dir():
+        return
+    tools = Environment(BUILD / f"compiler-{target_tag()}")
+    tools.have(BUILD_LOCK)
+    say(f"compiling {len(compiled.MODULES)} modules for {target_tag()}, which takes a minute or two")
+    for older in BUILD.glob(f"{folder.name.rpartition('-')[0]}-*"):
+        shutil.rmtree(older)
+    compiled.compile_into(folder, sources, tools.python, locked_packages(*targets.this()) / "packages")
+
+
+def read_compiled() -> dict[str, pack.Files]:
+    """Return what is compiled of these sources, by the tag of the Python that it is for."""
+    sources = pack.read_sources(ROOT, "")
+    folders = {target.tag: _compiled_folder(target.tag, sources) for target in targets.released()}
+    return {tag: compiled.read(folder) for tag, folder in folders.items() if folder.is_dir()}
+
+
+def _compiled_folder(tag: str, sources: pack.Files) -> Path:
+    return BUILD / f"compiled-{tag}-{compiled.digest(sources, BUILD_LOCK.read_bytes())}"
 
 
 def _describe() -> None:
@@ -223,20 +265,22 @@ def _try_out() -> int:
     return _status([sys.executable, str(PYZ), "self-test", "--state-dir", str(BUILD / "self-test")])
 
 
-def _have_file() -> None:
+def _have_file(*, compiles: bool = True) -> None:
     """Build the one file for this Python, unless it is what the sources would give or another one is to be used."""
     if "DISPATCHER_PYZ" not in os.environ:
+        if compiles:
+            _compile()
         sources = pack.read_sources(ROOT, _commit())
         wanted = targets.this()
-        if not pack.is_up_to_date(PYZ, _inputs(sources), [target.tag for target in wanted]):
-            _build(wanted)
+        if not pack.is_up_to_date(PYZ, _inputs(sources, read_compiled()), [target.tag for target in wanted]):
+            _build(wanted, compiles=False)
         os.environ["DISPATCHER_PYZ"] = str(PYZ)
     os.environ.setdefault("DISPATCHER_CACHE", str(CACHE))
 
 
-def _inputs(sources: pack.Files) -> str:
+def _inputs(sources: pack.Files, native: Mapping[str, pack.Files]) -> str:
     """Return the hash of all that decides what the one file holds, but for the targets."""
-    modules = (licences, pack, targets)
+    modules = (compiled, licences, pack, plain_classes, targets)
     texts = licences.TEXTS.glob("*.txt")
     makers = (
         LOCK,
@@ -246,7 +290,8 @@ def _inputs(sources: pack.Files) -> str:
         *texts,
     )
     named = {path.name: path.read_bytes() for path in makers}
-    return pack.source_digest(sorted((named | sources).items()))
+    made = {f"{tag}/{path}": data for tag, files in native.items() for path, data in files.items()}
+    return pack.source_digest(sorted((named | sources | made).items()))
 
 
 def read_packages(wanted: Sequence[targets.Target]) -> dict[str, pack.Files]:

@@ -74,6 +74,14 @@ def _native(_: SelfTestSettings) -> str:
     return "pycurl, Tornado's and the terminal's native parts load"
 
 
+def _compiled(_: SelfTestSettings) -> str:
+    from dispatcher import deadlines  # noqa: PLC0415  any of them; it needs nothing that may be missing
+
+    if deadlines.__file__.endswith(".py"):
+        return "the hottest modules run from their sources, slower"
+    return "the hottest modules are compiled"
+
+
 def _codec(_: SelfTestSettings) -> str:
     from dispatcher.wire import codec, messages, native  # noqa: PLC0415  the same
 
@@ -162,6 +170,7 @@ def _terminal(_: SelfTestSettings) -> str:
 CHECKS: tuple[tuple[str, Callable[[SelfTestSettings], str]], ...] = (
     ("python", _python),
     ("native", _native),
+    ("compiled", _compiled),
     ("codec", _codec),
     ("libcurl", _libcurl),
     ("fetch", _fetch),

@@ -26,16 +26,18 @@ from packageurl import PackageURL
 from dispatcher.packaging import licences
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from email.message import Message
+
+_OWN = "dispatcher"
 
 
 def write(file: Path, out: Path, time: datetime) -> None:
     """Write the bill of the one file at `file`; `time` is when its sources were committed."""
     digest = sha256(file.read_bytes()).hexdigest()
     with zipfile.ZipFile(file) as archive:
-        packages = sorted(_packages(archive).values(), key=lambda component: component.name)
-        root = _component("dispatcher", _own_version(archive), ComponentType.APPLICATION, digest)
+        root = _component(_OWN, _own_version(archive), ComponentType.APPLICATION, digest)
+        packages = sorted(_packages(archive, root), key=lambda component: component.name)
     bom = Bom(components=packages, serial_number=uuid.uuid5(uuid.NAMESPACE_URL, f"urn:sha256:{digest}"))
     bom.metadata.timestamp = time
     bom.metadata.component = root
@@ -43,8 +45,8 @@ def write(file: Path, out: Path, time: datetime) -> None:
     out.write_text(JsonV1Dot6(bom).output_as_string(indent=2) + "\n", encoding="utf-8")
 
 
-def _packages(archive: zipfile.ZipFile) -> dict[str, Component]:
-    """Return a component for each package, by name, with the native files of all targets below it."""
+def _packages(archive: zipfile.ZipFile, root: Component) -> Iterable[Component]:
+    """Return a component for each package, with the native files of all targets below it; our own are `root`'s."""
     found: dict[str, Component] = {}
     native: dict[str, tuple[str, str]] = {}
     with zipfile.ZipFile(archive.open("packages.zip")) as common:
@@ -59,8 +61,8 @@ def _packages(archive: zipfile.ZipFile) -> dict[str, Component]:
         component = _component(PurePosixPath(path).name, None, ComponentType.FILE, digest)
         if (library := licences.library(path)) is not None:
             component.licenses.add(LicenseFactory().make_from_string(licences.LICENCES[library][1]))
-        found[package].components.add(component)
-    return found
+        (root if package in {_OWN, licences.COMPILED} else found[package]).components.add(component)
+    return found.values()
 
 
 def _files(archive: zipfile.ZipFile) -> Iterator[tuple[str, str, str]]:

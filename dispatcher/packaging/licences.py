@@ -1,4 +1,4 @@
-"""The licences of the native libraries that come with pycurl's wheels, which bring none. Runs at build time only.
+"""The licences of native libraries that bring none: pycurl's, and mypyc's in our own. Runs at build time only.
 
 The texts are the copyright files of Debian's packages of the same libraries, and the common licences that these name.
 They go into the one file below `licenses/`; those of the Python packages lie beside them.
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 TEXTS = Path(__file__).with_name("licence_texts")
 
+COMPILED = "dispatcher_native__mypyc"
+"""The library of our own compiled modules, which has mypyc's runtime in it."""
+
 LICENCES = {
+    COMPILED: ("mypy", "MIT AND PSF-2.0"),
     "libbrotlicommon": ("brotli", "MIT"),
     "libbrotlidec": ("brotli", "MIT"),
     "libcom_err": ("e2fsprogs", "MIT"),
@@ -44,6 +48,8 @@ LICENCES = {
 def library(path: str) -> str | None:
     """Return the name of the bundled library at this path of a set, such as `libcurl`; None for anything else."""
     file = PurePosixPath(path)
+    if path.startswith(f"{COMPILED}."):
+        return COMPILED
     if file.parent.name not in {"pycurl.libs", ".dylibs"}:
         return None
     # A wheel for Linux puts a part of the hash behind the name.

@@ -69,7 +69,18 @@ _DEFLATED = ("blobs/", "licenses/", "targets/")
 _FIXED_TIME = (1980, 1, 1, 0, 0, 0)
 _BUILD_ONLY = frozenset(
     f"dispatcher/packaging/{name}.py"
-    for name in ("bill", "cwcwidth_stand_in", "environment", "licences", "pack", "pythons", "roots", "targets")
+    for name in (
+        "bill",
+        "compiled",
+        "cwcwidth_stand_in",
+        "environment",
+        "licences",
+        "pack",
+        "plain_classes",
+        "pythons",
+        "roots",
+        "targets",
+    )
 )
 """What only the build runs, or is packed under another name."""
 

@@ -69,7 +69,8 @@ def _here() -> list[targets.Target]:
 def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a file for every Python and machine, as it is released."""
     path = tmp_path_factory.mktemp("release") / "dispatcher.pyz"
-    sets = build.read_packages(targets.released())
+    native = build.read_compiled()
+    sets = {tag: files | native.get(tag, {}) for tag, files in build.read_packages(targets.released()).items()}
     pack.pack(path, pack.read_sources(ROOT, commit=""), sets, inputs="release")
     return path
 

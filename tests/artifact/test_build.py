@@ -63,14 +63,15 @@ def test_a_python_without_ensurepip_is_told_what_to_install(tmp_path: Path) -> N
     copy(tmp_path, packages=False)
     done = call("-c", NO_ENSUREPIP, cwd=tmp_path, python=os.path.realpath(sys.executable))
     assert 2 == done.returncode
-    assert 1 == done.stderr.count("\n")
+    assert "Traceback" not in done.stderr
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    assert f"comes without ensurepip; install it (Debian, Ubuntu: apt-get install python{version}-venv)" in done.stderr
+    said = done.stderr.splitlines()[-1]
+    assert f"comes without ensurepip; install it (Debian, Ubuntu: apt-get install python{version}-venv)" in said
 
 
 def test_the_file_is_built_again_only_when_something_in_it_changed(tmp_path: Path) -> None:
     copy(tmp_path)
-    have_file = "import build; build._have_file()"
+    have_file = "import build; build._have_file(compiles=False)"
     pyz = tmp_path / "dist" / "dispatcher.pyz"
 
     def builds() -> bool:

@@ -63,8 +63,8 @@ def test_the_self_test_tells_that_no_agent_can_run(gateway: Gateway, pure: Path)
     done = gateway.run(pure, "self-test")
     assert (1, "") == (done.returncode, done.stderr)
     verdicts = {line.split()[1]: line.split()[0] for line in done.stdout.splitlines()}
-    good, bad = dict.fromkeys(["python", "codec", "history", "terminal"], "ok"), ["native", "libcurl", "fetch"]
-    assert good | dict.fromkeys(bad, "FAILED") == verdicts
+    good, bad = ["python", "compiled", "codec", "history", "terminal"], ["native", "libcurl", "fetch"]
+    assert dict.fromkeys(good, "ok") | dict.fromkeys(bad, "FAILED") == verdicts
     assert "written by Python's json, slower" in done.stdout
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-NAMES = ["python", "native", "codec", "libcurl", "fetch", "history", "terminal"]
+NAMES = ["python", "native", "compiled", "codec", "libcurl", "fetch", "history", "terminal"]
 
 
 @pytest.fixture

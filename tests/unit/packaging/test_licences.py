@@ -17,6 +17,8 @@ from dispatcher.packaging import licences
         ("pycurl/.dylibs/libz.1.3.2.dylib", "libz"),
         ("pycurl/_pycurl.cpython-311-x86_64-linux-gnu.so", None),
         ("tornado/web.py", None),
+        ("dispatcher_native__mypyc.cpython-311-x86_64-linux-gnu.so", licences.COMPILED),
+        ("dispatcher/agent/run.cpython-311-x86_64-linux-gnu.so", None),
     ],
 )
 def test_a_bundled_library_is_known_by_its_place(path: str, library: str | None) -> None:
