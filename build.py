@@ -230,7 +230,7 @@ def _compile() -> None:
     say(f"compiling {len(compiled.MODULES)} modules for {target_tag()}, which takes a minute or two")
     for older in BUILD.glob(f"{folder.name.rpartition('-')[0]}-*"):
         shutil.rmtree(older)
-    compiled.compile_into(folder, sources, tools.python, locked_packages(*targets.this()) / "packages")
+    compiled.compile_into(folder, sources, tools.python, locked_packages(targets.this()[0], tools) / "packages")
 
 
 def read_compiled() -> dict[str, pack.Files]:
@@ -301,14 +301,14 @@ def read_packages(wanted: Sequence[targets.Target]) -> dict[str, pack.Files]:
     return sets | {PURE: targets.pure(some)}
 
 
-def locked_packages(target: targets.Target) -> Path:
-    """Return the folder with the locked packages for this target; downloads them once a lock."""
+def locked_packages(target: targets.Target, tools: Environment = ENVIRONMENT) -> Path:
+    """Return the folder with the locked packages for this target; downloads them once a lock, by `tools`."""
     digest = hashlib.sha256(LOCK.read_bytes()).hexdigest()[:16]
     folder = BUILD / "packages" / f"{target.tag}-{digest}"
     if not folder.is_dir():
-        ENVIRONMENT.have(BUILD_LOCK, DEV_LOCK)
+        tools.have(BUILD_LOCK, DEV_LOCK)
         say(f"fetching the packages of {LOCK.name} for {target.tag}")
-        targets.install(target, LOCK, folder, [str(PYTHON), "-m", "uv"])
+        targets.install(target, LOCK, folder, [str(tools.python), "-m", "uv"])
     return folder
 
 
