@@ -219,7 +219,7 @@ def _compile() -> None:
     """Compile for this Python what is not yet, where that can be done here."""
     why_not = compiled.why_not() if targets.this() else "it is not one that the file is for"
     if why_not is not None:
-        say(f"the hottest modules are not compiled and run a fifth slower: {why_not}")
+        say(f"the hottest modules are not compiled and run a quarter slower: {why_not}")
         return
     sources = pack.read_sources(ROOT, "")
     folder = _compiled_folder(target_tag(), sources)
