@@ -80,8 +80,8 @@ class Answer(Result):
         return _FORM % (
             codec.value_json(self.id),
             self.response.written,
-            codec.text_json(self.remote_ip),
-            codec.text_json(self.source_ip),
+            codec.text_jsons[self.remote_ip],
+            codec.text_jsons[self.source_ip],
             self.body_size,
             b"true" if self.truncated else b"false",
             *self._phases,
@@ -95,10 +95,10 @@ class Answer(Result):
             return None
         more = b'"truncated":true,' if self.truncated else b""
         if self.remote_ip != before.remote_ip:
-            more += b'"remote_ip":%b,' % codec.text_json(self.remote_ip)
+            more += b'"remote_ip":%b,' % codec.text_jsons[self.remote_ip]
         return _ALIKE % (
             codec.value_json(self.id),
-            codec.text_json(self.source_ip),
+            codec.text_jsons[self.source_ip],
             self.body_size,
             codec.value_json((*self._phases, self._total)),
             more,

@@ -19,7 +19,7 @@ from dispatcher.agent.targets.guard import TargetGuard
 from dispatcher.agent.targets.target import ExecutionError
 from dispatcher.agent.transfers.curl import MAX_IDLE_CONNECTIONS, SourceBoundClient
 from dispatcher.agent.transfers.engine import MAX_IDLE_SECONDS, Engine
-from dispatcher.agent.transfers.hop import canonical_source
+from dispatcher.agent.transfers.hop import canonical_sources
 from dispatcher.agent.transfers.speed import MIN_SPEED, MIN_SPEED_SECONDS
 from dispatcher.errors import Failure, FailureKind
 from dispatcher.slots import Slots
@@ -114,7 +114,7 @@ class Executor:
     def drop_source(self, address: str) -> None:
         """The address has left: end its connections at once, and its executions as `source_address`."""
         try:
-            source = canonical_source(address)
+            source = canonical_sources[address]
         except ExecutionError:
             return  # nothing can have been sent from what is no IPv6 address
         for run in list(self._runs.values()):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import ipaddress
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from dispatcher.agent.transfers import curl_errors
 from dispatcher.agent.transfers.response import MalformedResponseError, UnfinishedResponseError, parse_response
 from dispatcher.agent.transfers.transfer import same_address
 from dispatcher.errors import FailureKind
+from dispatcher.memo import Memo
 from dispatcher.wire.messages import Result
 from dispatcher.wire.phases import PHASES, timings_of
 
@@ -62,8 +62,8 @@ def completed(run: Run, response: Response, transfer: Transfer, ending: Ending) 
     return Answer(
         run.execute.id,
         response,
-        _canonical(transfer.remote_ip),
-        source if ending.local_ip == source else _canonical(ending.local_ip),
+        _canonicals[transfer.remote_ip],
+        source if ending.local_ip == source else _canonicals[ending.local_ip],
         transfer.body,
         transfer.size,
         transfer.cut,
@@ -83,9 +83,11 @@ def failed(execute: Execute, failure: Failure, phases: Sequence[int], total: int
     )
 
 
-@functools.lru_cache(maxsize=4096)
 def _canonical(address: str) -> str:
     try:
         return str(ipaddress.ip_address(address.partition("%")[0]))
     except ValueError:
         return address
+
+
+_canonicals = Memo(_canonical, 4096)

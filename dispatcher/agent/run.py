@@ -19,7 +19,7 @@ from dispatcher.agent import results
 from dispatcher.agent.targets.resolver import why_no_ipv6
 from dispatcher.agent.targets.target import ExecutionError
 from dispatcher.agent.transfers import curl_errors
-from dispatcher.agent.transfers.hop import FirstHops, canonical_source, next_hop
+from dispatcher.agent.transfers.hop import FirstHops, canonical_sources, next_hop
 from dispatcher.errors import Failure, FailureKind, Party
 from dispatcher.slots import FullError, Slots
 from dispatcher.wire.phases import PHASES
@@ -116,7 +116,7 @@ class Run:
     def start(self) -> None:
         """Begin, or wait for a slot. What has failed by then is told in the next turn of the loop."""
         try:
-            self.source = canonical_source(self.execute.source)
+            self.source = canonical_sources[self.execute.source]
             self.hop = self._means.first_hops.of(self.execute)
             self.slot = slot = self._means.slots.take()
             if slot.done():
@@ -149,7 +149,7 @@ class Run:
     def _ask(self, now: float) -> None:
         """Begin a hop."""
         target = self.hop.target
-        refusal = self._means.guard.name_refusal(target.host)
+        refusal = self._means.guard.name_refusals[target.host]
         if refusal is not None:
             raise ExecutionError.of(FailureKind.BLOCKED_TARGET, refusal)
         seconds = self.execute.timeout - (now - self.started)

@@ -9,10 +9,10 @@ so many messages share a frame and no body is ever escaped. What is here is the 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
 from typing import TYPE_CHECKING, Any
 
+from dispatcher.memo import Memo
 from dispatcher.wire import fields, limits, structs
 from dispatcher.wire.fields import WireError
 from dispatcher.wire.native import encode as native_encode
@@ -52,8 +52,8 @@ def value_json(value: Any) -> bytes:
     return _ENCODER.encode(value).encode("utf-8", "surrogatepass")
 
 
-text_json = functools.lru_cache(maxsize=4096)(value_json)
-"""The same for a text that comes again and again, such as an address."""
+text_jsons: Memo[str, bytes] = Memo(value_json, 4096)
+"""The same of a text that comes again and again, such as an address."""
 
 
 def write_any(message: Message) -> bytes:

@@ -59,7 +59,7 @@ class Likewise(Execute):
         asked = self._like.asked_json or _write_asked(self._like)
         return _EXECUTE % (
             codec.value_json(self.id),
-            codec.text_json(self.source),
+            codec.text_jsons[self.source],
             codec.value_json(self.timeout),
             asked,
         )
@@ -71,7 +71,7 @@ class Likewise(Execute):
         like = before.like
         if like is not self._like and like != self._like:
             return None
-        return _AGAIN % (codec.value_json(self.id), codec.text_json(self.source), codec.value_json(self.timeout))
+        return _AGAIN % (codec.value_json(self.id), codec.text_jsons[self.source], codec.value_json(self.timeout))
 
 
 def _write_asked(like: Execute) -> bytes:

@@ -42,10 +42,24 @@ def test_every_execution_leaves_from_its_source_as_the_target_sees_it() -> None:
     run(test())
 
 
+@pytest.fixture
+def bindings_anew() -> Iterator[None]:
+    """Forget how sources are bound, before and after."""
+    curl_options.bindings.clear()
+    yield
+    curl_options.bindings.clear()
+
+
+@pytest.mark.usefixtures("bindings_anew")
+@pytest.mark.parametrize("shares_a_pool", [False, True])
 @pytest.mark.parametrize("libcurl", [0x081600, 0x081700])
-def test_a_connection_is_kept_for_its_source_and_for_no_other(libcurl: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_is_kept_for_its_source_and_for_no_other(
+    libcurl: int, shares_a_pool: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     form = curl_options.interface
     monkeypatch.setattr(curl_options, "interface", lambda source: form(source, libcurl))
+    if shares_a_pool:
+        monkeypatch.setattr(curl_options, "pool", lambda _: 0x4000_0000)
 
     async def test() -> None:
         async with Echo(TARGET) as target, executor() as made:

@@ -12,13 +12,13 @@ is part of the decision.
 
 from __future__ import annotations
 
-import functools
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
 
 from dispatcher.agent.addresses.own import is_own
 from dispatcher.agent.special_ranges import embedded_ipv4, is_well_known_nat64, special_ipv4, special_ipv6
 from dispatcher.agent.targets.rules import Matcher
+from dispatcher.memo import Memo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -67,10 +67,10 @@ class TargetGuard:
         self._is_own = is_own
         self._coordinator_names: frozenset[str] = frozenset()
         self._coordinator: frozenset[Address] = frozenset()
-        self.name_refusal = functools.lru_cache(_VERDICTS)(self._name_refusal_anew)
-        """Says why a host (lower case, no brackets) is refused before it is even resolved; None where it is not."""
-        self._judge = self.kept_refusal = functools.lru_cache(_VERDICTS)(self._judge_anew)
-        """Says why a request for a host may not leave by a connection that stands. Costs a look-up, asks no kernel."""
+        self.name_refusals = Memo(self._name_refusal, _VERDICTS)
+        """Why a host (lower case, no brackets) is refused before it is even resolved; None where it is not."""
+        self.kept_refusals = Memo(self._kept_refusal, _VERDICTS)
+        """Why a request for a host may not leave by a connection that stands to an address. Asks no kernel."""
 
     def coordinator_at(self, names: Iterable[str], addresses: Iterable[Address]) -> None:
         """Refuse the coordinator under these names, and under these addresses beside those known before."""
@@ -78,10 +78,10 @@ class TargetGuard:
         known = self._coordinator | more
         self._coordinator = known if len(known) <= MAX_COORDINATOR_ADDRESSES else more
         self._coordinator_names = frozenset(name.rstrip(".").lower() for name in names)
-        self._judge.cache_clear()
-        self.name_refusal.cache_clear()
+        self.kept_refusals.clear()
+        self.name_refusals.clear()
 
-    def _name_refusal_anew(self, host: str) -> str | None:
+    def _name_refusal(self, host: str) -> str | None:
         rule = self._deny.name(host)
         if rule is not None:
             return f"the target {host} is blocked by --deny-target {rule} of the agent's owner"
@@ -91,7 +91,7 @@ class TargetGuard:
 
     def refusal(self, host: str, address: str) -> str | None:
         """Say why no connection to `address` may be opened for `host`; None where one may."""
-        found = self._judge(host, address)
+        found = self.kept_refusals[host, address]
         if found is not None or self._is_named(host, IPv6Address(address)):
             return found
         own = (text for text in (address, *map(str, embedded_ipv4(int(IPv6Address(address))))) if self._is_own(text))
@@ -102,7 +102,8 @@ class TargetGuard:
     def _is_named(self, host: str, address: IPv6Address) -> bool:
         return self._allow.name(host) is not None or self._allow.address(address) is not None
 
-    def _judge_anew(self, host: str, address: str) -> str | None:
+    def _kept_refusal(self, place: tuple[str, str]) -> str | None:
+        host, address = place
         try:
             found = IPv6Address(address.partition("%")[0])
         except ValueError:

@@ -10,13 +10,16 @@ body is decoded all the same.
 
 from __future__ import annotations
 
-import functools
+import sys
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import pycurl
 
 from dispatcher import __version__
 from dispatcher.agent.transfers.transfer import UNPAUSED_BYTES
+from dispatcher.memo import Memo
+from dispatcher.wire import limits
 from dispatcher.wire.messages import HttpVersion
 
 if TYPE_CHECKING:
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
 USER_AGENT = f"http-dispatcher/{__version__}"
 
+_LIBCURL = pycurl.version_info()[2]
 _FORCED_HOST_SINCE = 0x081700  # libcurl 8.23; before, `host!` reuses connections of other sources (CVE-2026-107929)
 _LENGTH_EXPECTED = frozenset({"POST", "PUT", "PATCH"})
 
@@ -64,14 +68,32 @@ def for_libcurl(libcurl: int) -> tuple[tuple[int, Any], ...]:
     return ((_QUICK_EXIT, 1),) if libcurl < _FORCED_HOST_SINCE else ()
 
 
-_OF_THIS = for_libcurl(pycurl.version_info()[2])
+_OF_THIS = for_libcurl(_LIBCURL)
 
 
-@functools.lru_cache(maxsize=4096)
-def interface(source: str, libcurl: int | None = None) -> str:
+def interface(source: str, libcurl: int = _LIBCURL) -> str:
     """Say "bind to this address" so that this libcurl (its version number) keeps sources apart."""
-    version = pycurl.version_info()[2] if libcurl is None else libcurl
-    return f"host!{source}" if version >= _FORCED_HOST_SINCE else source
+    return f"host!{source}" if libcurl >= _FORCED_HOST_SINCE else source
+
+
+def pool(source: str) -> int:
+    """Return the ADDRESS_SCOPE by which libcurl keeps the connections of this source apart.
+
+    Else it goes through all kept connections to a host until it finds one of the source: 12,000 instructions with 256.
+    Linux looks at the scope of link-local addresses alone, which no URL names here. Sources that share a number are
+    told apart as they would be without. It is above every interface's, so that nothing link-local is reached by
+    accident, and below 2 ** 31, which a `long` may hold.
+    """
+    return 0x4000_0000 | zlib.crc32(source.encode()) >> 2
+
+
+def _binding(source: str) -> tuple[tuple[int, Any], ...]:
+    scope = ((pycurl.ADDRESS_SCOPE, pool(source)),) if sys.platform == "linux" else ()
+    return ((pycurl.INTERFACE, interface(source)), *scope)
+
+
+bindings = Memo(_binding, limits.MAX_ADDRESSES)
+"""The options that have a transfer leave from a source (canonical text)."""
 
 
 def configure(handle: Any, hop: Hop, *, ca_file: str | None, max_idle_seconds: int) -> None:

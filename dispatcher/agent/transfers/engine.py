@@ -104,7 +104,8 @@ class Engine:
             if lane.milliseconds != milliseconds:
                 curl_options.limit(handle, milliseconds)
                 lane.milliseconds = milliseconds
-            lane.setopt(pycurl.INTERFACE, curl_options.interface(source))
+            for option, value in curl_options.bindings[source]:
+                lane.setopt(option, value)
         except (pycurl.error, UnicodeError) as error:
             lane.clear()
             self._lanes.give(lane)
@@ -180,7 +181,7 @@ class Engine:
         transfer = lane.transfer
         assert transfer is not None, "libcurl calls for lanes in use only"
         # A kept connection opens no socket. libcurl keeps them apart by host; the guard does not count on it.
-        refusal = self._guard.kept_refusal(transfer.hop.target.host, remote_ip)
+        refusal = self._guard.kept_refusals[transfer.hop.target.host, remote_ip]
         if refusal is not None:
             transfer.blocked = refusal
             transfer.fds = ()

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from dispatcher.agent.targets.target import ExecutionError, Target, invalid, parse_target
 from dispatcher.errors import FailureKind
+from dispatcher.memo import Memo
+from dispatcher.wire import limits
 from dispatcher.wire.messages import HttpVersion
 
 if TYPE_CHECKING:
@@ -128,14 +130,17 @@ def _shared_hop(*request: Any) -> Hop:
     return replace(_checked_hop(*request), is_shared=True)
 
 
-@functools.lru_cache(maxsize=4096)
-def canonical_source(source: str) -> str:
-    """Return the address as `ipaddress` writes it. Raises `ExecutionError` (`source_address`) for anything else."""
+def _canonical_source(source: str) -> str:
+    """Raise `ExecutionError` (`source_address`) for what is no IPv6 address."""
     try:
         return str(ipaddress.IPv6Address(source))
     except ValueError as error:
         detail = f"the source {source!r} is no IPv6 address"
         raise ExecutionError.of(FailureKind.SOURCE_ADDRESS, detail) from error
+
+
+canonical_sources = Memo(_canonical_source, limits.MAX_ADDRESSES)
+"""The address as `ipaddress` writes it, of one that is written in any way; raises as the function above."""
 
 
 def next_hop(hop: Hop, response: Response, secret_headers: frozenset[str] = frozenset()) -> Hop | None:

@@ -6,13 +6,13 @@ final one, and of trailers after; only the final response's own headers are kept
 
 from __future__ import annotations
 
-import functools
 import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+from dispatcher.memo import Memo
 from dispatcher.wire import codec, fields, limits
 from dispatcher.wire.messages import Result
 
@@ -82,7 +82,7 @@ def parse_response(lines: list[bytes]) -> Response:
     head = b"".join(lines)
     # A line that holds a line feed is no two lines: HTTP/2 could have one.
     is_plain = len(head) <= _MOST_REMEMBERED_HEAD and head.count(b"\n") == len(lines)
-    return _known_head(head) if is_plain else _parse(lines)
+    return _known_heads[head] if is_plain else _parse(lines)
 
 
 def _parse_head(head: bytes) -> Response:
@@ -103,7 +103,7 @@ def _status_line(lines: Sequence[bytes], start: int) -> tuple[str, int, str]:
     if start >= len(lines):
         raise UnfinishedResponseError("it has no status line")
     line = lines[start]
-    return _known_status(line) if len(line) <= _MOST_REMEMBERED else _status(line)
+    return _known_statuses[line] if len(line) <= _MOST_REMEMBERED else _status(line)
 
 
 def _status(line: bytes) -> tuple[str, int, str]:
@@ -129,8 +129,8 @@ def _headers(lines: Sequence[bytes]) -> tuple[tuple[str, str], ...]:
         raise MalformedResponseError(f"it has {len(lines)} headers, more than {limits.MAX_HEADERS}")
     if lines and min(lines) < _FIRST_OF_NAMES:
         lines = _unfolded(lines)
-    known = _known_header
-    return tuple([known(line) if len(line) <= _MOST_REMEMBERED else _header(line) for line in lines])
+    known = _known_headers
+    return tuple([known[line] if len(line) <= _MOST_REMEMBERED else _header(line) for line in lines])
 
 
 def _unfolded(lines: Sequence[bytes]) -> list[bytes]:
@@ -149,6 +149,6 @@ def _header(line: bytes) -> tuple[str, str]:
     return name.strip(), value.strip(" \t")
 
 
-_known_head = functools.lru_cache(128)(_parse_head)
-_known_status = functools.lru_cache(64)(_status)
-_known_header = functools.lru_cache(2048)(_header)
+_known_heads = Memo(_parse_head, 128)
+_known_statuses = Memo(_status, 64)
+_known_headers = Memo(_header, 2048)

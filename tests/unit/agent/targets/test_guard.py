@@ -23,7 +23,7 @@ def refusal(made: TargetGuard, address: str, host: str | None = None) -> str | N
     """Ask as libcurl's calls do; a kept connection must be judged alike, but for own addresses."""
     found = made.refusal(host or address, address)
     if found is None:
-        assert made.kept_refusal(host or address, address) is None
+        assert made.kept_refusals[host or address, address] is None
     return found
 
 
@@ -153,10 +153,9 @@ def test_deny_refuses_what_is_public() -> None:
     made = guard(deny=("2a00::/16", "bad.test"))
     assert refusal(made, PUBLIC) is not None
     assert refusal(made, "2606::1") is None
-    assert "the target bad.test is blocked by --deny-target bad.test of the agent's owner" == made.name_refusal(
-        "bad.test"
-    )
-    assert made.name_refusal("good.test") is None
+    said = "the target bad.test is blocked by --deny-target bad.test of the agent's owner"
+    assert said == made.name_refusals["bad.test"]
+    assert made.name_refusals["good.test"] is None
 
 
 def test_an_own_address_is_refused_unless_it_is_named_itself() -> None:
@@ -179,8 +178,8 @@ def coordinated(*allow: str) -> TargetGuard:
 def test_the_coordinator_is_refused_by_name_by_address_and_in_disguise() -> None:
     made = coordinated()
     name = "coordinator.test"
-    assert f"the target {name} is blocked as the coordinator{OWNERS}{name}" == made.name_refusal(name)
-    assert made.name_refusal(f"{name}.") is not None
+    assert f"the target {name} is blocked as the coordinator{OWNERS}{name}" == made.name_refusals[name]
+    assert made.name_refusals[f"{name}."] is not None
     assert f"the target {PUBLIC} is blocked as the coordinator{OWNERS}{PUBLIC}" == refusal(made, PUBLIC)
     assert refusal(made, "64:ff9b::8.8.4.4") is not None
     assert refusal(made, "2a00:1450::2") is None
@@ -190,7 +189,7 @@ def test_the_coordinator_is_asked_only_where_it_is_named_itself() -> None:
     assert refusal(coordinated("2a00::/16"), PUBLIC) is not None
     assert refusal(coordinated(PUBLIC), PUBLIC) is None
     named = coordinated("coordinator.test")
-    assert named.name_refusal("coordinator.test") is None
+    assert named.name_refusals["coordinator.test"] is None
     assert refusal(named, PUBLIC, "coordinator.test") is None
 
 
@@ -219,8 +218,8 @@ def test_only_the_machine_itself_is_asked_about_its_own_addresses_by_default() -
 
 def test_a_name_that_was_taken_before_is_refused_once_it_is_the_coordinators() -> None:
     made = guard()
-    assert made.name_refusal("c.test") is None
+    assert made.name_refusals["c.test"] is None
     made.coordinator_at(["c.test"], [IPv6Address(PUBLIC)])
-    assert made.name_refusal("c.test") is not None
+    assert made.name_refusals["c.test"] is not None
     made.coordinator_at(["other.test"], [IPv6Address(PUBLIC)])
-    assert made.name_refusal("c.test") is None
+    assert made.name_refusals["c.test"] is None

@@ -15,6 +15,13 @@ def test_an_older_libcurl_gets_the_bare_address_which_keeps_sources_apart() -> N
     assert "host!2001:db8::1" == curl_options.interface("2001:db8::1", 0x090000)
 
 
+def test_the_connections_of_sources_are_kept_apart_by_numbers_that_no_interface_has() -> None:
+    numbers = {curl_options.pool(f"2001:db8::{number:x}") for number in range(1, 10_001)}
+    assert 9_990 <= len(numbers), "sources that share a number make libcurl look longer"
+    assert 0x4000_0000 <= min(numbers)
+    assert max(numbers) < 0x8000_0000, "a long of 32 bits holds it"
+
+
 def test_an_older_libcurl_does_not_wait_for_a_resolver_that_hangs() -> None:
     (option,) = curl_options.for_libcurl(0x081600)
     assert () == curl_options.for_libcurl(0x081700)

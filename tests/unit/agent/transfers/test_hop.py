@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dispatcher.agent.targets.target import ExecutionError
-from dispatcher.agent.transfers.hop import MAX_SHARED_CHARS, FirstHops, canonical_source, first_hop, next_hop
+from dispatcher.agent.transfers.hop import MAX_SHARED_CHARS, FirstHops, canonical_sources, first_hop, next_hop
 from dispatcher.agent.transfers.response import Response
 from dispatcher.errors import FailureKind
 from dispatcher.wire.messages import HttpVersion
@@ -53,7 +53,7 @@ def test_what_cannot_be_sent_as_it_is_is_refused(wrong: dict[str, Any]) -> None:
 @pytest.mark.parametrize("source", ["eth0", "192.0.2.1", "", "::1 ", "localhost"])
 def test_a_source_that_is_no_ipv6_address_is_named(source: str) -> None:
     with pytest.raises(ExecutionError) as caught:
-        canonical_source(source)
+        canonical_sources[source]
     assert FailureKind.SOURCE_ADDRESS == caught.value.failure.kind
 
 
