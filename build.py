@@ -26,7 +26,7 @@ if sys.version_info < (3, 11):  # noqa: UP036  said by this file to whoever runs
 
 from dispatcher.bootstrap import PURE, target_tag
 from dispatcher.errors import DispatcherError, SettingsError
-from dispatcher.packaging import compiled, licences, pack, plain_classes, prune, pythons, roots, targets
+from dispatcher.packaging import compiled, constants, licences, pack, plain_classes, prune, pythons, roots, targets
 from dispatcher.packaging.environment import Environment, say
 
 if TYPE_CHECKING:
@@ -280,7 +280,7 @@ def _have_file(*, compiles: bool = True) -> None:
 
 def _inputs(sources: pack.Files, native: Mapping[str, pack.Files]) -> str:
     """Return the hash of all that decides what the one file holds, but for the targets."""
-    modules = (compiled, licences, pack, plain_classes, targets)
+    modules = (compiled, constants, licences, pack, plain_classes, targets)
     texts = licences.TEXTS.glob("*.txt")
     makers = (
         LOCK,

@@ -11,8 +11,9 @@ What lies inside `dispatcher.pyz`, sorted by name, with fixed times:
 - `targets/TAG.txt`: a line a file of the set: SHA-256, size in bytes, where in this file it lies, its path
 - `inputs.txt`: the hash of what the file was built from
 
-`pack.py`, `compiled.py`, `plain_classes.py`, `targets.py`, `bill.py`, `licences.py`, `environment.py`, `pythons.py` and
-`roots.py` belong to the build and are not in the file. `bootstrap.py`, `unpack.py`, `memory.py` and `prune.py` are.
+`pack.py`, `compiled.py`, `plain_classes.py`, `constants.py`, `targets.py`, `bill.py`, `licences.py`, `environment.py`,
+`pythons.py` and `roots.py` belong to the build and are not in the file. `bootstrap.py`, `unpack.py`, `memory.py` and
+`prune.py` are.
 
 A target's tag is what Python puts into the names of its extension modules, such as `cpython-311-x86_64-linux-gnu`.
 The target `pure` is for every Python that has none of its own: no native packages, stand-ins where there can be one.

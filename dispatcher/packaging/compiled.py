@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dispatcher.errors import DispatcherError
-from dispatcher.packaging import licences, plain_classes
+from dispatcher.packaging import constants, licences, plain_classes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -145,9 +145,9 @@ def why_not() -> str | None:
 
 def digest(sources: Files, lock: bytes) -> str:
     """Return the hash of all that decides what is compiled, but for the compiler; `lock` names mypyc's version."""
-    found = hashlib.sha256(lock)
-    for path in (Path(__file__), Path(str(plain_classes.__file__))):
-        found.update(path.read_bytes())
+    found = hashlib.sha256(lock + Path(__file__).read_bytes())
+    for module in (constants, plain_classes):
+        found.update(Path(str(module.__file__)).read_bytes())
     for name in sorted(sources):
         if name.endswith(".py"):
             found.update(f"{name} {len(sources[name])}\n".encode() + sources[name])
@@ -198,10 +198,14 @@ def _write(work: Path, sources: Files, packages: Path) -> None:
         if name.endswith(".py"):
             path = work / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(plain_classes.plain(data.decode(), opened).encode() if name in MODULES else data)
+            path.write_bytes(_prepared(data, opened) if name in MODULES else data)
     codes = ", ".join(_NOT_OF_PLAIN_CLASSES)
     (work / "mypy.ini").write_text(_MYPY.format(codes=codes, packages=packages), encoding="utf-8")
     (work / "setup.py").write_text(_SETUP.format(paths=list(MODULES), library=LIBRARY), encoding="utf-8")
+
+
+def _prepared(source: bytes, opened: frozenset[str]) -> bytes:
+    return constants.final(plain_classes.plain(source.decode(), opened)).encode()
 
 
 def open_names(sources: Files) -> frozenset[str]:

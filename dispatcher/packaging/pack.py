@@ -72,6 +72,7 @@ _BUILD_ONLY = frozenset(
     for name in (
         "bill",
         "compiled",
+        "constants",
         "cwcwidth_stand_in",
         "environment",
         "licences",
