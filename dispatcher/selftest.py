@@ -126,6 +126,7 @@ def _fetch(_: SelfTestSettings) -> str:
 
 async def _execute() -> tuple[Result, list[str]]:
     """Send one request to a target of our own, as an agent sends it."""
+    from dispatcher.agent.answer import in_full  # noqa: PLC0415  only this check needs it
     from dispatcher.agent.executor import Executor  # noqa: PLC0415  imports pycurl, which may be missing
     from dispatcher.agent.targets.guard import TargetGuard  # noqa: PLC0415  only this check needs it
     from dispatcher.demo.target import Target  # noqa: PLC0415  only this check needs it
@@ -142,7 +143,7 @@ async def _execute() -> tuple[Result, list[str]]:
     finally:
         executor.close()
         await target.stop()
-    return result, target.seen
+    return in_full(result), target.seen
 
 
 def _history(settings: SelfTestSettings) -> str:

@@ -2,8 +2,9 @@
 
 It is a `Result` like any other, but holds what libcurl said as it was said too: it is written for the wire (`as_json`)
 from a form, in which the head of the answer stands as it was written when this head was first seen, and the times as
-they were measured. What would surprise: all members of `Result` are set, though on an agent's way nobody asks for most
-of them. Properties in their place would be quicker, but a native class has none where its base has a member.
+they were measured. What would surprise: it has no `timings`, which nobody asks for on an agent's way, and which would
+be most of what it takes; `in_full` has them. The other members of `Result` are set, since a native class has no
+properties where its base has members.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ _FORM = (
     '{"t":"result","id":%b,%b,"remote_ip":%b,"source_ip":%b,"body_size":%d,"truncated":%b,'
     f'"timings":{{{_TIMINGS}}},"b":%d}}'
 ).encode()
+
+_NO_TIMINGS: dict[str, float] = {}
 
 _ALIKE = b'{"t":"alike","id":%b,"source_ip":%b,"body_size":%d,"microseconds":%b,%b"b":%d}'
 """What is said of an answer with the head of another."""
@@ -60,7 +63,7 @@ class Answer(Result):
             response.headers,
             body_size,
             truncated,
-            timings_of((*phases, total)),
+            _NO_TIMINGS,
             None,
             "",
             None,
@@ -106,7 +109,7 @@ class Answer(Result):
         )
 
     def with_body(self, body: bytes) -> Result:
-        """Return it as an ordinary result with another body."""
+        """Return it as an ordinary result with another body, times included."""
         return Result(
             self.id,
             self.status,
@@ -117,6 +120,11 @@ class Answer(Result):
             self.headers,
             self.body_size,
             self.truncated,
-            self.timings,
+            timings_of((*self._phases, self._total)),
             body=body,
         )
+
+
+def in_full(result: Result) -> Result:
+    """Return an ordinary result with all of its members, whatever an executor has told."""
+    return result.with_body(result.body) if isinstance(result, Answer) else result

@@ -13,9 +13,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from dispatcher.memo import Memo
-from dispatcher.wire import fields, limits, structs
+from dispatcher.wire import fields, limits, native, structs
 from dispatcher.wire.fields import WireError
-from dispatcher.wire.native import encode as native_encode
 from dispatcher.wire.structs import LENGTH_BYTES
 
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from dispatcher.wire.messages import Message
     from dispatcher.wire.structs import Referring
 
+native_encode = native.encode
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
 """`json.dumps` would make one for each message, and look for circles in what is a tree."""
 

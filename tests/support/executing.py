@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from dispatcher.agent.answer import in_full
 from dispatcher.agent.executor import Executor
 from dispatcher.agent.targets.guard import TargetGuard
 from dispatcher.wire.messages import Execute, Result
@@ -59,12 +60,12 @@ async def executor(kind: type[Executor] = Executor, **options: Any) -> AsyncIter
 
 
 async def executed(made: Executor, asked: Execute) -> Result:
-    """Start an execution and return its result, which comes once."""
+    """Start an execution and return its result in full, which comes once."""
     results: asyncio.Queue[Result] = asyncio.Queue(1)
     made.start(asked, results.put_nowait)
     assert results.empty(), "a result comes after `start` has returned"
     made.begin()
-    return await results.get()
+    return in_full(await results.get())
 
 
 def echoed(result: Result) -> dict[str, Any]:

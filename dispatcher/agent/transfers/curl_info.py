@@ -31,7 +31,7 @@ def read(getinfo: Any, transfer: Transfer, errno: int | None, message: str) -> E
     transfer.ended = time.monotonic()
     total = int((transfer.ended - transfer.started) * 1_000_000)
     if errno == 0 and not transfer.fds:
-        return _of_kept(getinfo, total)
+        return _of_kept(getinfo, transfer.seen_source, total)
     marks = _marks(getinfo)
     phase = _RECEIVE if errno == 0 else _phase(transfer, marks)
     return Ending(
@@ -44,7 +44,7 @@ def read(getinfo: Any, transfer: Transfer, errno: int | None, message: str) -> E
     )
 
 
-def _of_kept(getinfo: Any, total: int) -> Ending:
+def _of_kept(getinfo: Any, local_ip: str | None, total: int) -> Ending:
     """Read the good ending of a transfer by a kept connection: what most are, so nothing is read that says nothing."""
     sent, begun = getinfo(pycurl.POSTTRANSFER_TIME_T), getinfo(pycurl.STARTTRANSFER_TIME_T)
     phases = (0, 0, 0, sent, begun - sent, total - begun) if sent <= begun <= total else None
@@ -52,7 +52,7 @@ def _of_kept(getinfo: Any, total: int) -> Ending:
         0,
         "",
         0,
-        getinfo(pycurl.LOCAL_IP) or "",
+        local_ip or "",
         "receive",
         phases or _phases((0, 0, 0, sent, begun), _RECEIVE, total),
     )

@@ -72,6 +72,18 @@ def _members(result: Result) -> bytes:
     return b",".join(b'"%b":%b' % (name.encode(), codec.value_json(said[name])) for name in names)
 
 
+class _Last:
+    """The head that was read last, which most answers of a second have again: its bytes, lines and reading."""
+
+    def __init__(self) -> None:
+        self.head = b""
+        self.lines = -1
+        self.response: Response
+
+
+_last = _Last()
+
+
 def parse_response(lines: list[bytes]) -> Response:
     """Read the final response from header lines with their ends.
 
@@ -80,9 +92,14 @@ def parse_response(lines: list[bytes]) -> Response:
         UnfinishedResponseError: no empty line after the headers.
     """
     head = b"".join(lines)
+    if head == _last.head and len(lines) == _last.lines:
+        return _last.response
     # A line that holds a line feed is no two lines: HTTP/2 could have one.
-    is_plain = len(head) <= _MOST_REMEMBERED_HEAD and head.count(b"\n") == len(lines)
-    return _known_heads[head] if is_plain else _parse(lines)
+    if len(head) > _MOST_REMEMBERED_HEAD or head.count(b"\n") != len(lines):
+        return _parse(lines)
+    _last.response = _known_heads[head]
+    _last.head, _last.lines = head, len(lines)
+    return _last.response
 
 
 def _parse_head(head: bytes) -> Response:

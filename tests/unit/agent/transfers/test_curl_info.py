@@ -50,9 +50,8 @@ def test_the_phases_of_a_kept_connection_are_those_from_sending_on(
     told = {
         pycurl.POSTTRANSFER_TIME_T: sent,
         pycurl.STARTTRANSFER_TIME_T: begun,
-        pycurl.LOCAL_IP: "2001:db8::1",
     }
-    ending = _of_kept(told.__getitem__, 20)
+    ending = _of_kept(told.__getitem__, "2001:db8::1", 20)
     assert (expected, "receive") == (ending.phases, ending.phase)
     assert (0, "2001:db8::1") == (ending.errno, ending.local_ip)
     assert _phases((0, 0, 0, sent, begun), HOP_PHASES.index("receive"), 20) == ending.phases
