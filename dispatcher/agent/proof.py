@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 PROOF_SECONDS = 1.0
 """From a result that was sent to the ping whose answer proves that the coordinator has it."""
 
-MANY = 512
-"""So many results are not kept waiting for `PROOF_SECONDS`: at 15,000 a second they are some thirty pings."""
+MANY = 128
+"""So many results are not kept waiting for `PROOF_SECONDS`: at 15,000 a second they are 120 pings."""
 
 PROOF = b"results"
 """What a ping says whose answer proves results."""

@@ -12,7 +12,7 @@ import ast
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
 MODULES = frozenset({"pycurl", "time"})
 """Modules of others of which functions use a name for each execution. A name that is taken from one is taken once, when
@@ -27,9 +27,14 @@ def final(source: str) -> str:
     """Return a module's source with its constants, and what its functions take from `MODULES`, declared `Final`."""
     tree = ast.parse(source)
     lines = source.split("\n")
-    _declare(tree, lines)
-    for module in MODULES:
-        _take_once(module, tree, lines)
+    imports = {module: place for module in MODULES if (place := _import(module, tree))}
+    taken = [node for function in _functions(tree) for node in _taken(imports, function)]
+    changes = [*_declared(tree), *((node, _name(node)) for node in taken)]
+    for node, text in sorted(changes, key=lambda change: (change[0].lineno, change[0].col_offset), reverse=True):
+        _replace(lines, node, text)
+    for module, line in imports.items():
+        names = sorted({node.attr for node in taken if ast.unparse(node.value) == module})
+        lines[line - 1] += "".join(f"; _{module}_{name}: _Final = {module}.{name}" for name in names)
     place = next(number for number, line in enumerate(lines) if line.startswith(_FUTURE))
     lines[place] += _IMPORT
     return "\n".join(lines)
@@ -38,7 +43,8 @@ def final(source: str) -> str:
 # A module's own constants
 
 
-def _declare(tree: ast.Module, lines: list[str]) -> None:
+def _declared(tree: ast.Module) -> Iterator[tuple[ast.expr, str]]:
+    """Yield what is to be written otherwise, and how."""
     often = _set_again(tree)
     for node in tree.body:
         if isinstance(node, ast.Assign) and len(node.targets) == 1:
@@ -48,7 +54,10 @@ def _declare(tree: ast.Module, lines: list[str]) -> None:
         else:
             continue
         if isinstance(target, ast.Name) and target.id not in often and _is_constant(target.id, node.value):
-            _annotate(target, type_, lines)
+            if type_ is None:
+                yield target, f"{target.id}: _Final"
+            elif type_.lineno == type_.end_lineno:
+                yield type_, f"_Final[{ast.unparse(type_)}]"
 
 
 def _is_constant(name: str, value: ast.expr | None) -> bool:
@@ -73,34 +82,19 @@ def _at_top(node: ast.AST) -> Iterator[ast.AST]:
             yield from _at_top(child)
 
 
-def _annotate(target: ast.Name, type_: ast.expr | None, lines: list[str]) -> None:
-    if type_ is None:
-        _replace(lines, target, f"{target.id}: _Final")
-    elif type_.lineno == type_.end_lineno:
-        _replace(lines, type_, f"_Final[{ast.unparse(type_)}]")
-
-
 # What is taken from other modules
 
 
-def _take_once(module: str, tree: ast.Module, lines: list[str]) -> None:
-    places = [node.lineno for node in tree.body if ast.unparse(node) == f"import {module}"]
-    if not places or _is_shadowed(module, tree):
-        return
-    used = [node for function in _functions(tree) for node in _taken(module, function)]
-    for node in sorted(used, key=lambda node: (node.lineno, node.col_offset), reverse=True):
-        _replace(lines, node, _name(module, node.attr))
-    names = sorted({node.attr for node in used})
-    lines[places[0] - 1] += "".join(f"; {_name(module, name)}: _Final = {module}.{name}" for name in names)
-
-
-def _name(module: str, attribute: str) -> str:
-    return f"_{module}_{attribute}"
-
-
-def _is_shadowed(module: str, tree: ast.Module) -> bool:
+def _import(module: str, tree: ast.Module) -> int:
+    """Return the line on which a module is imported; 0 where it is not, or where its name is another's too."""
     stored = (node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
-    return module in {*stored, *(node.arg for node in ast.walk(tree) if isinstance(node, ast.arg))}
+    if module in {*stored, *(node.arg for node in ast.walk(tree) if isinstance(node, ast.arg))}:
+        return 0
+    return next((node.lineno for node in tree.body if ast.unparse(node) == f"import {module}"), 0)
+
+
+def _name(node: ast.Attribute) -> str:
+    return f"_{ast.unparse(node.value)}_{node.attr}"
 
 
 def _functions(tree: ast.Module) -> Iterator[ast.FunctionDef]:
@@ -110,17 +104,17 @@ def _functions(tree: ast.Module) -> Iterator[ast.FunctionDef]:
         yield from (each for each in inner if isinstance(each, ast.FunctionDef))
 
 
-def _taken(module: str, node: ast.AST) -> Iterator[ast.Attribute]:
-    """Yield what is taken from a module when a function runs, its defaults and annotations left out."""
+def _taken(modules: Container[str], node: ast.AST) -> Iterator[ast.Attribute]:
+    """Yield what is taken from modules when a function runs, its defaults and annotations left out."""
     for name, value in ast.iter_fields(node):
         if name in {"annotation", "returns", "args", "decorator_list"} and not isinstance(node, ast.Call):
             continue
         for child in value if isinstance(value, list) else [value]:
-            if isinstance(child, ast.Attribute) and isinstance(child.value, ast.Name) and child.value.id == module:
+            if isinstance(child, ast.Attribute) and isinstance(child.value, ast.Name) and child.value.id in modules:
                 if isinstance(child.ctx, ast.Load):
                     yield child
             elif isinstance(child, ast.AST):
-                yield from _taken(module, child)
+                yield from _taken(modules, child)
 
 
 def _replace(lines: list[str], node: ast.expr, text: str) -> None:
