@@ -95,7 +95,7 @@ class Engine:
             ExecutionError: libcurl does not take the request as it is (`internal`).
         """
         transfer = Transfer(hop, source, on_end, now)
-        lane = self._lanes.take(hop)
+        lane = self._lanes.take(hop, source)
         handle = lane.handle
         try:
             if lane.hop is not hop:
@@ -104,8 +104,10 @@ class Engine:
             if lane.milliseconds != milliseconds:
                 curl_options.limit(handle, milliseconds)
                 lane.milliseconds = milliseconds
-            for option, value in curl_options.bindings[source]:
-                lane.setopt(option, value)
+            if lane.source != source:
+                for option, value in curl_options.bindings[source]:
+                    lane.setopt(option, value)
+                lane.source = source
         except (pycurl.error, UnicodeError) as error:
             lane.clear()
             self._lanes.give(lane)

@@ -1,9 +1,9 @@
 """libcurl's handles, each kept as it was set up for one request: step 7 of a request's way, on the event loop.
 
 Setting some thirty options costs more than all that libcurl does for a small answer, and most executions ask for what
-the one before asked for. So a handle keeps the options of its hop, and only what differs from execution to execution is
-set anew. What would surprise: a lane serves the very same `Hop` object again or is reset whole; no option is ever taken
-back one by one, so none can reach another request.
+the one before asked for. So a handle keeps the options of its hop, and its source until it is bound to another; in a
+batch each source comes again when a lane of its own is free. What would surprise: a lane serves the very same `Hop`
+object again or is reset whole; no option is ever taken back one by one, so none can reach another request.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Lane:
-    """A handle, the hop that it is set up for (None: for none), and the transfer that it is used by.
+    """A handle, the hop that it is set up for (None: for none), its source (empty: none), and who uses it.
 
     The callbacks of header lines and of the body are the lane's, since setting them anew costs each transfer more than
     handing on what comes: `header_lines` are those of the transfer under way.
@@ -37,6 +37,7 @@ class Lane:
         "is_spoiled",
         "milliseconds",
         "setopt",
+        "source",
         "transfer",
     )
 
@@ -47,6 +48,7 @@ class Lane:
         self.setopt, self.getinfo = self.handle.setopt, self.handle.getinfo
         self.header_lines: list[bytes] = []
         self.hop: Hop | None = None
+        self.source = ""
         self.milliseconds = 0
         """The time limit that is set."""
         self.is_spoiled = False
@@ -78,23 +80,24 @@ class Lane:
         """Forget every option and callback."""
         self.handle.reset()
         self.hop = None
+        self.source = ""
         self.milliseconds = 0
         self.is_spoiled = False
 
 
 class Lanes:
-    """The lanes that are not in use, by hop. There are as many in all as were ever in use at a time."""
+    """The lanes that are not in use, by hop and source. There are as many in all as were ever in use at a time."""
 
     def __init__(self, pauses: Pauses) -> None:
         """Make none yet; `pauses` says whether what comes for a handle has to wait."""
         self._pauses = pauses
-        self._idle: dict[Hop | None, list[Lane]] = {}
+        self._idle: dict[Hop | None, dict[str, list[Lane]]] = {}
         self._all: list[Lane] = []
 
-    def take(self, hop: Hop) -> Lane:
-        """Return a lane that is set up for `hop`, or one that is set up for nothing."""
+    def take(self, hop: Hop, source: str) -> Lane:
+        """Return a lane that is set up for `hop`, best with this source, or one that is set up for nothing."""
         same = self._idle.get(hop)
-        return same.pop() if same else self._other()
+        return _one_of(same, source) if same else self._other()
 
     def give(self, lane: Lane) -> None:
         """Take a lane back; it stays set up only for a hop that others may ask for."""
@@ -104,16 +107,18 @@ class Lanes:
             hop = None
         same = self._idle.get(hop)
         if same is None:
-            self._idle[hop] = [lane]
+            self._idle[hop] = {lane.source: [lane]}
+        elif lane.source in same:
+            same[lane.source].append(lane)
         else:
-            same.append(lane)
+            same[lane.source] = [lane]
 
     def clear(self) -> None:
         """Forget what the unused lanes were set up for."""
-        idle = [lane for lanes in self._idle.values() for lane in lanes]
+        idle = [lane for same in self._idle.values() for lanes in same.values() for lane in lanes]
         for lane in idle:
             lane.clear()
-        self._idle = {None: idle} if idle else {}
+        self._idle = {None: {"": idle}} if idle else {}
 
     def close(self) -> None:
         """Close every handle."""
@@ -124,12 +129,23 @@ class Lanes:
 
     def _other(self) -> Lane:
         # Hops without a lane go here, and not in `take`: the next execution most likely asks for the same.
-        self._idle = {hop: lanes for hop, lanes in self._idle.items() if lanes}
+        self._idle = {hop: same for hop, same in self._idle.items() if same}
         if not self._idle:
             lane = Lane(self._pauses)
             self._all.append(lane)
             return lane
-        lane = self._idle[None if None in self._idle else next(iter(self._idle))].pop()
+        lane = _one_of(self._idle[None if None in self._idle else next(iter(self._idle))], "")
         if lane.hop is not None:
             lane.clear()
         return lane
+
+
+def _one_of(same: dict[str, list[Lane]], source: str) -> Lane:
+    """Take one of these out, of which there is one at least."""
+    lanes = same.get(source)
+    if lanes is None:
+        source, lanes = next(reversed(same.items()))
+    lane = lanes.pop()
+    if not lanes:
+        del same[source]
+    return lane

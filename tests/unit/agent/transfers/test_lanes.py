@@ -20,10 +20,10 @@ def hop(path: str, **rest: Any) -> Hop:
     return first_hop(execution(f"http://a.test/{path}", **rest))
 
 
-def used(lanes: Lanes, wanted: Hop) -> Lane:
+def used(lanes: Lanes, wanted: Hop, source: str = "::1") -> Lane:
     """Take a lane and set it up, as the client does."""
-    lane = lanes.take(wanted)
-    lane.hop, lane.milliseconds = wanted, 7
+    lane = lanes.take(wanted, source)
+    lane.hop, lane.source, lane.milliseconds = wanted, source, 7
     return lane
 
 
@@ -32,9 +32,22 @@ def test_a_lane_is_kept_for_its_hop() -> None:
     one, other = used(lanes, hop("one")), used(lanes, hop("other"))
     lanes.give(other)
     lanes.give(one)
-    assert other is lanes.take(hop("other"))
-    assert one is lanes.take(hop("one"))
+    assert other is lanes.take(hop("other"), "::1")
+    assert one is lanes.take(hop("one"), "::1")
     assert (hop("one"), 7) == (one.hop, one.milliseconds)
+    lanes.close()
+
+
+def test_a_lane_is_kept_for_its_source_where_there_is_one() -> None:
+    lanes = Lanes(lambda _: False)
+    made = [used(lanes, hop("one"), source) for source in ("::1", "::2", "::1", "::3")]
+    for lane in made:
+        lanes.give(lane)
+    first, second, third, fourth = made
+    assert [third, second, first] == [lanes.take(hop("one"), source) for source in ("::1", "::2", "::1")]
+    assert fourth is lanes.take(hop("one"), "::1"), "rather another source's than a new one"
+    assert "::3" == fourth.source
+    assert lanes.take(hop("one"), "::1") not in made
     lanes.close()
 
 
@@ -42,8 +55,8 @@ def test_a_lane_of_another_hop_comes_without_anything_set() -> None:
     lanes = Lanes(lambda _: False)
     one = used(lanes, hop("one"))
     lanes.give(one)
-    assert one is lanes.take(hop("other"))
-    assert (None, 0) == (one.hop, one.milliseconds)
+    assert one is lanes.take(hop("other"), "::1")
+    assert (None, "", 0) == (one.hop, one.source, one.milliseconds)
     lanes.close()
 
 
@@ -53,8 +66,8 @@ def test_a_lane_that_is_set_up_for_nothing_goes_first_and_a_new_one_last() -> No
     lanes.give(one)
     lanes.give(two)
     assert None is two.hop
-    assert [two, one] == [lanes.take(hop("other")), lanes.take(hop("other"))]
-    assert lanes.take(hop("other")) not in (one, two)
+    assert [two, one] == [lanes.take(hop("other"), "::1"), lanes.take(hop("other"), "::1")]
+    assert lanes.take(hop("other"), "::1") not in (one, two)
     lanes.close()
 
 
@@ -63,7 +76,7 @@ def test_a_spoiled_lane_is_not_kept_as_it_is() -> None:
     one = used(lanes, hop("one"))
     one.is_spoiled = True
     lanes.give(one)
-    assert one is lanes.take(hop("one"))
+    assert one is lanes.take(hop("one"), "::1")
     assert (None, False) == (one.hop, one.is_spoiled)
     lanes.close()
 
@@ -75,7 +88,7 @@ def test_lanes_at_rest_keep_nothing_of_what_was_asked() -> None:
         lanes.give(lane)
     lanes.clear()
     assert [None] * 3 == [lane.hop for lane in made]
-    assert set(made) == {lanes.take(hop("0")) for _ in range(3)}
+    assert set(made) == {lanes.take(hop("0"), "::1") for _ in range(3)}
     lanes.close()
 
 
