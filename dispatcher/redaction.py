@@ -44,7 +44,7 @@ class Redactor:
 
     def __init__(self, more_headers: Iterable[str] = ()) -> None:
         """Redact `more_headers` beside `SECRET_HEADERS`; case does not matter."""
-        self._secret = frozenset((*SECRET_HEADERS, *(_key(name) for name in more_headers)))
+        self._secret = frozenset((*SECRET_HEADERS, *map(_key, more_headers)))
         self._last: tuple[RequestSpec, dict[str, Any]] | None = None
         self._plain: set[str] = set()
         self._last_plain: Pairs = ()

@@ -124,7 +124,7 @@ class InFlight:
         self._fail(execution_id, outcome, FailureKind.AGENT_TIMEOUT, detail)
 
     def _tell_late(self, now: float) -> None:
-        late, then = sort_out(((each, late_at) for each, (_, _, late_at) in self._running.items()), now)
+        late, then = sort_out([(each, late_at) for each, (_, _, late_at) in self._running.items()], now)
         self._alarm.set(then)
         for execution_id in late:
             running = self._running.get(execution_id)

@@ -224,7 +224,7 @@ class IpPool(LoopActor):
 
         Those set aside are counted too: a step an agent, and not one an exit.
         """
-        bounds = (self._places[agent] * len(self._exits) // len(used) for agent, used in self._of_agent.items())
+        bounds = [self._places[agent] * len(self._exits) // len(used) for agent, used in self._of_agent.items()]
         return min(bounds, default=0)
 
     def _change_exits(self, change: ExitsChanged) -> None:

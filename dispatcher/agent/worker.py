@@ -91,7 +91,7 @@ class Worker:
     def on_addresses(self, changed: Sequence[AddressReport], gone: Sequence[str]) -> None:
         """Tell what changed, and let go of the connections of what can no longer be used."""
         had_some = bool(self._usable)
-        lost = (*gone, *(report.address for report in changed if report.state not in USABLE))
+        lost = (*gone, *[report.address for report in changed if report.state not in USABLE])
         for address in lost:
             self._executor.drop_source(address)
         self._usable.difference_update(lost)

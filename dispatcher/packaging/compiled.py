@@ -127,6 +127,10 @@ _NOT_OF_PLAIN_CLASSES = (
 """What mypy finds wrong with the plain form of what it finds right in the source, which `build.py check` holds."""
 
 
+_NO_GENERATOR = "Treating generator comprehension as list"
+"""mypyc's warning of what takes memory for all of its items at once, and is nothing for `next`."""
+
+
 class CompileError(DispatcherError):
     """The modules cannot be compiled; the compiler has said why."""
 
@@ -175,6 +179,8 @@ def compile_into(folder: Path, sources: Files, python: Path, packages: Path) -> 
     if done.returncode:
         sys.stderr.buffer.write(done.stdout)
         raise CompileError(f"mypyc cannot compile what lies in {work}")
+    if otherwise := [line for line in done.stdout.decode().splitlines() if line.endswith(_NO_GENERATOR)]:
+        raise CompileError("\n".join(["these would be no iterators; make them functions, or lists:", *otherwise]))
     made = work.with_name(f"{folder.name}.made")
     shutil.rmtree(made, ignore_errors=True)
     for path in _libraries(work):

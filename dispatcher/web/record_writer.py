@@ -70,7 +70,8 @@ def _is_truncated(record: Record) -> bool:
 
 def _slices(body: bytes) -> Iterator[memoryview]:
     view = memoryview(body)
-    return (view[start : start + PIECE_BYTES] for start in range(0, len(view), PIECE_BYTES))
+    for start in range(0, len(view), PIECE_BYTES):
+        yield view[start : start + PIECE_BYTES]
 
 
 async def _is_text(body: bytes, *, is_cut: bool) -> bool:
@@ -92,4 +93,5 @@ def _text_pieces(body: bytes) -> Iterator[bytes]:
 
 
 def _base64_pieces(body: bytes) -> Iterator[bytes]:
-    return (base64.b64encode(piece) for piece in _slices(body))
+    for piece in _slices(body):
+        yield base64.b64encode(piece)

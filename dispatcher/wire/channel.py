@@ -64,7 +64,7 @@ class Assembler:
     def _count(self, size: int) -> None:
         self._bytes += size
         if self._bytes > self._most_bytes:
-            raise WireError(f"bodies of more than {self._most_bytes} bytes that do not end")
+            raise WireError(f"bodies of more than {self._most_bytes:.0f} bytes that do not end")
 
     def _take(self, identifier: str) -> BytesIO | None:
         """Take what has arrived of a message; None where it was said to be invalid before."""

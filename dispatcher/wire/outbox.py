@@ -106,8 +106,8 @@ class Outbox:
 
     def unsent(self) -> frozenset[str]:
         """Return the ids of the messages that have not left as a whole."""
-        names = (key if isinstance(key, str) else key[0] for key in (*self._small, *self._large))
-        return frozenset(name for name in names if name)
+        names = {key if isinstance(key, str) else key[0] for key in (*self._small, *self._large)}
+        return frozenset(names - {""})
 
     def discard(self, identifier: str) -> bool:
         """Take back what has not left of the message with this id; False where some or all of it has left.

@@ -94,10 +94,10 @@ class TargetGuard:
         found = self.kept_refusals[host, address]
         if found is not None or self._is_named(host, IPv6Address(address)):
             return found
-        own = (text for text in (address, *map(str, embedded_ipv4(int(IPv6Address(address))))) if self._is_own(text))
-        if next(own, None) is None:
-            return None
-        return _blocked(host, address, "an address of the agent's own machine", address)
+        for text in (address, *map(str, embedded_ipv4(int(IPv6Address(address))))):
+            if self._is_own(text):
+                return _blocked(host, address, "an address of the agent's own machine", address)
+        return None
 
     def _is_named(self, host: str, address: IPv6Address) -> bool:
         return self._allow.name(host) is not None or self._allow.address(address) is not None

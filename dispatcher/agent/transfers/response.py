@@ -69,7 +69,7 @@ def _members(result: Result) -> bytes:
     """Write status, reason, version and headers as an object's members, without its brackets."""
     said = fields.as_json(result)
     names = ("status", "reason", "http_version", "headers")
-    return b",".join(b'"%b":%b' % (name.encode(), codec.value_json(said[name])) for name in names)
+    return b",".join([b'"%b":%b' % (name.encode(), codec.value_json(said[name])) for name in names])
 
 
 class _Last:
