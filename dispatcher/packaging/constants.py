@@ -3,7 +3,8 @@
 Of what a compiled function uses, mypyc finds functions and classes of compiled modules by itself. A name of its module
 costs a look-up in a dict each time, and one of another module (`pycurl.URL`) two, unless it is `Final`: then it is a
 variable of C, and a number stands where it is used. House style says constants by their case, so that is what counts.
-What would surprise: no line moves, see `plain_classes.py`.
+What would surprise: no line moves, see `plain_classes.py`; and a time, `…_SECONDS`, stays a name that is looked up, so
+that the program can be tried with a shorter one.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ the module is loaded: none of what tests replace there may be taken."""
 
 _FUTURE = "from __future__ import annotations"
 _IMPORT = "; from typing import Final as _Final"
+_ALTERED = "_SECONDS"
 _NO_CONSTANTS = frozenset({"TypeVar", "ParamSpec", "NewType", "TypedDict", "namedtuple", "NamedTuple"})
 
 
@@ -63,6 +65,8 @@ def _declared(tree: ast.Module) -> Iterator[tuple[ast.expr, str]]:
 def _is_constant(name: str, value: ast.expr | None) -> bool:
     """Say whether it is a constant that `Final` serves: mypyc would make a tuple's literal anew for each use."""
     if value is None or isinstance(value, ast.Tuple) or not (name.isupper() or name.islower()):
+        return False
+    if name.endswith(_ALTERED):
         return False
     return not (isinstance(value, ast.Call) and ast.unparse(value.func).rpartition(".")[2] in _NO_CONSTANTS)
 

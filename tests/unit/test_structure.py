@@ -70,12 +70,12 @@ ACTOR_CLASSES = ["pool", "rotation", "agent_connection", "registry", "history", 
 
 @pytest.mark.parametrize("name", inside("dispatcher.wire"))
 def test_the_wire_knows_nothing_of_ours_but_errors_and_streams(name: str) -> None:
-    known = {"dispatcher.errors", "dispatcher.streams", "dispatcher.afterwards"}
+    known = {"dispatcher.errors", "dispatcher.streams", "dispatcher.afterwards", "dispatcher.memo"}
     assert set() == reached(name) - known - set(inside("dispatcher.wire"))
 
 
 def test_errors_and_streams_know_nothing_of_ours_but_what_is_due_afterwards() -> None:
-    assert frozenset() == reached("dispatcher.errors") | reached("dispatcher.afterwards")
+    assert frozenset() == reached("dispatcher.errors") | reached("dispatcher.afterwards") | reached("dispatcher.memo")
     assert {"dispatcher.afterwards"} == reached("dispatcher.streams")
 
 

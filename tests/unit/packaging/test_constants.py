@@ -55,6 +55,7 @@ def test_a_constant_is_final(body: str, expected: str) -> None:
         "class A:\n    MOST = 1",
         "def f():\n    MOST = 1",
         "held.MOST = 1",
+        "PING_SECONDS = 10.0",
     ],
 )
 def test_what_is_set_again_or_is_better_as_it_is_stays(body: str) -> None:
